@@ -1,0 +1,12 @@
+"""The one error type that is meant for users.
+
+Whatever a user can mend (a broken file, a wrong option, a missing package) raises `VepeError`
+with one clear sentence that names the thing and says what to do. The command line prints that
+sentence and exits with code 2; anything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class VepeError(Exception):
+    """A problem that the user can mend; its text is one sentence that says how."""

@@ -1,0 +1,24 @@
+"""Fixtures for all tests: where the optional local data lie, and a fixed seed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Folder of optional local data (not part of the repository); skips where it is absent."""
+    root = Path(os.environ.get("VEPE_SHARED", Path(__file__).parents[2] / "shared"))
+    if not root.is_dir():
+        pytest.skip("optional local data are not here")
+    return root
+
+
+@pytest.fixture()
+def rng() -> np.random.Generator:
+    """A seeded generator, new for every test."""
+    return np.random.default_rng(20250901)
