@@ -18,7 +18,7 @@ def shared_dir() -> Path:
     return root
 
 
-@pytest.fixture()
+@pytest.fixture
 def rng() -> np.random.Generator:
     """A seeded generator, new for every test."""
     return np.random.default_rng(20250901)

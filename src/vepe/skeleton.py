@@ -8,6 +8,7 @@ keypoints works without a line of code. Sigmas are COCO's per-keypoint falloffs 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -82,9 +83,7 @@ class Skeleton:
         """The sigmas as float64, in keypoint order."""
         return np.asarray(self.sigmas, np.float64)
 
-    def shared_with(
-        self, other: Skeleton
-    ) -> tuple[Int[np.ndarray, "S"], Int[np.ndarray, "S"]]:
+    def shared_with(self, other: Skeleton) -> tuple[Int[np.ndarray, "S"], Int[np.ndarray, "S"]]:
         """Indices of the keypoints that both have by name: (in self, in other), in self's order."""
         pairs = [
             (i, other.keypoints.index(name))
@@ -130,7 +129,7 @@ def _edges(names: tuple[str, ...], *chains: str) -> tuple[tuple[int, int], ...]:
     result: list[tuple[int, int]] = []
     for chain in chains:
         links = chain.split()
-        result += [(names.index(a), names.index(b)) for a, b in zip(links, links[1:], strict=False)]
+        result += [(names.index(a), names.index(b)) for a, b in pairwise(links)]
     return tuple(result)
 
 
