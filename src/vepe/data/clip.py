@@ -1,0 +1,87 @@
+"""What every data set of this room gives: a short video with the people labelled in it.
+
+Dimension letters: T frames, N people in a frame, K keypoints, R ignore regions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+HIDDEN_UNLABELLED, HIDDEN_LABELLED, VISIBLE = 0, 1, 2
+"""Values of `People.visibility`, as in COCO: 0 no label, 1 labelled but covered, 2 visible."""
+
+
+@dataclass(frozen=True)
+class People:
+    """The labelled people of one frame.
+
+    Attributes:
+        keypoints_px: (N, K, 2) x, y in pixels, origin at the picture's top left corner; zeros
+            where `visibility` is 0.
+        visibility: (N, K) 2 visible, 1 labelled but hidden, 0 unlabelled.
+        boxes_xyxy_px: (N, 4) boxes around the whole persons, cut at the picture's border.
+        areas_px: (N,) area in square pixels that OKS divides by, on the scale of COCO's segments.
+        track_ids: (N,) identity over the clip, -1 where unknown.
+        ignore_boxes_xyxy_px: (R, 4) people whose pose is unsure: no loss there.
+    """
+
+    keypoints_px: Float[np.ndarray, "N K 2"]
+    visibility: Int[np.ndarray, "N K"]
+    boxes_xyxy_px: Float[np.ndarray, "N 4"]
+    areas_px: Float[np.ndarray, "N"]
+    track_ids: Int[np.ndarray, "N"]
+    ignore_boxes_xyxy_px: Float[np.ndarray, "R 4"]
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+    def select(self, index: Int[np.ndarray, "M"] | Bool[np.ndarray, "N"]) -> People:
+        """The people at `index` (integers or a mask), in that order; ignore regions stay."""
+        return People(
+            keypoints_px=self.keypoints_px[index],
+            visibility=self.visibility[index],
+            boxes_xyxy_px=self.boxes_xyxy_px[index],
+            areas_px=self.areas_px[index],
+            track_ids=self.track_ids[index],
+            ignore_boxes_xyxy_px=self.ignore_boxes_xyxy_px,
+        )
+
+    @staticmethod
+    def empty(num_keypoints: int) -> People:
+        """Nobody, and no ignore region."""
+        return People(
+            keypoints_px=np.zeros((0, num_keypoints, 2), np.float32),
+            visibility=np.zeros((0, num_keypoints), np.int64),
+            boxes_xyxy_px=np.zeros((0, 4), np.float32),
+            areas_px=np.zeros(0, np.float32),
+            track_ids=np.zeros(0, np.int64),
+            ignore_boxes_xyxy_px=np.zeros((0, 4), np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A short video and its labels.
+
+    Attributes:
+        images: (T, H, W, 3) uint8 RGB.
+        time_s: (T,) float64 timestamps in seconds, ascending.
+        people: one `People` a frame.
+        key_indices: the frames that carry loss, ascending.
+        background_known: False where unlabelled people may be in view; then nothing outside the
+            labelled people counts as background.
+        name: where the clip comes from, for messages.
+    """
+
+    images: UInt8[np.ndarray, "T H W 3"]
+    time_s: Float[np.ndarray, "T"]
+    people: tuple[People, ...]
+    key_indices: tuple[int, ...]
+    background_known: bool
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.images)
