@@ -1,0 +1,31 @@
+"""Scores of poses and tracks: PoseTrack's AP, MOTA and keypoint HOTA, COCO's and CrowdPose's OKS AP.
+
+Nothing here needs torch. The names load on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "CocoResult": "vepe.evaluation.oks",
+    "CrowdPoseResult": "vepe.evaluation.coco",
+    "coco_oks_ap": "vepe.evaluation.oks",
+    "evaluate_coco": "vepe.evaluation.coco",
+    "evaluate_crowdpose": "vepe.evaluation.coco",
+}
+__all__ = sorted(_HOME)
+
+if TYPE_CHECKING:
+    from vepe.evaluation.coco import CrowdPoseResult as CrowdPoseResult
+    from vepe.evaluation.coco import evaluate_coco as evaluate_coco
+    from vepe.evaluation.coco import evaluate_crowdpose as evaluate_crowdpose
+    from vepe.evaluation.oks import CocoResult as CocoResult
+    from vepe.evaluation.oks import coco_oks_ap as coco_oks_ap
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'vepe.evaluation' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)
