@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-HIDDEN_UNLABELLED, HIDDEN_LABELLED, VISIBLE = 0, 1, 2
+UNLABELLED, HIDDEN, VISIBLE = 0, 1, 2
 """Values of `People.visibility`, as in COCO: 0 no label, 1 labelled but covered, 2 visible."""
 
 
