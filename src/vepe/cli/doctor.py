@@ -1,0 +1,206 @@
+"""`vepe doctor`: what is installed, what this machine can do, and what to install for the rest."""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module, metadata, resources
+from typing import Literal
+
+import typer
+
+from vepe import __version__
+
+State = Literal["ok", "optional", "warning", "broken"]
+_MARKS: dict[State, str] = {
+    "ok": "[green]ok[/]",
+    "optional": "[dim]-[/]",
+    "warning": "[yellow]look[/]",
+    "broken": "[red]broken[/]",
+}
+
+# Distribution name, import name. Without any of these nothing can be tracked.
+_REQUIRED = (
+    ("torch", "torch"),
+    ("torchvision", "torchvision"),
+    ("timm", "timm"),
+    ("av", "av"),
+    ("numpy", "numpy"),
+    ("scipy", "scipy"),
+    ("opencv-python-headless", "cv2"),
+)
+# Distribution name, what it is good for, the extra that brings it.
+_OPTIONAL = (
+    ("accelerate", "training", "train"),
+    ("tensorboard", "training curves", "train"),
+    ("matplotlib", "reports and plots", "train"),
+    ("onnxruntime", "running exported models", "onnx"),
+    ("openvino", "fast inference on Intel CPUs", "openvino"),
+    ("pyarrow", "Parquet files", "parquet"),
+    ("fastapi", "the web page and API", "serve"),
+)
+# Each of these fills the same folder `cv2` as the headless build.
+_OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `broken` says that the main job, `vepe track`, cannot run."""
+
+    area: str
+    name: str
+    value: str
+    state: State = "ok"
+    advice: str = ""
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def find_versions() -> Iterator[Finding]:
+    """Python, VEPE and the packages that tracking needs; each is imported to see that it works."""
+    yield Finding("versions", "vepe", __version__)
+    yield Finding("versions", "python", f"{platform.python_version()} on {platform.platform()}")
+    for distribution, module in _REQUIRED:
+        try:
+            version = getattr(import_module(module), "__version__", None)
+        # A damaged binary package may raise anything on import, not only ImportError.
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            advice = f"pip install --force-reinstall {distribution}"
+            yield Finding("versions", distribution, reason, "broken", advice)
+        else:
+            yield Finding("versions", distribution, str(version or _installed(distribution)))
+    others = [name for name in _OTHER_OPENCV if _installed(name)]
+    if others and _installed("opencv-python-headless"):
+        names = f"{' '.join(others)} opencv-python-headless"
+        advice = f"pip uninstall -y {names} && pip install opencv-python-headless"
+        found = f"{', '.join(others)} and opencv-python-headless share one folder"
+        yield Finding("versions", "opencv", found, "warning", advice)
+
+
+def find_devices() -> Iterator[Finding]:
+    """What `--device` can be on this machine."""
+    try:
+        import torch
+    except Exception:  # already told by find_versions
+        return
+    cores = f"{torch.get_num_threads()} threads of {os.cpu_count()} processors"
+    yield Finding("devices", "cpu", cores)
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            memory = f"{properties.total_memory / 2**30:.0f} GiB"
+            yield Finding("devices", f"cuda:{index}", f"{properties.name}, {memory}")
+    else:
+        why = "no NVIDIA GPU in reach" if torch.version.cuda else "this build of torch has no CUDA"
+        yield Finding("devices", "cuda", why, "optional")
+    if torch.backends.mps.is_available():
+        yield Finding("devices", "mps", "Apple GPU")
+    elif sys.platform == "darwin":
+        yield Finding("devices", "mps", "not available", "optional")
+
+
+def find_codecs() -> Iterator[Finding]:
+    """Whether H.264 can be written (tried on a few frames) and which codecs can be read."""
+    try:
+        import av
+    except Exception:  # already told by find_versions
+        return
+    try:
+        size = _encode_sample()
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        advice = "pip install --force-reinstall av  (its wheels bring FFmpeg with libx264)"
+        yield Finding("codecs", "H.264 writing", reason, "broken", advice)
+    else:
+        yield Finding("codecs", "H.264 writing", f"libx264, tried: 4 frames in {size} bytes")
+    for codec in ("h264", "hevc", "vp9", "av1", "mpeg4"):
+        if codec not in av.codecs_available:
+            advice = "pip install --force-reinstall av"
+            yield Finding("codecs", f"{codec} reading", "missing", "warning", advice)
+
+
+def _encode_sample() -> int:
+    """Encodes four small frames to memory; returns the size of the file in bytes."""
+    import av
+    import numpy as np
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for brightness in range(4):
+            image = np.full((64, 64, 3), brightness * 60, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return buffer.getbuffer().nbytes
+
+
+def find_weights() -> Iterator[Finding]:
+    """The weights that came with the package."""
+    files = sorted(
+        (entry.name, len(entry.read_bytes()))
+        for entry in resources.files("vepe.weights").iterdir()
+        if entry.name.endswith(".safetensors")
+    )
+    for name, size in files:
+        yield Finding("weights", name, f"{size / 1e6:.1f} MB")
+    if not files:
+        advice = "install VEPE again from a complete package, or pass --model YOUR.safetensors"
+        yield Finding("weights", "bundled weights", "none found", "broken", advice)
+
+
+def find_optional() -> Iterator[Finding]:
+    """Packages that only some commands need."""
+    for distribution, purpose, extra in _OPTIONAL:
+        version = _installed(distribution)
+        if version:
+            yield Finding("optional", distribution, version)
+        else:
+            advice = f"for {purpose}: pip install 'vepe[{extra}]'"
+            yield Finding("optional", distribution, "not installed", "optional", advice)
+
+
+def doctor() -> None:
+    """Check the installation: versions, devices, codecs, weights, and what could be added.
+
+    Exit code 0 if videos can be tracked, 1 if something that tracking needs is broken.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    findings = [
+        *find_versions(),
+        *find_devices(),
+        *find_codecs(),
+        *find_weights(),
+        *find_optional(),
+    ]
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for no_wrap in (True, True, True, False):
+        table.add_column(no_wrap=no_wrap, overflow="fold")
+    area = ""
+    for item in findings:
+        label = item.area if item.area != area else ""
+        area = item.area
+        lines = [line for line in (item.value, item.advice) if line]
+        table.add_row(label, item.name, _MARKS[item.state], escape("\n".join(lines)))
+    console = Console()
+    console.print(table)
+    broken = [item.name for item in findings if item.state == "broken"]
+    if broken:
+        console.print(
+            f"\nTracking cannot run: {', '.join(broken)}. The lines above say what to do."
+        )
+        raise typer.Exit(1)
+    console.print("\nAll that tracking needs is here.")
