@@ -1,0 +1,118 @@
+"""Annotated sequences as typed values: what every reader returns and every writer takes.
+
+Richer than `PoseTracks`: besides poses they hold labels (visibility, head boxes, ignore regions,
+unlabelled frames), and keep what a format says beyond that in `extra`, so that a round trip
+loses nothing. Numbers stand exactly as in the file, in float64; no rule of any evaluator has
+been applied. Dimension letters: K keypoints, V corners of a polygon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vepe.skeleton import Skeleton
+
+FormatName = Literal["posetrack17", "posetrack18", "posetrack21", "coco"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Person:
+    """One person of one frame, as the file has it.
+
+    Attributes:
+        keypoints_px: (K, 2) x, y in pixels; (0, 0) where the file has no point.
+        present: (K,) whether the point is in the file. PoseTrack17: it is listed. PoseTrack18
+            and 21: not all of x, y and v are 0 (poseval's rule). COCO: v > 0.
+        visibility: (K,) as in the file: `is_visible` or `v`; NaN where the file does not say;
+            0 where the point is not present.
+        keypoint_scores: (K,) confidence of every keypoint, NaN where the file has none.
+        score: confidence of the person, or None.
+        track_id: identity in this sequence, or None where the file has none.
+        head_box_xyxy_px: (4,) head box as x1, y1, x2, y2, or None.
+        box_xywh_px: (4,) body box as x, y, width, height, or None.
+        has_points: whether the record has a list of points at all, be it empty. (poseval drops
+            a record without one, and keeps a record with an empty one.)
+        annotation_id: the record's own id, or None.
+        extra: all else that the record holds, by the format's own names.
+    """
+
+    keypoints_px: Float[np.ndarray, "K 2"]
+    present: Bool[np.ndarray, "K"]
+    visibility: Float[np.ndarray, "K"]
+    keypoint_scores: Float[np.ndarray, "K"]
+    score: float | None = None
+    track_id: int | None = None
+    head_box_xyxy_px: Float[np.ndarray, "4"] | None = None
+    box_xywh_px: Float[np.ndarray, "4"] | None = None
+    has_points: bool = True
+    annotation_id: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AnnotatedFrame:
+    """One frame of a sequence; its place in `Sequence.frames` is its place in the file.
+
+    Attributes:
+        index: number of the frame in its video, from 0.
+        file_name: picture of the frame, as in the file.
+        image_id: the file's id of the picture, or None.
+        is_labeled: as in the file; where it does not say, whether there are annotations.
+        has_annotations: whether the file has at least one record of a person for this frame.
+        people: in the file's order.
+        ignore_regions_px: polygons (V, 2) in pixels, as in the file (V may be under 3).
+        width, height: of the picture in pixels, or None.
+        time_s: timestamp in seconds, or None.
+        extra: all else that the frame's record holds, by the format's own names.
+    """
+
+    index: int
+    file_name: str
+    image_id: int | None
+    is_labeled: bool
+    has_annotations: bool
+    people: tuple[Person, ...]
+    ignore_regions_px: tuple[Float[np.ndarray, "V 2"], ...] = ()
+    width: int | None = None
+    height: int | None = None
+    time_s: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sequence:
+    """One annotated video.
+
+    Attributes:
+        name: name of the sequence (of its file, without ending).
+        frames: all frames, in the file's order.
+        skeleton: the keypoints of every person here; `POSETRACK15` for all PoseTrack formats.
+        source: file that it was read from, for messages.
+        format: the format that was read.
+        extra: all else that the file holds, by the format's own names.
+    """
+
+    name: str
+    frames: tuple[AnnotatedFrame, ...]
+    skeleton: Skeleton
+    source: Path
+    format: FormatName
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def people_count(self) -> int:
+        """Number of person records over all frames."""
+        return sum(len(frame.people) for frame in self.frames)
+
+
+def frame_place(source: Path, position: int, file_name: str) -> str:
+    """How every message names a frame: file, place in it (from 0) and picture."""
+    picture = f" ({file_name})" if file_name else ""
+    return f"{source}, frame {position}{picture}"

@@ -1,0 +1,110 @@
+"""Reading JSON with clear messages, and writing files beside and renaming them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vepe.errors import VepeError
+
+
+def load_json(path: Path) -> Any:
+    """What a JSON file holds. Raises VepeError where it is missing, empty or not JSON."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise VepeError(f"{path} does not exist; check the path.") from None
+    except OSError as error:
+        raise VepeError(f"{path} cannot be read ({error.strerror}); check its rights.") from error
+    if not raw.strip():
+        raise VepeError(f"{path} is empty; write it again or leave it out.")
+    try:
+        return json.loads(raw)
+    except UnicodeDecodeError:
+        raise VepeError(f"{path} is not text, hence no JSON; check what it is.") from None
+    except json.JSONDecodeError as error:
+        raise VepeError(
+            f"{path} is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}); "
+            "it may be cut off, so write it again."
+        ) from None
+    except RecursionError:
+        raise VepeError(f"{path} is nested too deeply to be read; check what it is.") from None
+
+
+def dump_json(path: Path, data: Any) -> Path:
+    """Writes JSON in one line, beside and renamed. Raises VepeError where it cannot."""
+    try:
+        text = json.dumps(data, allow_nan=False)
+    except ValueError:
+        raise VepeError(
+            f"{path} would hold NaN or infinite numbers; remove them from the source."
+        ) from None
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+    return path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place at the end, or is removed on failure.
+
+    Raises:
+        VepeError: where the folder cannot be written or the disk is full.
+    """
+    beside: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        beside = Path(name)
+        beside.chmod(0o666 & ~_umask())
+        yield beside
+        beside.replace(path)
+    except OSError as error:
+        raise VepeError(
+            f"{path} cannot be written ({error.strerror or error}); "
+            "check the folder, its rights and the free space."
+        ) from error
+    finally:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its place at the end (an old one is removed).
+
+    Raises:
+        VepeError: where it cannot be written, or `path` is a file.
+    """
+    beside: Path | None = None
+    try:
+        if path.exists() and not path.is_dir():
+            raise VepeError(f"{path} is a file, but a folder is to be written; name another.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        beside.chmod(0o777 & ~_umask())
+        yield beside
+        if path.exists():
+            shutil.rmtree(path)
+        beside.replace(path)
+    except OSError as error:
+        raise VepeError(
+            f"{path} cannot be written ({error.strerror or error}); "
+            "check the folder, its rights and the free space."
+        ) from error
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,240 @@
+"""PoseTrack 2017: one `annolist` a sequence, as JSON (every scalar in a list of one) or .mat.
+
+Source: the poseval README and its loader (leonid-pishchulin/poseval). Head boxes instead of body
+boxes, joints by number, absent joints left out, no picture sizes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vepe.errors import VepeError
+from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
+from vepe.formats.files import dump_json, load_json
+from vepe.skeleton import POSETRACK15
+
+# fmt: off
+JOINTS_2017 = (
+    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
+    "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
+    "head_bottom", "nose", "head_top",
+)
+# fmt: on
+"""Names of the joint ids 0 to 14 (head_bottom is called neck there)."""
+
+SLOT_OF_ID = tuple(POSETRACK15.index(name) for name in JOINTS_2017)
+"""Place in `POSETRACK15` of every joint id."""
+
+_FRAME_KEYS = frozenset({"image", "annorect", "is_labeled", "ignore_regions"})
+_RECT_KEYS = frozenset({"x1", "y1", "x2", "y2", "track_id", "score", "annopoints"})
+_POINT_KEYS = frozenset({"id", "x", "y", "is_visible", "score"})
+_BOX_KEYS = ("x1", "y1", "x2", "y2")
+
+
+def read_posetrack17(path: Path) -> Sequence:
+    """Reads one sequence from `annolist` JSON or .mat.
+
+    Returns:
+        A `Sequence` over `POSETRACK15`. Of a joint that is listed twice the first counts, as in
+        poseval; joint ids beyond 14 are kept in `Person.extra["other_points"]`.
+
+    Raises:
+        VepeError: names file and frame where something is missing or not a number.
+    """
+    if path.suffix.lower() == ".mat":
+        from vepe.formats.posetrack17_mat import load_annolist
+
+        return parse_posetrack17({"annolist": load_annolist(path)}, path)
+    return parse_posetrack17(load_json(path), path)
+
+
+def parse_posetrack17(data: Any, source: Path) -> Sequence:
+    """The sequence in an `annolist` document; `source` is used in messages and as its name."""
+    annolist = data.get("annolist") if isinstance(data, dict) else None
+    if not isinstance(annolist, list):
+        raise VepeError(f"{source} has no list 'annolist'; it is not a PoseTrack17 file.")
+    frames = tuple(_read_frame(record, source, i) for i, record in enumerate(annolist))
+    extra = {key: value for key, value in data.items() if key != "annolist"}
+    return Sequence(source.stem, frames, POSETRACK15, source, "posetrack17", extra)
+
+
+def write_posetrack17(path: Path, sequence: Sequence) -> Path:
+    """Writes one sequence as `annolist` JSON and returns the path.
+
+    Raises:
+        VepeError: where the skeleton lacks PoseTrack's 15 joints, or `path` cannot be written.
+    """
+    index, slots = POSETRACK15.shared_with(sequence.skeleton)
+    if len(index) != len(POSETRACK15):
+        raise VepeError(
+            f"{sequence.source} has the skeleton '{sequence.skeleton.name}', and PoseTrack17 holds "
+            "PoseTrack's 15 joints alone; choose coco, csv or parquet."
+        )
+    order = [int(slots[slot]) for slot in SLOT_OF_ID]
+    document = {
+        **(sequence.extra if sequence.format == "posetrack17" else {}),
+        "annolist": [_frame_record(f, order, sequence) for f in sequence.frames],
+    }
+    return dump_json(path, document)
+
+
+def _one(value: Any) -> Any:
+    """The scalar in `[scalar]` or `scalar`; None for an empty list."""
+    if isinstance(value, list):
+        return value[0] if value else None
+    return value
+
+
+def _many(value: Any, what: str, place: str) -> list[Any]:
+    """A list of records; a single record counts as a list of one, None as an empty one."""
+    if value is None:
+        return []
+    records = [value] if isinstance(value, dict) else value
+    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+        raise VepeError(f"{place}: '{what}' is not a list of records; write the file again.")
+    return records
+
+
+def _number(value: Any, what: str, place: str) -> float:
+    value = _one(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise VepeError(f"{place}: {what} is {value!r}, not a number; mend or remove it.")
+    if not np.isfinite(value):
+        raise VepeError(f"{place}: {what} is {value}; give a finite number or remove the point.")
+    return float(value)
+
+
+def _read_frame(record: Any, source: Path, position: int) -> AnnotatedFrame:
+    place = frame_place(source, position, "")
+    if not isinstance(record, dict):
+        raise VepeError(f"{place}: the record is not a JSON object; write the file again.")
+    image = _one(record.get("image"))
+    name = _one(image.get("name")) if isinstance(image, dict) else image
+    if not isinstance(name, str):
+        raise VepeError(f"{place}: 'image' has no name; give every frame its file name.")
+    place = frame_place(source, position, name)
+    rects = _many(record.get("annorect"), "annorect", place)
+    regions = _many(record.get("ignore_regions"), "ignore_regions", place)
+    labeled = _one(record.get("is_labeled"))
+    return AnnotatedFrame(
+        index=position,
+        file_name=name,
+        image_id=None,
+        is_labeled=bool(rects) if labeled is None else bool(labeled),
+        has_annotations=bool(rects),
+        people=tuple(_read_person(r, f"{place}, person {i}") for i, r in enumerate(rects)),
+        ignore_regions_px=tuple(_read_region(r, place) for r in regions),
+        extra={k: v for k, v in record.items() if k not in _FRAME_KEYS},
+    )
+
+
+def _read_region(record: dict[str, Any], place: str) -> np.ndarray:
+    points = _many(record.get("point"), "ignore_regions.point", place)
+    corners = [
+        (_number(p.get("x"), "x of an ignore region", place),
+         _number(p.get("y"), "y of an ignore region", place))
+        for p in points
+    ]  # fmt: skip
+    return np.asarray(corners, np.float64).reshape(-1, 2)
+
+
+def _read_person(rect: dict[str, Any], place: str) -> Person:
+    k = len(POSETRACK15)
+    xy, present = np.zeros((k, 2)), np.zeros(k, bool)
+    visibility, scores = np.zeros(k), np.full(k, np.nan)
+    holder = _one(rect.get("annopoints"))
+    has_points = isinstance(holder, dict) and "point" in holder
+    others: list[Any] = []
+    for point in _many(holder["point"], "annopoints.point", place) if has_points else ():
+        joint = _number(point.get("id"), "id of a point", place)
+        slot = SLOT_OF_ID[int(joint)] if joint in range(k) else -1
+        if slot < 0 or present[slot]:
+            others.append(point)
+            continue
+        name = JOINTS_2017[int(joint)]
+        present[slot] = True
+        xy[slot, 0] = _number(point.get("x"), f"x of {name}", place)
+        xy[slot, 1] = _number(point.get("y"), f"y of {name}", place)
+        seen, score = _one(point.get("is_visible")), _one(point.get("score"))
+        visibility[slot] = np.nan if seen is None else _number(seen, f"is_visible of {name}", place)
+        scores[slot] = np.nan if score is None else _number(score, f"score of {name}", place)
+    extra = {key: value for key, value in rect.items() if key not in _RECT_KEYS}
+    if others:
+        extra["other_points"] = others
+    score = _one(rect.get("score"))
+    return Person(
+        keypoints_px=xy,
+        present=present,
+        visibility=visibility,
+        keypoint_scores=scores,
+        score=None if score is None else _number(score, "score", place),
+        track_id=_track_id(rect.get("track_id"), place),
+        head_box_xyxy_px=_head_box(rect, place),
+        has_points=has_points,
+        extra=extra,
+    )
+
+
+def _track_id(value: Any, place: str) -> int | None:
+    value = _one(value)
+    if value is None:
+        return None
+    number = _number(value, "track_id", place)
+    if number != int(number):
+        raise VepeError(f"{place}: track_id is {value!r}; give a whole number.")
+    return int(number)
+
+
+def _head_box(rect: dict[str, Any], place: str) -> np.ndarray | None:
+    if any(_one(rect.get(key)) is None for key in _BOX_KEYS):
+        return None
+    return np.array([_number(rect[key], f"{key} of the head box", place) for key in _BOX_KEYS])
+
+
+def _frame_record(frame: AnnotatedFrame, order: list[int], sequence: Sequence) -> dict[str, Any]:
+    native = sequence.format == "posetrack17"
+    record: dict[str, Any] = {
+        "image": [{"name": frame.file_name}],
+        "imgnum": [frame.index + 1],
+        **(frame.extra if native else {}),
+        "annorect": [_person_record(p, order, native) for p in frame.people],
+        "is_labeled": [int(frame.is_labeled)],
+    }
+    if frame.ignore_regions_px:
+        record["ignore_regions"] = [
+            {"point": [{"x": [x], "y": [y]} for x, y in region.tolist()]}
+            for region in frame.ignore_regions_px
+        ]
+    return record
+
+
+def _person_record(person: Person, order: list[int], native: bool) -> dict[str, Any]:
+    record: dict[str, Any] = {k: v for k, v in person.extra.items() if native}
+    others = record.pop("other_points", [])
+    if person.track_id is not None:
+        record["track_id"] = [person.track_id]
+    points = [
+        _point_record(person, j, slot) for j, slot in enumerate(order) if person.present[slot]
+    ]
+    record["annopoints"] = [{"point": points + others}] if person.has_points else []
+    if person.head_box_xyxy_px is not None:
+        record.update(
+            {k: [v] for k, v in zip(_BOX_KEYS, person.head_box_xyxy_px.tolist(), strict=True)}
+        )
+    if person.score is not None:
+        record["score"] = [person.score]
+    return record
+
+
+def _point_record(person: Person, joint: int, slot: int) -> dict[str, Any]:
+    x, y = person.keypoints_px[slot].tolist()
+    record: dict[str, Any] = {"id": [joint], "x": [x], "y": [y]}
+    if not np.isnan(person.visibility[slot]):
+        seen = person.visibility[slot]
+        record["is_visible"] = [int(seen) if seen == int(seen) else float(seen)]
+    if not np.isnan(person.keypoint_scores[slot]):
+        record["score"] = [float(person.keypoint_scores[slot])]
+    return record

@@ -1,0 +1,171 @@
+"""PoseTrack 2018 and 2021: COCO-like JSON, one file a sequence, 17 slots of which two stay empty.
+
+Source: the PoseTrack18 release as read by poseval and mmpose; PoseTrack21's documentation. What
+PoseTrack21 adds lies in `posetrack21.py`. `vepe track` writes its results in this layout too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vepe.errors import VepeError
+from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
+from vepe.formats.files import load_json
+from vepe.formats.posetrack21 import is_posetrack21
+from vepe.formats.records import (
+    box_of,
+    ignore_regions,
+    image_table,
+    keypoint_array,
+    keypoint_names,
+    number_or_none,
+    score_array,
+    whole_or_none,
+)
+from vepe.skeleton import POSETRACK15
+
+SLOTS_2018 = (*POSETRACK15.keypoints[:3], "left_ear", "right_ear", *POSETRACK15.keypoints[3:])
+"""Names of the 17 slots; the ears are never annotated."""
+
+FIRST_CODED_ID = 10**10
+"""PoseTrack's frame ids have 11 digits, TSSSSSSFFFF: kind, sequence, frame."""
+
+_IMAGE_KEYS = frozenset({
+    "id", "file_name", "is_labeled", "width", "height", "time_s",
+    "ignore_regions_x", "ignore_regions_y",
+})  # fmt: skip
+_ANNOTATION_KEYS = frozenset({
+    "id", "image_id", "track_id", "bbox", "bbox_head", "keypoints", "scores", "score",
+})  # fmt: skip
+
+
+def read_posetrack18(path: Path) -> Sequence:
+    """Reads one sequence of PoseTrack18 or PoseTrack21.
+
+    Returns:
+        A `Sequence` over `POSETRACK15`; the ears, where a file fills them, are kept in
+        `Person.extra["ears"]` and `Person.extra["ear_scores"]`. `index` is the frame's own
+        number where its `frame_id` tells it, else its place in the file.
+
+    Raises:
+        VepeError: names file and frame where something is missing or not a number.
+    """
+    return parse_posetrack18(load_json(path), path)
+
+
+def parse_posetrack18(data: Any, source: Path) -> Sequence:
+    """The sequence in a document; `source` is used in messages and as its name."""
+    names = keypoint_names(data, source)
+    missing = [name for name in POSETRACK15.keypoints if name not in names]
+    if missing:
+        raise VepeError(
+            f"{source}: the category lacks the keypoints {', '.join(missing)}; "
+            "PoseTrack needs all 15, so check what this file is."
+        )
+    images = image_table(data, source)
+    places = [frame_place(source, i, str(m.get("file_name", ""))) for i, m in enumerate(images)]
+    position_of = {image["id"]: i for i, image in enumerate(images)}
+    people = _read_people(data, names, source, position_of, places)
+    indices = _frame_indices(images)
+    frames = tuple(
+        _read_frame(image, indices[i], people[i], places[i]) for i, image in enumerate(images)
+    )
+    extra = {key: v for key, v in data.items() if key not in ("images", "annotations")}
+    kind = "posetrack21" if is_posetrack21(data) else "posetrack18"
+    return Sequence(source.stem, frames, POSETRACK15, source, kind, extra)  # type: ignore[arg-type]
+
+
+def _frame_indices(images: list[dict[str, Any]]) -> list[int]:
+    """Frame numbers from `frame_id`, or the places in the file where those do not ascend."""
+    ids = [image.get("frame_id") for image in images]
+    numbers = [
+        (i % 10_000 if i >= FIRST_CODED_ID else i) if isinstance(i, int) and i >= 0 else -1
+        for i in ids
+    ]
+    ascending = all(a < b for a, b in zip([-1, *numbers], numbers, strict=False))
+    return numbers if ascending else list(range(len(images)))
+
+
+def _read_frame(
+    image: dict[str, Any], index: int, people: list[Person], place: str
+) -> AnnotatedFrame:
+    labeled = image.get("is_labeled")
+    return AnnotatedFrame(
+        index=index,
+        file_name=str(image.get("file_name", "")),
+        image_id=image["id"],
+        is_labeled=bool(people) if labeled is None else bool(labeled),
+        has_annotations=bool(people),
+        people=tuple(people),
+        ignore_regions_px=ignore_regions(image, place),
+        width=whole_or_none(image.get("width"), "width", place),
+        height=whole_or_none(image.get("height"), "height", place),
+        time_s=number_or_none(image.get("time_s"), "time_s", place),
+        extra={k: v for k, v in image.items() if k not in _IMAGE_KEYS},
+    )
+
+
+def _read_people(
+    data: dict[str, Any],
+    names: list[str],
+    source: Path,
+    position_of: dict[int, int],
+    places: list[str],
+) -> defaultdict[int, list[Person]]:
+    """People by position of their frame, in the file's order."""
+    annotations = data.get("annotations")
+    if not isinstance(annotations, list):
+        raise VepeError(f"{source} has no list 'annotations'; write the file again.")
+    positions = [_position(a, i, position_of, source) for i, a in enumerate(annotations)]
+    where = [f"{places[p]}, annotation {i}" for i, p in enumerate(positions)]
+    points = keypoint_array(annotations, len(names), where)
+    scores = score_array(annotations, len(names), where)
+    order = [names.index(name) for name in POSETRACK15.keypoints]
+    ears = [i for i, name in enumerate(names) if name not in POSETRACK15.keypoints]
+    body, body_scores = points[:, order], scores[:, order]
+    present = (body != 0).any(axis=2)
+    xy, visibility = body[:, :, :2], body[:, :, 2]
+    has_ears = (points[:, ears] != 0).any(axis=(1, 2))
+    has_ear_scores = (np.nan_to_num(scores[:, ears]) != 0).any(axis=1)
+    result: defaultdict[int, list[Person]] = defaultdict(list)
+    for i, record in enumerate(annotations):
+        extra = {k: v for k, v in record.items() if k not in _ANNOTATION_KEYS}
+        if has_ears[i]:
+            extra["ears"] = points[i, ears].ravel().tolist()
+        if has_ear_scores[i]:
+            extra["ear_scores"] = scores[i, ears].tolist()
+        head = box_of(record.get("bbox_head"), "bbox_head", where[i])
+        person = Person(
+            keypoints_px=xy[i],
+            present=present[i],
+            visibility=visibility[i],
+            keypoint_scores=body_scores[i],
+            score=number_or_none(record.get("score"), "score", where[i]),
+            track_id=whole_or_none(record.get("track_id"), "track_id", where[i]),
+            head_box_xyxy_px=None if head is None else _xyxy(head),
+            box_xywh_px=box_of(record.get("bbox"), "bbox", where[i]),
+            has_points=bool(record.get("keypoints")),
+            annotation_id=whole_or_none(record.get("id"), "id", where[i]),
+            extra=extra,
+        )
+        result[positions[i]].append(person)
+    return result
+
+
+def _position(record: Any, i: int, position_of: dict[int, int], source: Path) -> int:
+    image_id = record.get("image_id") if isinstance(record, dict) else None
+    if not isinstance(image_id, int) or image_id not in position_of:
+        raise VepeError(
+            f"{source}: annotation {i} speaks of image {image_id!r}, which 'images' lacks; "
+            "add the image or remove the annotation."
+        )
+    return position_of[image_id]
+
+
+def _xyxy(box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
+    return np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]])

@@ -1,0 +1,160 @@
+"""Fields that all COCO-like files share, read with messages that name file and frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vepe.errors import VepeError
+
+
+def keypoint_names(data: Any, source: Path) -> list[str]:
+    """Names of the keypoints, from the category 'person' or the only one with keypoints.
+
+    Raises:
+        VepeError: where the document is no COCO-like file, or no category has keypoints.
+    """
+    if not isinstance(data, dict):
+        raise VepeError(f"{source} is not a JSON object with 'images'; check what it is.")
+    categories = data.get("categories")
+    if not isinstance(categories, list) or not categories:
+        raise VepeError(f"{source} has no 'categories'; add the category with its keypoint names.")
+    able = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
+    able = [c for c in able if c.get("name") == "person"] or able
+    if not able:
+        raise VepeError(f"{source}: no category has keypoint names; add them to 'categories'.")
+    names = able[0]["keypoints"]
+    if not isinstance(names, list) or len(set(map(str, names))) != len(names):
+        raise VepeError(f"{source}: the category's keypoint names are no list of unique names.")
+    return [str(name) for name in names]
+
+
+def image_table(data: dict[str, Any], source: Path) -> list[dict[str, Any]]:
+    """The list `images`, each with a whole, unique `id`. Raises VepeError otherwise."""
+    images = data.get("images")
+    if not isinstance(images, list):
+        raise VepeError(f"{source} has no list 'images'; write the file again.")
+    seen: set[int] = set()
+    for i, image in enumerate(images):
+        image_id = image.get("id") if isinstance(image, dict) else None
+        if not isinstance(image_id, int):
+            raise VepeError(f"{source}, frame {i}: the image has no whole number 'id'; add one.")
+        if image_id in seen:
+            raise VepeError(f"{source}, frame {i}: image id {image_id} is used twice; renumber.")
+        seen.add(image_id)
+    return images
+
+
+def keypoint_array(
+    records: list[dict[str, Any]], num_keypoints: int, where: list[str]
+) -> Float[np.ndarray, "N K 3"]:
+    """x, y and v of every record; zeros where a record has no keypoints.
+
+    Raises:
+        VepeError: where a list has another length or holds something that is no finite number.
+    """
+    zeros = [0.0] * (3 * num_keypoints)
+    array = _array([r.get("keypoints") or zeros for r in records], 3 * num_keypoints, where,
+                   f"keypoints (x, y, v for {num_keypoints})")  # fmt: skip
+    if not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise VepeError(
+            f"{where[row]}: keypoint {column // 3} has the coordinate {array[row, column]}; "
+            "give a finite number, or 0, 0, 0 for a missing point."
+        )
+    return array.reshape(-1, num_keypoints, 3)
+
+
+def score_array(
+    records: list[dict[str, Any]], num_keypoints: int, where: list[str]
+) -> Float[np.ndarray, "N K"]:
+    """Keypoint scores, NaN where a record has none (`scores` missing, empty or null inside)."""
+    nan = [np.nan] * num_keypoints
+    lists = [r.get("scores") or nan for r in records]
+    array = _array(lists, num_keypoints, where, "scores")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        for row in np.flatnonzero(bad.any(axis=1)):
+            given = lists[row]
+            if given is not nan and any(s is not None and not np.isfinite(s) for s in given):
+                raise VepeError(f"{where[row]}: a keypoint's score is not finite; give a number.")
+    return array
+
+
+def _array(
+    lists: list[Any], length: int, where: list[str], what: str
+) -> Float[np.ndarray, "N length"]:
+    try:
+        array = np.asarray(lists, np.float64).reshape(len(lists), -1)
+        if len(lists) == 0 or array.shape[1] == length:
+            return array.reshape(len(lists), length)
+    except (TypeError, ValueError):
+        pass
+    for row, values in enumerate(lists):
+        if not isinstance(values, list) or len(values) != length:
+            count = len(values) if isinstance(values, list) else "no list of"
+            raise VepeError(
+                f"{where[row]}: {count} numbers in {what}, {length} are needed; mend the record."
+            )
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int | float | None):
+                raise VepeError(f"{where[row]}: {what} hold {value!r}, not a number; mend it.")
+    raise VepeError(f"{where[0]}: {what} cannot be read as numbers; write the file again.")
+
+
+def number_or_none(value: Any, what: str, place: str) -> float | None:
+    """A finite number, or None for a missing one. Raises VepeError otherwise."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise VepeError(f"{place}: {what} is {value!r}; give a finite number or leave it out.")
+    return float(value)
+
+
+def whole_or_none(value: Any, what: str, place: str) -> int | None:
+    """A whole number, or None for a missing one. Raises VepeError otherwise."""
+    if type(value) is int or value is None:
+        return value
+    number = number_or_none(value, what, place)
+    if number is None or number != int(number):
+        raise VepeError(f"{place}: {what} is {value!r}; give a whole number or leave it out.")
+    return int(number)
+
+
+def box_of(value: Any, what: str, place: str) -> Float[np.ndarray, "4"] | None:
+    """A box of four finite numbers, or None for a missing or empty one. Raises otherwise."""
+    if value is None or value == []:
+        return None
+    try:
+        box = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        box = np.zeros(0)
+    if box.shape != (4,) or not np.isfinite(box).all():
+        raise VepeError(f"{place}: {what} is {value!r}; give x, y, width and height.")
+    return box
+
+
+def ignore_regions(image: dict[str, Any], place: str) -> tuple[Float[np.ndarray, "V 2"], ...]:
+    """Polygons from `ignore_regions_x` and `ignore_regions_y` (lists of lists, or one list).
+
+    Raises:
+        VepeError: where the two differ in length or hold something that is no number.
+    """
+    xs, ys = image.get("ignore_regions_x") or [], image.get("ignore_regions_y") or []
+    if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
+        raise VepeError(f"{place}: ignore_regions_x and _y differ in length; mend the record.")
+    if xs and not isinstance(xs[0], list):
+        xs, ys = [xs], [ys]
+    polygons = []
+    for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        try:
+            polygon = np.stack([np.asarray(x, np.float64), np.asarray(y, np.float64)], axis=1)
+        except (TypeError, ValueError):
+            polygon = np.full((1, 2), np.nan)
+        if not np.isfinite(polygon).all():
+            raise VepeError(f"{place}: ignore region {i} has uneven or wrong numbers; mend it.")
+        polygons.append(polygon)
+    return tuple(polygons)
