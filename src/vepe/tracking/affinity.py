@@ -1,0 +1,124 @@
+"""How well each track explains each person: identity, pose overlap and motion, all in 0..1.
+
+Identity is the bi-directional softmax of IDOL's tracker (on unit embeddings, with one more class
+for strangers, which ours adds so that a lone track does not claim whoever comes). Overlap is OKS
+with one falloff for all keypoints, so that any skeleton works, and with the confidences of both
+poses as weights. Motion looks at the displacement of the person as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vepe.config.tracking import TrackerSettings
+from vepe.tracking.motion import elapsed_s
+from vepe.tracking.people import keypoint_weights, person_sizes
+from vepe.tracking.state import TrackerState
+from vepe.types import FramePoses
+
+
+@dataclass(frozen=True)
+class Affinities:
+    """Tracks (M rows) against people (P columns).
+
+    Attributes:
+        total: weighted mean of the known parts in 0..1, discounted for lost tracks.
+        reachable: pairs that pass the gates of place, size and shot.
+        similarity: cosine of the embeddings, -1 where one of the two has none.
+        displacement_sizes: distance from the expected place in person sizes.
+    """
+
+    total: Float[np.ndarray, "M P"]
+    reachable: Bool[np.ndarray, "M P"]
+    similarity: Float[np.ndarray, "M P"]
+    displacement_sizes: Float[np.ndarray, "M P"]
+
+
+def affinities(
+    state: TrackerState,
+    expected_px: Float[np.ndarray, "M K 2"],
+    poses: FramePoses,
+    settings: TrackerSettings,
+) -> Affinities:
+    """All pairs of tracks and people at the time of `poses`; M or P may be 0."""
+    gap_s = elapsed_s(state, poses.time_s)[:, None]
+    weights = keypoint_weights(poses.keypoint_scores)
+    sizes = person_sizes(poses.keypoints_px, weights, settings.min_size_px)
+    pair_sizes = np.maximum(state.sizes_px[:, None], sizes[None])
+    shares = np.sqrt(state.weights[:, None] * weights[None])
+    shares /= shares.sum(axis=2, keepdims=True)
+    offsets = (poses.keypoints_px[None] - expected_px[:, None]) / pair_sizes[..., None, None]
+
+    width = settings.overlap_sizes + settings.overlap_sizes_per_s * gap_s
+    overlap = _overlap(offsets, shares, width)
+    displacement = np.linalg.norm(np.einsum("mpk,mpkc->mpc", shares, offsets), axis=2)
+    width = settings.motion_sizes + settings.motion_sizes_per_s * gap_s
+    motion = np.exp(-0.5 * np.square(displacement / width))
+    similarity, known = cosine_similarity(state, poses)
+
+    parts = settings.overlap_weight * overlap + settings.motion_weight * motion
+    share = settings.overlap_weight + settings.motion_weight
+    if known.any():
+        identity = bi_softmax(similarity, known, settings)
+        parts = parts + np.where(known, settings.identity_weight * identity, 0.0)
+        total = parts / np.maximum(share + settings.identity_weight * known, 1e-9)
+    else:
+        total = parts / max(share, 1e-9)
+    total = total * (1 - settings.lost_discount * np.minimum(gap_s / (settings.max_gap_s + 1e-9), 1))
+
+    ratio = np.maximum(state.sizes_px[:, None] / sizes[None], sizes[None] / state.sizes_px[:, None])
+    gate = settings.gate_sizes + settings.gate_sizes_per_s * gap_s
+    reachable = state.same_shot[:, None] & (displacement <= gate) & (ratio <= settings.size_ratio)
+    return Affinities(total, reachable, similarity, displacement)
+
+
+def pose_overlap(
+    keypoints_px: Float[np.ndarray, "P K 2"],
+    weights: Float[np.ndarray, "P K"],
+    settings: TrackerSettings,
+) -> Float[np.ndarray, "P P"]:
+    """Overlap in 0..1 of all pairs of people of one frame."""
+    sizes = person_sizes(keypoints_px, weights, settings.min_size_px)
+    pair_sizes = np.maximum(sizes[:, None], sizes[None])
+    shares = np.sqrt(weights[:, None] * weights[None])
+    shares /= shares.sum(axis=2, keepdims=True)
+    offsets = (keypoints_px[None] - keypoints_px[:, None]) / pair_sizes[..., None, None]
+    return _overlap(offsets, shares, settings.overlap_sizes)
+
+
+def _overlap(
+    offsets: Float[np.ndarray, "M P K 2"],
+    shares: Float[np.ndarray, "M P K"],
+    width: Float[np.ndarray, "M 1"] | float,
+) -> Float[np.ndarray, "M P"]:
+    """OKS's Gaussian of every keypoint's offset (in sizes), averaged with `shares`."""
+    squares = np.einsum("mpkc,mpkc->mpk", offsets, offsets)
+    widths = np.asarray(width)[..., None] if np.ndim(width) else width
+    return np.einsum("mpk,mpk->mp", shares, np.exp(-0.5 * squares / np.square(widths)))
+
+
+def cosine_similarity(
+    state: TrackerState, poses: FramePoses
+) -> tuple[Float[np.ndarray, "M P"], Bool[np.ndarray, "M 1"]]:
+    """Cosines (-1 where unknown) and which tracks have an identity to compare."""
+    if poses.embeddings is None or state.embeddings.shape[1] != poses.embeddings.shape[1]:
+        unknown = np.zeros((len(state), 1), np.bool_)
+        return np.full((len(state), len(poses)), -1.0), unknown
+    known = state.embedding_hits[:, None] > 0
+    return np.where(known, state.embeddings @ poses.embeddings.T, -1.0), known
+
+
+def bi_softmax(
+    similarity: Float[np.ndarray, "M P"],
+    known: Bool[np.ndarray, "M 1"],
+    settings: TrackerSettings,
+) -> Float[np.ndarray, "M P"]:
+    """Mean of the softmax over people and the softmax over tracks, each against a stranger too."""
+    scaled = (similarity - settings.stranger_similarity) / settings.identity_temperature
+    odds = np.where(known, np.exp(np.clip(scaled, -50.0, 50.0)), 0.0)
+    over_people = odds / (1.0 + odds.sum(axis=1, keepdims=True))
+    over_tracks = odds / (1.0 + odds.sum(axis=0, keepdims=True))
+    return 0.5 * (over_people + over_tracks)
