@@ -68,7 +68,11 @@ def _installed(distribution: str) -> str | None:
 def find_versions() -> Iterator[Finding]:
     """Python, VEPE and the packages that tracking needs; each is imported to see that it works."""
     yield Finding("versions", "vepe", __version__)
-    yield Finding("versions", "python", f"{platform.python_version()} on {platform.platform()}")
+    yield Finding(
+        "versions",
+        "python",
+        f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+    )
     for distribution, module in _REQUIRED:
         try:
             version = getattr(import_module(module), "__version__", None)

@@ -1,0 +1,46 @@
+# make demo    sets up, then tracks a bundled clip: demo/store_aisle.mp4 and .json
+# make test    sets up, then runs every check
+# make setup   only creates .venv with the versions of constraints.txt
+# make lint    ruff and mypy alone
+# make clean   removes what these made, .venv included
+#
+# Needs Python 3.11, 3.12 or 3.13, make, and a package registry. Another Python: make PYTHON=python3.12
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CLIP := assets/store_aisle.mp4
+
+IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(IN_RANGE)' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: demo test setup lint clean
+
+demo: $(STAMP)
+	$(BIN)/vepe track $(CLIP) --output demo --overwrite
+	@echo "The video with skeletons and ids: $(CURDIR)/demo/store_aisle.mp4"
+	@echo "The poses with track ids:         $(CURDIR)/demo/store_aisle.json"
+
+test: lint
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(STAMP)
+
+# The stamp is written last, so that an interrupted setup is done again.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "VEPE needs Python 3.11, 3.12 or 3.13; none was found. Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c '$(IN_RANGE)' || { echo "VEPE needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is another. Name one: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is incomplete. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV): the first time this fetches some gigabytes, mostly torch."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) demo dist build htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
