@@ -1,0 +1,100 @@
+"""Plain attention and feed-forward blocks, shared by all transformer layers.
+
+Pre-norm residual blocks over `torch.nn.functional.scaled_dot_product_attention`, which picks the
+fastest kernel of the device and exports to ONNX.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head attention from one sequence of tokens to another.
+
+    The caller adds positions to `query` and `key`; `value` stays free of them, so that positions
+    steer where to look and never leak into what is read.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim {dim} is not a multiple of heads {heads}")
+        self.heads = heads
+        self.to_query = nn.Linear(dim, dim)
+        self.to_key = nn.Linear(dim, dim)
+        self.to_value = nn.Linear(dim, dim)
+        self.to_out = nn.Linear(dim, dim)
+
+    def _split(self, tokens: Float[Tensor, "X S C"]) -> Float[Tensor, "X heads S c"]:
+        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def forward(
+        self,
+        query: Float[Tensor, "X Q C"],
+        key: Float[Tensor, "X S C"],
+        value: Float[Tensor, "X S C"],
+        bias: Bool[Tensor, "... Q S"] | Float[Tensor, "... Q S"] | None = None,
+    ) -> Float[Tensor, "X Q C"]:
+        """What every query reads. `bias`: True where it may look, or floats added to the logits."""
+        out = F.scaled_dot_product_attention(
+            self._split(self.to_query(query)),
+            self._split(self.to_key(key)),
+            self._split(self.to_value(value)),
+            attn_mask=bias,
+        )
+        return self.to_out(out.transpose(1, 2).flatten(2))
+
+
+class SelfAttentionBlock(nn.Module):
+    """Tokens attend to each other: x + attention(norm(x) with positions)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "X S C"],
+        positions: Float[Tensor, "X S C"] | None = None,
+        bias: Tensor | None = None,
+    ) -> Float[Tensor, "X S C"]:
+        """The updated tokens; `bias` as in `Attention`."""
+        value = self.norm(tokens)
+        query = value if positions is None else value + positions
+        return tokens + self.attention(query, query, value, bias)
+
+
+class FeedForwardBlock(nn.Module):
+    """x + MLP(norm(x)), token by token."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.expand = nn.Linear(dim, hidden)
+        self.reduce = nn.Linear(hidden, dim)
+
+    def forward(self, tokens: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """The updated tokens."""
+        return tokens + self.reduce(F.gelu(self.expand(self.norm(tokens))))
+
+
+def mlp(dim: int, out: int, layers: int, *, zero_last: bool = False) -> nn.Sequential:
+    """`layers` linear maps with GELU between; `zero_last` makes the untrained output exactly 0."""
+    parts: list[nn.Module] = []
+    for _ in range(layers - 1):
+        parts += [nn.Linear(dim, dim), nn.GELU()]
+    last = nn.Linear(dim, out)
+    if zero_last:
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+    return nn.Sequential(*parts, last)
+
+
+def flatten_maps(maps: list[Float[Tensor, "B C h w"]]) -> Float[Tensor, "B S C"]:
+    """All cells of all levels as one sequence of tokens, finest level first."""
+    return torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)

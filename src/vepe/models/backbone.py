@@ -1,0 +1,80 @@
+"""Backbones: any timm model as a source of feature maps at several strides.
+
+Convolutional and hierarchical models give their own stages; a plain ViT gives one map at its patch
+stride, from which the pyramid makes the other levels. Names that start with `mobilenetv2_pose_`
+build timm's MobileNetV2 with the width of the pose-pretrained trunks (SAME padding).
+"""
+
+from __future__ import annotations
+
+import timm
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Float
+from timm.models.efficientnet import _gen_mobilenet_v2
+from torch import Tensor, nn
+
+POSE_TRUNKS = {
+    "mobilenetv2_pose_100": 1.0,
+    "mobilenetv2_pose_150": 1.5,
+    "mobilenetv2_pose_175": 1.75,
+}
+"""Width multipliers of the MobileNetV2 trunks that were trained for human pose (MoveNet's)."""
+
+
+class Backbone(nn.Module):
+    """Feature maps of a timm model.
+
+    Args:
+        name: a timm model name, or one of `POSE_TRUNKS`.
+        strides: wanted strides, finest first; those that the model lacks are left to the pyramid.
+        pretrained: let timm download its weights (needs the network).
+
+    Attributes:
+        strides: strides of the maps that come out, finest first.
+        channels: their channels.
+    """
+
+    def __init__(self, name: str, strides: tuple[int, ...], *, pretrained: bool = False) -> None:
+        super().__init__()
+        self.name = name
+        if name in POSE_TRUNKS:
+            self.net = _gen_mobilenet_v2(
+                "mobilenetv2_100", POSE_TRUNKS[name], pad_type="same", features_only=True
+            )
+            self.mean, self.std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+        else:
+            options = {"dynamic_img_size": True} if "vit_" in name else {}
+            if "swin_" in name:
+                options = {"strict_img_size": False}
+            self.net = timm.create_model(name, features_only=True, pretrained=pretrained, **options)
+            data = timm.data.resolve_model_data_config(self.net)
+            self.mean, self.std = tuple(data["mean"]), tuple(data["std"])
+        reductions = list(self.net.feature_info.reduction())
+        if len(set(reductions)) < len(reductions):
+            # A plain ViT offers several depths at one stride: its last one is the richest.
+            self.indices = [len(reductions) - 1]
+        else:
+            self.indices = [i for i, r in enumerate(reductions) if r in strides]
+        self.strides = tuple(reductions[i] for i in self.indices)
+        self.channels = tuple(self.net.feature_info.channels()[i] for i in self.indices)
+        shift = torch.tensor(self.mean).view(3, 1, 1)
+        self.register_buffer("shift", shift, persistent=False)
+        self.register_buffer("scale", torch.tensor(self.std).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B c h w"]]:
+        """Maps for pictures in 0..1; H and W must be multiples of the coarsest stride."""
+        normalised = (images - self.shift) / self.scale
+        height, width = images.shape[-2:]
+        patch = self.strides[-1]
+        if height % patch or width % patch:
+            # Only ViTs with odd patches (14) get here: fill up to a whole number of patches.
+            normalised = F.pad(normalised, (0, -width % patch, 0, -height % patch))
+        maps = self.net(normalised)
+        result = []
+        for i in self.indices:
+            level, channels = maps[i], self.net.feature_info.channels()[i]
+            if level.shape[1] != channels:  # Swin and its kin put channels last.
+                level = level.permute(0, 3, 1, 2)
+            result.append(level)
+        return result

@@ -1,0 +1,61 @@
+"""Instance consistency: who in this frame is who in another, by the identity of instance queries.
+
+The paper's mechanism makes instance queries consistent across frames and distinct across people,
+tracks with them and lets them guide the matching of pose queries (abstract of arXiv 2509.01095).
+Our reading: one embedding serves all three. Its similarity is the contrastive loss's logit, the
+tracker's cost, and here the soft association that the pose encoder gathers queries with; the
+bi-directional softmax is IDOL's (arXiv 2207.10661).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Matching = Literal["identity", "uniform"]
+
+
+class InstanceConsistency(nn.Module):
+    """Soft association of the people of two frames.
+
+    Args:
+        matching: `identity` associates by embedding; `uniform` gives every person of the other
+            frame the same share (the control that shows what identity is worth).
+    """
+
+    def __init__(self, matching: Matching = "identity") -> None:
+        super().__init__()
+        self.matching = matching
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(0.1)))
+
+    def similarity(
+        self, key: Float[Tensor, "... N D"], other: Float[Tensor, "... M D"]
+    ) -> Float[Tensor, "... N M"]:
+        """Cosines over the learnt temperature: the logits of the contrastive loss, too."""
+        return key @ other.transpose(-1, -2) / self.log_temperature.clamp(-4.0, 0.0).exp()
+
+    def forward(
+        self,
+        key: Float[Tensor, "B N D"],
+        other: Float[Tensor, "B M D"],
+        other_scores: Float[Tensor, "B M"],
+    ) -> tuple[Float[Tensor, "B N M"], Float[Tensor, "B N"]]:
+        """Shares of the other frame's people for each person of the key frame, and certainty.
+
+        Shares sum to 1 over M and leave out queries that are no person (`other_scores`, 0..1).
+        Certainty in 0..1 is the largest entry of the bi-directional softmax.
+        """
+        presence = other_scores.clamp_min(1e-6).log().unsqueeze(1)
+        if self.matching == "uniform":
+            shares = presence.expand(-1, key.shape[1], -1).softmax(dim=-1)
+            return shares, torch.ones_like(shares[..., 0])
+        logits = self.similarity(key, other)
+        forward, backward = (logits + presence).softmax(dim=-1), logits.softmax(dim=-2)
+        both = forward * backward
+        shares = both / both.sum(dim=-1, keepdim=True).clamp_min(1e-6)
+        certainty = both.amax(dim=-1).sqrt()
+        return shares, certainty

@@ -1,0 +1,95 @@
+"""State as values: what is kept of a frame, and of a video while it streams.
+
+No module holds hidden state. A stream's state goes in and comes out; two videos never touch, and
+its size is bounded by the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vepe.models.decoder_layer import LayerOutput
+from vepe.models.pose_encoder import FrameQueries
+from vepe.models.proposals import Proposals
+from vepe.models.spatial_encoder import Memory
+
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """All that the temporal part needs of a frame; computed once a frame.
+
+    Attributes:
+        memory: the encoded maps.
+        queries: instance and pose queries of the N people with identity and place.
+        keypoints_px: (B, N, K, 2) poses of the spatial decoder.
+        layers: what every layer of the spatial decoder says.
+        proposals: what the cells say (all of them in training).
+    """
+
+    memory: Memory
+    queries: FrameQueries
+    keypoints_px: Float[Tensor, "B N K 2"]
+    layers: list[LayerOutput]
+    proposals: Proposals
+
+    def __getitem__(self, rows: slice) -> FrameFeatures:
+        """Some rows of the batch, without the layers' and cells' details that only losses need."""
+        q = self.queries
+        queries = FrameQueries(q.queries[rows], q.points_px[rows], q.identity[rows], q.scores[rows])
+        return FrameFeatures(
+            self.memory[rows], queries, self.keypoints_px[rows], self.layers, self.proposals
+        )
+
+
+@dataclass(frozen=True)
+class PoseOutput:
+    """The poses of key frames.
+
+    Attributes:
+        score_logits: (B, N) person score.
+        keypoints_px: (B, N, K, 2) in pixels of the network's input.
+        confidence_logits: (B, N, K) confidence of every keypoint.
+        identity: (B, N, D) unit embeddings.
+        layers: what every layer of the spatio-temporal pose decoder says, the last one last.
+    """
+
+    score_logits: Float[Tensor, "B N"]
+    keypoints_px: Float[Tensor, "B N K 2"]
+    confidence_logits: Float[Tensor, "B N K"]
+    identity: Float[Tensor, "B N D"]
+    layers: list[LayerOutput]
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """The last frames of a stream, oldest first, with their times.
+
+    Attributes:
+        frames: at most `window` frames' features.
+        times_s: their timestamps in seconds.
+        pending: how many of the last frames have not been answered yet (lookahead).
+    """
+
+    frames: tuple[FrameFeatures, ...] = ()
+    times_s: tuple[float, ...] = ()
+    pending: int = 0
+
+
+def window_bounds(key: int, available: int, window: int, lookahead: int) -> tuple[int, int]:
+    """First and one past the last frame that the key frame at index `key` reads.
+
+    A window of `window` frames ends `lookahead` frames behind the key frame; it is cut at the
+    first frame and at the last of the `available` ones. The one rule for clips and streams.
+    """
+    lookahead = min(lookahead, window - 1)
+    first = max(key - (window - 1 - lookahead), 0)
+    return first, min(key + lookahead + 1, available)
+
+
+def deltas_s(times_s: Float[Tensor, "B T"], key: int) -> Float[Tensor, "B T"]:
+    """Seconds from the key frame to every frame of the window."""
+    return (times_s - times_s[:, key : key + 1]).to(torch.float32)

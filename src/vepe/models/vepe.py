@@ -1,0 +1,206 @@
+"""VEPE: the whole network on one screen.
+
+    encode_frame: backbone, pyramid, spatial encoder, proposals, spatial decoder   once a frame
+    fuse:         STDME, STPE guided by instance consistency, STPD                 once a key frame
+
+Training runs the two on clips, streaming on frames; `tests/models/test_streaming.py` holds them
+equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from vepe.models.backbone import Backbone
+from vepe.models.decoder_layer import person_size_px
+from vepe.models.heads import IdentityHead
+from vepe.models.instance_consistency import InstanceConsistency
+from vepe.models.memory_encoder import MemoryEncoder
+from vepe.models.pose_decoder import PoseDecoder
+from vepe.models.pose_encoder import FrameQueries, PoseEncoder
+from vepe.models.proposals import ProposalHead
+from vepe.models.pyramid import Pyramid
+from vepe.models.spatial_decoder import NoisedPoses, SpatialDecoder
+from vepe.models.spatial_encoder import Memory, SpatialEncoder
+from vepe.models.state import FrameFeatures, PoseOutput, StreamState, deltas_s, window_bounds
+
+
+@dataclass(frozen=True)
+class VepeParts:
+    """The parts that `Vepe` is composed of; the temporal ones may be None (ablation)."""
+
+    backbone: Backbone
+    pyramid: Pyramid
+    spatial_encoder: SpatialEncoder
+    proposals: ProposalHead
+    spatial_decoder: SpatialDecoder
+    identity: IdentityHead
+    consistency: InstanceConsistency
+    pose_encoder: PoseEncoder | None
+    memory_encoder: MemoryEncoder | None
+    pose_decoder: PoseDecoder
+
+
+class Vepe(nn.Module):
+    """Video end-to-end pose estimation.
+
+    Args:
+        parts: the modules (see `vepe.models.build`).
+        window: frames that a key frame reads, itself included.
+        lookahead: how many of them lie in the future (0: causal).
+    """
+
+    def __init__(self, parts: VepeParts, *, window: int, lookahead: int = 0) -> None:
+        super().__init__()
+        self.backbone, self.pyramid = parts.backbone, parts.pyramid
+        self.spatial_encoder, self.proposals = parts.spatial_encoder, parts.proposals
+        self.spatial_decoder, self.identity = parts.spatial_decoder, parts.identity
+        self.consistency, self.pose_decoder = parts.consistency, parts.pose_decoder
+        self.pose_encoder, self.memory_encoder = parts.pose_encoder, parts.memory_encoder
+        self.window, self.lookahead = window, lookahead
+
+    @property
+    def stride(self) -> int:
+        """Height and width of the input must be multiples of this."""
+        return self.pyramid.strides[-1]
+
+    def encode_frame(
+        self,
+        images: Float[Tensor, "B 3 H W"],
+        padding: Bool[Tensor, "B H W"] | None = None,
+        noised: NoisedPoses | None = None,
+    ) -> FrameFeatures:
+        """Everything that is known of frames on their own.
+
+        Args:
+            images: RGB in 0..1; H and W multiples of `stride`.
+            padding: True where a pixel is not part of the picture.
+            noised: known poses with noise, in training.
+        """
+        maps = self.pyramid(self.backbone(images), *images.shape[-2:])
+        memory = Memory(maps, _padding_by_level(padding, maps), self.pyramid.strides)
+        memory = self.spatial_encoder(memory)
+        proposals = self.proposals(memory)
+        queries, layers = self.spatial_decoder(memory, proposals, noised)
+        own = slice(0, proposals.score_logits.shape[1])  # the noised people stand behind these
+        last = layers[-1].people(own)
+        centre = last.keypoints_px.mean(dim=2, keepdim=True)
+        described = FrameQueries(
+            queries[:, own],
+            torch.cat([centre, last.keypoints_px], dim=2).detach(),
+            self.identity(queries[:, own, 0]),
+            last.score_logits.detach().sigmoid(),
+        )
+        return FrameFeatures(memory, described, last.keypoints_px, layers, proposals)
+
+    def fuse(
+        self, window: Sequence[FrameFeatures], times_s: Float[Tensor, "B T"], key: int
+    ) -> PoseOutput:
+        """The poses of frame `key` of the window, with all that the window knows.
+
+        Args:
+            window: features of T frames in order of time.
+            times_s: their timestamps in seconds.
+            key: index of the frame that is asked for.
+        """
+        frame, delta_s = window[key], deltas_s(times_s, key)
+        memory, queries = frame.memory, frame.queries.queries
+        if self.memory_encoder is not None:
+            memory = self.memory_encoder([f.memory for f in window], key, delta_s)
+        if self.pose_encoder is not None:
+            size = person_size_px(frame.keypoints_px)
+            frames = [f.queries for f in window]
+            queries = self.pose_encoder(frames, key, delta_s, size, self.consistency)
+        layers = self.pose_decoder(queries, frame.keypoints_px, memory)
+        last = layers[-1]
+        return PoseOutput(
+            last.score_logits,
+            last.keypoints_px,
+            last.confidence_logits,
+            frame.queries.identity,
+            layers,
+        )
+
+    def forward(
+        self,
+        clips: Float[Tensor, "B T 3 H W"],
+        times_s: Float[Tensor, "B T"],
+        padding: Bool[Tensor, "B T H W"] | None = None,
+        keys: Sequence[int] | None = None,
+    ) -> list[PoseOutput]:
+        """Poses of the frames `keys` (all, where None) of every clip, each frame encoded once."""
+        batch, frames = clips.shape[:2]
+        by_frame = None if padding is None else padding.transpose(0, 1).flatten(0, 1)
+        features = self.encode_frame(clips.transpose(0, 1).flatten(0, 1), by_frame)
+        single = [features[slice(t * batch, (t + 1) * batch)] for t in range(frames)]
+        return self.fuse_keys(single, times_s, range(frames) if keys is None else keys)
+
+    def fuse_keys(
+        self, frames: Sequence[FrameFeatures], times_s: Float[Tensor, "B T"], keys: Sequence[int]
+    ) -> list[PoseOutput]:
+        """`fuse` for several key frames, each with its own window."""
+        outputs = []
+        for key in keys:
+            first, end = window_bounds(key, len(frames), self.window, self.lookahead)
+            outputs.append(self.fuse(frames[first:end], times_s[:, first:end], key - first))
+        return outputs
+
+    def step(
+        self,
+        state: StreamState,
+        image: Float[Tensor, "1 3 H W"],
+        time_s: float,
+        padding: Bool[Tensor, "1 H W"] | None = None,
+    ) -> tuple[StreamState, PoseOutput | None]:
+        """One frame of a stream: the new state and the poses of the frame `lookahead` frames ago.
+
+        None comes out while the first frames' future is still awaited; `flush` gives the rest.
+        """
+        grown = StreamState(
+            (*state.frames, self.encode_frame(image, padding)),
+            (*state.times_s, time_s),
+            state.pending + 1,
+        )
+        output = self._answer(grown) if grown.pending > self._lookahead else None
+        if output is not None:
+            grown = StreamState(grown.frames, grown.times_s, grown.pending - 1)
+        keep = self.window
+        return StreamState(grown.frames[-keep:], grown.times_s[-keep:], grown.pending), output
+
+    def flush(self, state: StreamState) -> list[PoseOutput]:
+        """The poses of the last frames of a stream, whose future will never come."""
+        outputs = []
+        for pending in range(state.pending, 0, -1):
+            outputs.append(self._answer(StreamState(state.frames, state.times_s, pending)))
+        return outputs
+
+    @property
+    def _lookahead(self) -> int:
+        return min(self.lookahead, self.window - 1)
+
+    def _answer(self, state: StreamState) -> PoseOutput:
+        """Poses of the oldest frame that has not been answered."""
+        count = len(state.frames)
+        key = count - state.pending
+        first, end = window_bounds(key, count, self.window, self._lookahead)
+        device = state.frames[key].keypoints_px.device
+        times = torch.tensor([state.times_s[first:end]], dtype=torch.float64, device=device)
+        return self.fuse(state.frames[first:end], times, key - first)
+
+
+def _padding_by_level(
+    padding: Bool[Tensor, "B H W"] | None, maps: list[Tensor]
+) -> list[Bool[Tensor, "B h w"]] | None:
+    """The padding as the levels see it: a cell is padding where its centre is."""
+    if padding is None:
+        return None
+    as_image = padding.unsqueeze(1).float()
+    return [
+        F.interpolate(as_image, m.shape[-2:], mode="nearest-exact").squeeze(1) > 0.5 for m in maps
+    ]
