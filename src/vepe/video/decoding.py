@@ -1,0 +1,148 @@
+"""Decoding a container's video stream frame by frame, from its start or from a moment in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from fractions import Fraction
+from itertools import chain
+from math import ceil
+
+import av
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from vepe.video.container import nominal_fps, time_base_of
+
+# Broadcast recordings flag packets as corrupt after any lost one; their decoders cope.
+_LOSSY_FORMATS = ("mpegts", "rtsp", "rtp", "sdp")
+
+
+class Decoding:
+    """One pass over a video stream, which remembers how it ended.
+
+    Attributes:
+        container: the open container; the caller closes it.
+        broken: whether it stopped at damage rather than at the end of the stream.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        packets: Iterable[Packet[VideoStream]] | None = None,
+    ) -> None:
+        self.container = container
+        self.broken = False
+        self._stream = stream
+        self._packets = container.demux(stream) if packets is None else packets
+        self._lossy = any(name in container.format.name for name in _LOSSY_FORMATS)
+        self._end_pts: int | None = None
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Frames in order of presentation; stops at the first damage after a good frame.
+
+        Damage before the first good frame is passed over: a recording may begin mid-stream.
+        """
+        begun = False
+        try:
+            for packet in self._packets:
+                if packet.is_corrupt and not self._lossy:
+                    self.broken = True
+                    break
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    if begun and not self._lossy:
+                        self.broken = True
+                        break
+                    continue
+                for frame in frames:
+                    begun = True
+                    self._note(frame)
+                    yield frame
+        except av.error.EOFError:
+            pass
+        except av.error.FFmpegError:
+            self.broken = True
+        if self.broken:
+            yield from self._rest()
+
+    def _rest(self) -> Iterator[av.VideoFrame]:
+        """Good frames that the decoder still holds back when the stream breaks off."""
+        with suppress(av.error.FFmpegError, EOFError):
+            for frame in self._stream.codec_context.decode(None):
+                self._note(frame)
+                yield frame
+
+    def _note(self, frame: av.VideoFrame) -> None:
+        if frame.pts is not None:
+            self._end_pts = frame.pts + (frame.duration or 0)
+
+    def ends_early(self, zero: int) -> bool:
+        """Whether the last frame given ends well before the stream should (`zero` is its start)."""
+        expected_s = _stream_duration(self._stream)
+        if expected_s is None or self._end_pts is None:
+            return False
+        end_s = float((self._end_pts - zero) * time_base_of(self._stream))
+        return end_s < expected_s - max(0.1, 2.5 / nominal_fps(self._stream))
+
+
+def first_tick(time_s: float, unit: Fraction) -> int:
+    """Smallest number of ticks of `unit` seconds that, as a float, is at least `time_s`."""
+    tick = ceil(Fraction(time_s) / unit)
+    # 0.1 as a float lies above one tenth; the frame at one tenth must not be lost for it.
+    return tick - 1 if float((tick - 1) * unit) >= time_s else tick
+
+
+def duration_of(container: InputContainer, stream: VideoStream) -> float | None:
+    """Length of the video in seconds, as the file states it, or None."""
+    stated = _stream_duration(stream)
+    if stated is None and container.duration:
+        stated = container.duration / av.time_base
+    return stated
+
+
+def _stream_duration(stream: VideoStream) -> float | None:
+    if stream.duration:
+        return float(stream.duration * time_base_of(stream))
+    # Matroska notes it as a tag "HH:MM:SS.fraction".
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        hours, minutes, seconds = (float(part) for part in parts)
+    except ValueError:
+        return None
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def seek(
+    container: InputContainer, stream: VideoStream, start_pts: int
+) -> tuple[Decoding, int] | None:
+    """A decoder set to the key frame before `start_pts`, and the number of frames before that time.
+
+    All packets before the start are read, but not decoded: only so is the number exact, and
+    reading costs little. None where timestamps are missing or the container would not go there;
+    the caller then decodes from the beginning.
+    """
+    key_pts, passed = None, 0
+    for packet in container.demux(stream):
+        if packet.size == 0:
+            break
+        if packet.pts is None or packet.dts is None or packet.is_corrupt:
+            return None
+        if packet.dts >= start_pts:
+            break  # a frame is never shown before it is decoded
+        if packet.pts < start_pts and not packet.is_discard:
+            passed += 1
+        if packet.is_keyframe and packet.pts <= start_pts:
+            key_pts = packet.pts
+    if key_pts is None or passed == 0:
+        return None
+    container.seek(key_pts, stream=stream, backward=True)
+    packets = container.demux(stream)
+    first = next(packets, None)
+    if first is None or not first.is_keyframe or first.pts is None or first.pts > key_pts:
+        return None
+    return Decoding(container, stream, chain([first], packets)), passed

@@ -1,0 +1,186 @@
+"""Cameras and network streams: frames as they come, the newest first in line.
+
+A reader that is slower than the camera must not fall ever further behind, nor fill the memory:
+a thread takes frames in and keeps the newest few; older ones are dropped and counted.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import av.error
+import cv2
+import numpy as np
+from av.container import InputContainer
+
+from vepe.errors import VepeError
+from vepe.types import Frame, VideoInfo
+from vepe.video.container import (
+    NETWORK_TIMEOUT_S,
+    NOMINAL_FPS,
+    Upright,
+    nominal_fps,
+    public_name,
+    time_base_of,
+    video_stream,
+    zero_pts,
+)
+from vepe.video.decoding import Decoding
+from vepe.video.source import Clock, Span, VideoSource
+
+Pictures = Iterator[tuple[float | None, np.ndarray]]
+"""Timestamps in seconds (None where unknown) with upright RGB pictures."""
+
+_QUEUE_LENGTH = 8
+
+
+class LiveSource(VideoSource):
+    """Frames of a running source, read in a thread of its own; can be iterated once.
+
+    A frame's index counts every frame that arrived, dropped ones too.
+
+    Args:
+        pictures: the source; it is read and closed in the thread alone.
+        info: what is known of it.
+        span: the wanted part, counted from the first frame.
+
+    Attributes:
+        dropped: number of frames that came faster than they were taken.
+    """
+
+    def __init__(self, pictures: Pictures, info: VideoInfo, span: Span) -> None:
+        self.info = info
+        self.dropped = 0
+        self._pictures = pictures
+        self._span = span
+        self._waiting: deque[Frame] = deque()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._closed = False
+        self._thread = threading.Thread(target=self._take_in, name="live video", daemon=True)
+        self._thread.start()
+
+    def _take_in(self) -> None:
+        clock = Clock(self.info.fps)
+        try:
+            for index, (raw_s, image) in enumerate(self._pictures):
+                frame = Frame(index, clock.tell(raw_s), image)
+                over = self._span.is_over(frame.time_s)
+                with self._changed:
+                    if self._closed or over:
+                        break
+                    if not self._span.wants(index, frame.time_s):
+                        continue
+                    if len(self._waiting) == _QUEUE_LENGTH:
+                        self._waiting.popleft()
+                        self.dropped += 1
+                    self._waiting.append(frame)
+                    self._changed.notify_all()
+        except VepeError as error:
+            self.warning = str(error)
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+            close = getattr(self._pictures, "close", None)
+            if close is not None:
+                close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        while True:
+            with self._changed:
+                while not (self._waiting or self._ended or self._closed):
+                    # With a time limit, since a bare wait cannot be interrupted on Windows.
+                    self._changed.wait(timeout=0.5)
+                if self._closed or not self._waiting:
+                    return
+                frame = self._waiting.popleft()
+            yield frame
+
+    def close(self) -> None:
+        """Ends the iteration and waits for the thread to let go of the device."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(timeout=NETWORK_TIMEOUT_S + 1)
+
+
+def stream_source(container: InputContainer, url: str, span: Span) -> LiveSource:
+    """A network stream that has no end. Raises VepeError where no frame of it can be decoded."""
+    name = public_name(url)
+    try:
+        stream = video_stream(container, name)
+        stream.thread_type = "SLICE"  # decoding whole frames in parallel would delay them
+        frames = Decoding(container, stream).frames()
+        first = next(frames, None)
+        if first is None:
+            raise VepeError(f"'{name}' sends no frame that can be decoded; check the stream.")
+    except VepeError:
+        container.close()
+        raise
+    upright = Upright(first)
+    unit, zero = time_base_of(stream), zero_pts(stream, first.pts)
+    # Times count from the first frame that came: a stream's own start may lie days back.
+    zero = zero if first.pts is None else first.pts
+
+    def pictures() -> Pictures:
+        frame: av.VideoFrame | None = first
+        with container:
+            while frame is not None:
+                raw_s = None if frame.pts is None else float((frame.pts - zero) * unit)
+                yield raw_s, upright.picture(frame)
+                frame = next(frames, None)
+
+    width, height = upright.size
+    info = VideoInfo(name, width, height, nominal_fps(stream), live=True)
+    return LiveSource(pictures(), info, span)
+
+
+def camera_source(index: int, span: Span) -> LiveSource:
+    """The camera of that number. Raises VepeError where it is missing, busy or sends nothing.
+
+    Read through OpenCV, since PyAV's wheels are built without Video4Linux.
+    """
+    if sys.platform == "linux" and not Path(f"/dev/video{index}").exists():
+        found = sorted(p.name.removeprefix("video") for p in Path("/dev").glob("video[0-9]*"))
+        there = f"found: {', '.join(found)}" if found else "none is connected"
+        raise VepeError(f"There is no camera {index} ({there}); check the number and the cable.")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        camera = cv2.VideoCapture(index)
+        good, first = camera.read() if camera.isOpened() else (False, None)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if not good or first is None:
+        camera.release()
+        raise VepeError(
+            f"Camera {index} cannot be opened or sends no picture; check that it is connected, "
+            "that no other program uses it, and that you may use it."
+        )
+    fps = camera.get(cv2.CAP_PROP_FPS)
+
+    def pictures() -> Pictures:
+        start_s = time.monotonic()
+        picture, alive = first, True
+        try:
+            while alive:
+                yield time.monotonic() - start_s, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+                alive, picture = camera.read()
+        finally:
+            camera.release()
+        raise VepeError(f"Camera {index} stopped sending pictures; check its cable.")
+
+    info = VideoInfo(
+        name=f"camera{index}",
+        width=first.shape[1],
+        height=first.shape[0],
+        fps=fps if 1 <= fps <= 1000 else NOMINAL_FPS,
+        live=True,
+    )
+    return LiveSource(pictures(), info, span)

@@ -1,0 +1,250 @@
+"""Writing H.264 video with the source's timestamps and sound, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from jaxtyping import UInt8
+
+from vepe.errors import VepeError
+from vepe.video.audio import AudioTrack
+
+DEFAULT_TIME_BASE = Fraction(1, 90_000)
+"""Unit of written timestamps in seconds: MPEG's own, whole for 24, 25, 29.97, 30, 50 and 60 fps."""
+
+_BT709, _LIMITED_RANGE = 1, 1  # code points of ITU-T H.273
+_QUALITY = {"crf": "20", "preset": "veryfast"}
+
+
+class VideoWriter:
+    """Writes RGB frames into an MP4 file (H.264, yuv420p, index in front).
+
+    Works in a hidden file beside `path`, which takes its place when all is done: `path` never
+    holds half a video. As a context manager it finalises on a clean exit and on Ctrl-C (what was
+    written stays, playable), and removes the hidden file on any other exception. Without a frame,
+    no file is made. `path`'s folder is created where it is missing.
+
+    Args:
+        path: the file to make; an existing one is replaced. It is MP4 whatever its suffix.
+        width, height: size of the frames in pixels; odd sizes are padded by repeating the edge.
+        fps: nominal frames per second; it gives the last frame its length, times come with frames.
+        audio_from: file whose sound is copied (re-encoded to AAC where MP4 cannot hold it), cut to
+            the written span. A file without sound is fine.
+        start_s: time of the source that becomes 0 of the written video.
+        time_base: unit of the written timestamps; a `VideoSource.time_base` keeps them exact.
+
+    Attributes:
+        path: the file to make.
+        frames_written: number of frames taken so far.
+        warning: one sentence where the sound is damaged or was left out, else None.
+
+    Raises:
+        VepeError: where the folder cannot be made or written to, the file would replace its own
+            source, the size cannot be encoded, or the disk is full (also from `write`, `close`).
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        width: int,
+        height: int,
+        fps: float,
+        audio_from: Path | None = None,
+        start_s: float = 0.0,
+        time_base: Fraction | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.frames_written = 0
+        self._size = (width, height)
+        self._fps = min(max(fps, 0.01), 1000.0)
+        self._unit = time_base or DEFAULT_TIME_BASE
+        self._start = Fraction(start_s)
+        self._last_pts: int | None = None
+        self._closed = False
+        if audio_from is not None and self.path.exists() and self.path.samefile(audio_from):
+            raise VepeError(f"'{self.path}' would replace the video it is made from; rename it.")
+        self._partial = _reserve(self.path)
+        self._audio: AudioTrack | None = None
+        self._scaler = VideoReformatter()
+        with self._guarded():
+            self._container = av.open(
+                f"file:{self._partial.absolute()}",
+                "w",
+                format="mp4",
+                options={"movflags": "+faststart"},
+            )
+            self._stream = self._add_stream()
+            if audio_from is not None:
+                self._audio = AudioTrack(audio_from, self._container, start_s)
+
+    def _add_stream(self) -> av.VideoStream:
+        rate = Fraction(self._fps).limit_denominator(1001)
+        stream = self._container.add_stream("libx264", rate=rate, options=_QUALITY)
+        stream.width, stream.height = (side + side % 2 for side in self._size)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = self._unit
+        # A key frame every two seconds, so that players can jump.
+        stream.codec_context.gop_size = max(1, round(2 * self._fps))
+        for tag in ("colorspace", "color_primaries", "color_trc"):
+            setattr(stream.codec_context, tag, _BT709)
+        stream.codec_context.color_range = _LIMITED_RANGE
+        return stream
+
+    @property
+    def warning(self) -> str | None:
+        """One sentence where the sound is damaged or was left out, else None."""
+        return self._audio.warning if self._audio else None
+
+    def write(self, image_rgb: UInt8[np.ndarray, "H W 3"], time_s: float) -> None:
+        """Adds a frame shown from `time_s` (of the source, in seconds; later than the last one).
+
+        Raises:
+            VepeError: where the disk is full or the file cannot be written.
+            ValueError: on a picture of another size or type, or after `close`.
+        """
+        width, height = self._size
+        if image_rgb.shape != (height, width, 3) or image_rgb.dtype != np.uint8:
+            raise ValueError(f"expected uint8 ({height}, {width}, 3), got {image_rgb.shape}")
+        if self._closed:
+            raise ValueError("the writer is closed")
+        pts = round((Fraction(time_s) - self._start) / self._unit)
+        if self._last_pts is not None:
+            # Two frames of one tick cannot be stored; the later one is put a tick behind.
+            pts = max(pts, self._last_pts + 1)
+        with self._guarded():
+            frame = self._scaler.reformat(
+                av.VideoFrame.from_numpy_buffer(_even(image_rgb)),
+                format="yuv420p",
+                dst_colorspace=_BT709,
+                dst_color_range=_LIMITED_RANGE,
+                threads=1,
+            )
+            frame.pts, frame.time_base = pts, self._unit
+            self._mux(frame, float(pts * self._unit))
+        self._last_pts = pts
+        self.frames_written += 1
+
+    def _mux(self, frame: av.VideoFrame | None, sound_until_s: float) -> None:
+        """Encodes a frame (None: the rest) and stores it with the sound up to a time."""
+        for packet in self._stream.encode(frame):
+            if not packet.duration:
+                packet.duration = self._frame_ticks()
+            self._container.mux(packet)
+        if self._audio is not None:
+            for sound in self._audio.until(sound_until_s):
+                self._container.mux(sound)
+
+    def _frame_ticks(self) -> int:
+        return max(1, round(1 / (self._fps * self._unit)))
+
+    def close(self) -> None:
+        """Finalises the file and puts it in its place; a second call does nothing.
+
+        Raises:
+            VepeError: where the disk is full or the file cannot be written; nothing is left then.
+        """
+        if self._closed:
+            return
+        if self._last_pts is None:
+            self.discard()
+            return
+        with self._guarded():
+            end_s = float((self._last_pts + self._frame_ticks()) * self._unit)
+            self._mux(None, end_s)
+            self._container.close()
+            os.replace(self._partial, self.path)  # noqa: PTH105 (Path.replace is the same call)
+        self._release()
+
+    def discard(self) -> None:
+        """Gives up: removes what was written; a second call, or one after `close`, does nothing."""
+        if not self._closed:
+            self._release()
+
+    def _release(self) -> None:
+        self._closed = True
+        if self._audio is not None:
+            self._audio.close()
+        with suppress(AttributeError, OSError, av.error.FFmpegError):
+            self._container.close()
+        self._partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Removes the partial file when anything fails, and says so in one sentence."""
+        try:
+            yield
+        except (OSError, av.error.FFmpegError) as error:
+            self._release()
+            raise _writing_error(self.path, error) from None
+        except KeyboardInterrupt:
+            raise  # what is written stays good; the context manager finalises it
+        except BaseException:
+            self._release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            try:
+                self.close()
+            finally:
+                self.discard()
+        else:
+            self.discard()
+
+
+def _reserve(path: Path) -> Path:
+    """Makes the folder and an empty hidden file in it, so that bars show at once."""
+    folder = path.parent
+    partial = folder / f".{path.name}.{os.getpid()}.partial"
+    if path.is_dir():
+        raise VepeError(f"'{path}' is a folder; give the name of a video file.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(b"")
+    except OSError as error:
+        raise _writing_error(path, error) from None
+    return partial
+
+
+def _writing_error(path: Path, error: Exception) -> VepeError:
+    """One sentence for what the system said when `path` was written."""
+    folder = path.parent
+    code = getattr(error, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return VepeError(
+            f"The disk is full: '{path.name}' does not fit into '{folder}'; free space."
+        )
+    if code in (errno.EEXIST, errno.ENOTDIR):
+        return VepeError(f"'{folder}' is a file, not a folder; give another output folder.")
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return VepeError(f"The folder '{folder}' may not be written to; give another one.")
+    reason = (getattr(error, "strerror", None) or str(error)).lower()
+    return VepeError(f"'{path.name}' cannot be written into '{folder}': {reason}.")
+
+
+def _even(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H2 W2 3"]:
+    """The picture, contiguous, padded to even sides as yuv420p needs."""
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return np.ascontiguousarray(image)
