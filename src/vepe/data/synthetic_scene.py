@@ -132,12 +132,12 @@ def cloth(rng: np.random.Generator, height: int, width: int) -> UInt8[np.ndarray
 def paint_canvas(rng: np.random.Generator, camera: Camera) -> UInt8[np.ndarray, "H W 3"]:
     """A background: wall or sky, mostly a floor in perspective, and things standing about."""
     height, width = (round(side * _MARGIN) for side in camera.size)
-    canvas = cloth(rng, height, width).astype(np.float32)
-    ramp = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
-    canvas += (
-        rng.uniform(-40, 40) * ramp + rng.uniform(5, 30) * noise(rng, height, width)[..., None]
-    )
-    picture = np.clip(canvas, 0, 255).astype(np.uint8)
+    # Painted coarsely: walls and skies are out of focus.
+    coarse = (max(2, height // 2), max(2, width // 2))
+    canvas = cloth(rng, *coarse).astype(np.float32)
+    ramp = np.linspace(-1, 1, coarse[0], dtype=np.float32)[:, None, None]
+    canvas += rng.uniform(-40, 40) * ramp + rng.uniform(5, 30) * noise(rng, *coarse)[..., None]
+    picture = cv2.resize(np.clip(canvas, 0, 255).astype(np.uint8), (width, height))
     things = int(rng.integers(3, 16))
     for _ in range(things // 2):
         _paint_thing(rng, picture)
@@ -164,39 +164,40 @@ def _paint_floor(
     floor = cv2.warpPerspective(
         tile, homography, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_WRAP
     )
-    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    rays = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ np.linalg.inv(intrinsics).T
-    down = -(rays @ camera.reference)[..., 1]
+    # How steeply the ray of a pixel goes down is linear in the pixel.
+    slope = -np.linalg.inv(intrinsics).T @ camera.reference[:, 1]
+    rows, columns = np.ogrid[:height, :width]
+    down = (slope[0] * (columns + 0.5) + slope[1] * (rows + 0.5) + slope[2]).astype(np.float32)
     # Towards the horizon the tiles melt into one colour, which hides their aliasing.
-    sharp = np.clip(down * 6 - 0.1, 0, 1)[..., None] * (down > 0)[..., None]
-    mixed = sharp * floor + (1 - sharp) * tile.mean(axis=(0, 1))
-    np.copyto(picture, mixed.astype(np.uint8), where=(down > 0)[..., None])
+    sharp = np.clip(down * 6 - 0.1, 0, 1)
+    plain = np.full_like(picture, tile.mean(axis=(0, 1)))
+    mixed = cv2.blendLinear(floor, plain, sharp, 1 - sharp)
+    cv2.copyTo(mixed, (down > 0).astype(np.uint8), picture)
 
 
 def _paint_thing(rng: np.random.Generator, picture: UInt8[np.ndarray, "H W 3"]) -> None:
     """One rectangle, ellipse, post or polygon, plain or of cloth."""
     height, width = picture.shape[:2]
-    mask = np.zeros((height, width), np.uint8)
+    textured = rng.random() < 0.4
+    target = np.zeros((height, width), np.uint8) if textured else picture
+    colour = (255.0, 0.0, 0.0) if textured else tuple(random_colour(rng).tolist())
     x, y = rng.uniform(0, width), rng.uniform(0, height)
     a, b = rng.uniform(0.02, 0.22, 2) * width
     kind = rng.integers(4)
     if kind == 0:
-        cv2.rectangle(mask, (int(x - a), int(y - b)), (int(x + a), int(y + b)), 255, -1)
+        cv2.rectangle(target, (int(x - a), int(y - b)), (int(x + a), int(y + b)), colour, -1)
     elif kind == 1:
-        cv2.ellipse(mask, ((x, y), (a, b), rng.uniform(0, 180)), 255, -1, cv2.LINE_AA)
+        cv2.ellipse(target, ((x, y), (a, b), rng.uniform(0, 180)), colour, -1, cv2.LINE_AA)
     elif kind == 2:
         tip = (int(x + rng.normal(0, a)), int(y + b * 2))
         thickness = int(rng.uniform(2, 0.05 * width + 3))
-        cv2.line(mask, (int(x), int(y - b)), tip, 255, thickness, cv2.LINE_AA)
+        cv2.line(target, (int(x), int(y - b)), tip, colour, thickness, cv2.LINE_AA)
     else:
         corners = np.array([x, y]) + rng.uniform(-1, 1, (5, 2)) * (a, b)
-        cv2.fillConvexPoly(mask, cv2.convexHull(corners.astype(np.int32)), 255, cv2.LINE_AA)
-    if rng.random() < 0.6:
-        colour = random_colour(rng).astype(np.uint8)
-        cv2.copyTo(np.full_like(picture, colour), mask, picture)
-    else:
+        cv2.fillConvexPoly(target, cv2.convexHull(corners.astype(np.int32)), colour, cv2.LINE_AA)
+    if textured:
         texture = cv2.resize(cloth(rng, 48, 48), (width, height))
-        cv2.copyTo(texture, mask, picture)
+        cv2.copyTo(texture, target, picture)
 
 
 @dataclass(frozen=True)
