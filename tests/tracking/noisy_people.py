@@ -63,9 +63,7 @@ def read_video(path: Path) -> list[LabelledFrame]:
         rows = people.get(image["id"], [])
         points = np.stack([p for _, p in rows]) if rows else np.zeros((0, len(slots), 3))
         ids = np.array([i for i, _ in rows], np.int64)
-        frames.append(
-            LabelledFrame(number / SOURCE_FPS, points[..., :2], points[..., 2] > 0, ids)
-        )
+        frames.append(LabelledFrame(number / SOURCE_FPS, points[..., :2], points[..., 2] > 0, ids))
     return frames
 
 
@@ -131,7 +129,9 @@ def _seen(points, labelled, identity, noise, embedding_noise, rng):
     reported = np.where(lost[:, None], anywhere, reported)
     scores = np.where(lost, rng.uniform(0.02, 0.3, count), scores)
     blur = 0.0 if embedding_noise is None else embedding_noise
-    embedding = _unit(identity + blur * rng.normal(size=identity.shape) / np.sqrt(len(identity)) * 1.7)
+    embedding = _unit(
+        identity + blur * rng.normal(size=identity.shape) / np.sqrt(len(identity)) * 1.7
+    )
     # A person seen badly scores badly: a tail of real people falls under any threshold.
     score = np.clip(rng.beta(5, 2) * (0.35 + 0.65 * (~lost).mean()) + 0.1, 0, 1)
     return reported, scores, score, embedding

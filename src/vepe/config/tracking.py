@@ -25,7 +25,8 @@ class TrackerSettings(BaseModel):
             last `weak_gap_s` seconds; below this score they are left out altogether.
         confirm_hits: matches before a track gets its id; 1 lets a single frame be a track.
         max_gap_s: a track unseen for longer is forgotten; its id never returns.
-        weak_gap_s: for how long after its last sighting a track takes weak people, in seconds.
+        weak_gap_s: for so long after its last sighting a track takes weak people, in seconds; after
+            that it counts as lost.
         identity_weight, overlap_weight, motion_weight: shares of the three parts of the affinity;
             a part that is not known (no embeddings) leaves its share to the others.
         match_affinity: pairs under this affinity (0..1) are never matched.
@@ -38,6 +39,7 @@ class TrackerSettings(BaseModel):
         size_ratio: people whose size differs from the track's by more than this factor are gated.
         identity_temperature: divisor of cosine similarities in the bi-directional softmax.
         stranger_similarity: cosine at which a person is as likely a stranger as the track's own.
+        lost_similarity: tracks unseen for more than `weak_gap_s` are never matched under this cosine.
         revive_similarity: cosine from which identity alone may revive a track, out of reach of
             overlap and motion; the only way to continue over a shot cut.
         revive_sizes_per_s: how fast such a person may have moved (not asked over a shot cut).
@@ -59,41 +61,42 @@ class TrackerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    birth_score: float = Field(0.45, ge=0, le=1)
-    confident_score: float = Field(0.35, ge=0, le=1)
-    weak_score: float = Field(0.1, ge=0, le=1)
-    confirm_hits: int = Field(1, ge=1)
-    max_gap_s: float = Field(2.0, ge=0)
-    weak_gap_s: float = Field(0.25, ge=0)
+    birth_score: float = Field(default=0.45, ge=0, le=1)
+    confident_score: float = Field(default=0.35, ge=0, le=1)
+    weak_score: float = Field(default=0.1, ge=0, le=1)
+    confirm_hits: int = Field(default=1, ge=1)
+    max_gap_s: float = Field(default=2.0, ge=0)
+    weak_gap_s: float = Field(default=0.25, ge=0)
 
-    identity_weight: float = Field(0.4, ge=0)
-    overlap_weight: float = Field(0.4, ge=0)
-    motion_weight: float = Field(0.2, ge=0)
-    match_affinity: float = Field(0.2, ge=0, le=1)
-    lost_discount: float = Field(0.3, ge=0, le=1)
+    identity_weight: float = Field(default=0.4, ge=0)
+    overlap_weight: float = Field(default=0.4, ge=0)
+    motion_weight: float = Field(default=0.2, ge=0)
+    match_affinity: float = Field(default=0.2, ge=0, le=1)
+    lost_discount: float = Field(default=0.3, ge=0, le=1)
 
-    gate_sizes: float = Field(0.25, gt=0)
-    gate_sizes_per_s: float = Field(1.0, ge=0)
-    overlap_sizes: float = Field(0.08, gt=0)
-    overlap_sizes_per_s: float = Field(0.1, ge=0)
-    motion_sizes: float = Field(0.08, gt=0)
-    motion_sizes_per_s: float = Field(0.3, ge=0)
-    size_ratio: float = Field(2.5, gt=1)
+    gate_sizes: float = Field(default=0.25, gt=0)
+    gate_sizes_per_s: float = Field(default=1.0, ge=0)
+    overlap_sizes: float = Field(default=0.08, gt=0)
+    overlap_sizes_per_s: float = Field(default=0.1, ge=0)
+    motion_sizes: float = Field(default=0.08, gt=0)
+    motion_sizes_per_s: float = Field(default=0.3, ge=0)
+    size_ratio: float = Field(default=2.5, gt=1)
 
-    identity_temperature: float = Field(0.1, gt=0)
-    stranger_similarity: float = Field(0.4, ge=-1, le=1)
-    revive_similarity: float = Field(0.6, ge=-1, le=1)
-    revive_sizes_per_s: float = Field(3.0, ge=0)
-    identity_memory_s: float = Field(1.0, gt=0)
+    identity_temperature: float = Field(default=0.1, gt=0)
+    stranger_similarity: float = Field(default=0.4, ge=-1, le=1)
+    lost_similarity: float = Field(default=0.2, ge=-1, le=1)
+    revive_similarity: float = Field(default=0.6, ge=-1, le=1)
+    revive_sizes_per_s: float = Field(default=3.0, ge=0)
+    identity_memory_s: float = Field(default=1.0, gt=0)
 
-    velocity_memory_s: float = Field(0.1, gt=0)
-    velocity_damping_s: float = Field(0.3, gt=0)
-    keypoint_memory_s: float = Field(0.5, gt=0)
-    keypoint_inertia: float = Field(0.3, ge=0)
+    velocity_memory_s: float = Field(default=0.1, gt=0)
+    velocity_damping_s: float = Field(default=0.3, gt=0)
+    keypoint_memory_s: float = Field(default=0.5, gt=0)
+    keypoint_inertia: float = Field(default=0.3, ge=0)
 
-    duplicate_overlap: float = Field(0.6, gt=0, le=1)
-    min_size_px: float = Field(12.0, gt=0)
-    max_lost_tracks: int = Field(100, ge=0)
+    duplicate_overlap: float = Field(default=0.6, gt=0, le=1)
+    min_size_px: float = Field(default=12.0, gt=0)
+    max_lost_tracks: int = Field(default=100, ge=0)
 
 
 class SmoothingSettings(BaseModel):
@@ -118,19 +121,19 @@ class SmoothingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_cutoff_hz: float = Field(2.0, gt=0)
-    speed_coefficient: float = Field(8.0, ge=0)
-    speed_cutoff_hz: float = Field(3.0, gt=0)
-    reset_gap_s: float = Field(0.5, gt=0)
-    reset_sizes: float = Field(0.3, gt=0)
-    reset_sizes_per_s: float = Field(4.0, ge=0)
+    min_cutoff_hz: float = Field(default=2.0, gt=0)
+    speed_coefficient: float = Field(default=8.0, ge=0)
+    speed_cutoff_hz: float = Field(default=3.0, gt=0)
+    reset_gap_s: float = Field(default=0.5, gt=0)
+    reset_sizes: float = Field(default=0.3, gt=0)
+    reset_sizes_per_s: float = Field(default=4.0, ge=0)
 
-    half_window_s: float = Field(0.16, gt=0)
+    half_window_s: float = Field(default=0.16, gt=0)
     degree: Literal[1, 2] = 2
-    outlier_sizes: float = Field(0.12, gt=0)
-    fill_gap_s: float = Field(0.4, ge=0)
-    fill_confidence: float = Field(0.5, ge=0, le=1)
-    min_weight: float = Field(0.05, gt=0, le=1)
+    outlier_sizes: float = Field(default=0.12, gt=0)
+    fill_gap_s: float = Field(default=0.4, ge=0)
+    fill_confidence: float = Field(default=0.5, ge=0, le=1)
+    min_weight: float = Field(default=0.05, gt=0, le=1)
 
 
 class ShotSettings(BaseModel):
@@ -148,7 +151,7 @@ class ShotSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    structure_change: float = Field(0.5, ge=0, le=2)
-    colour_change: float = Field(0.1, ge=0, le=1)
-    surprise: float = Field(2.5, ge=1)
-    memory_s: float = Field(0.5, gt=0)
+    structure_change: float = Field(default=0.5, ge=0, le=2)
+    colour_change: float = Field(default=0.1, ge=0, le=1)
+    surprise: float = Field(default=2.5, ge=1)
+    memory_s: float = Field(default=0.5, gt=0)

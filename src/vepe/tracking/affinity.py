@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from vepe.config.tracking import TrackerSettings
 from vepe.tracking.motion import elapsed_s
 from vepe.tracking.people import keypoint_weights, person_sizes
-from vepe.tracking.state import TrackerState
+from vepe.tracking.state import Tracks
 from vepe.types import FramePoses
 
 
@@ -26,7 +26,7 @@ class Affinities:
 
     Attributes:
         total: weighted mean of the known parts in 0..1, discounted for lost tracks.
-        reachable: pairs that pass the gates of place, size and shot.
+        reachable: pairs that pass the gates of place, size, shot and, for lost tracks, identity.
         similarity: cosine of the embeddings, -1 where one of the two has none.
         displacement_sizes: distance from the expected place in person sizes.
     """
@@ -38,17 +38,17 @@ class Affinities:
 
 
 def affinities(
-    state: TrackerState,
+    tracks: Tracks,
     expected_px: Float[np.ndarray, "M K 2"],
     poses: FramePoses,
     settings: TrackerSettings,
 ) -> Affinities:
     """All pairs of tracks and people at the time of `poses`; M or P may be 0."""
-    gap_s = elapsed_s(state, poses.time_s)[:, None]
+    gap_s = elapsed_s(tracks, poses.time_s)[:, None]
     weights = keypoint_weights(poses.keypoint_scores)
     sizes = person_sizes(poses.keypoints_px, weights, settings.min_size_px)
-    pair_sizes = np.maximum(state.sizes_px[:, None], sizes[None])
-    shares = np.sqrt(state.weights[:, None] * weights[None])
+    pair_sizes = np.maximum(tracks.sizes_px[:, None], sizes[None])
+    shares = np.sqrt(tracks.weights[:, None] * weights[None])
     shares /= shares.sum(axis=2, keepdims=True)
     offsets = (poses.keypoints_px[None] - expected_px[:, None]) / pair_sizes[..., None, None]
 
@@ -57,7 +57,7 @@ def affinities(
     displacement = np.linalg.norm(np.einsum("mpk,mpkc->mpc", shares, offsets), axis=2)
     width = settings.motion_sizes + settings.motion_sizes_per_s * gap_s
     motion = np.exp(-0.5 * np.square(displacement / width))
-    similarity, known = cosine_similarity(state, poses)
+    similarity, known = cosine_similarity(tracks, poses)
 
     parts = settings.overlap_weight * overlap + settings.motion_weight * motion
     share = settings.overlap_weight + settings.motion_weight
@@ -67,12 +67,34 @@ def affinities(
         total = parts / np.maximum(share + settings.identity_weight * known, 1e-9)
     else:
         total = parts / max(share, 1e-9)
-    total = total * (1 - settings.lost_discount * np.minimum(gap_s / (settings.max_gap_s + 1e-9), 1))
+    total = total * (
+        1 - settings.lost_discount * np.minimum(gap_s / (settings.max_gap_s + 1e-9), 1)
+    )
 
-    ratio = np.maximum(state.sizes_px[:, None] / sizes[None], sizes[None] / state.sizes_px[:, None])
+    ratio = _size_ratio(expected_px, poses.keypoints_px, shares, settings.min_size_px)
     gate = settings.gate_sizes + settings.gate_sizes_per_s * gap_s
-    reachable = state.same_shot[:, None] & (displacement <= gate) & (ratio <= settings.size_ratio)
+    reachable = tracks.same_shot[:, None] & (displacement <= gate) & (ratio <= settings.size_ratio)
+    stranger = known & (similarity < settings.lost_similarity)
+    reachable &= ~(stranger & (gap_s > settings.weak_gap_s))
     return Affinities(total, reachable, similarity, displacement)
+
+
+def _size_ratio(
+    expected_px: Float[np.ndarray, "M K 2"],
+    keypoints_px: Float[np.ndarray, "P K 2"],
+    shares: Float[np.ndarray, "M P K"],
+    min_size_px: float,
+) -> Float[np.ndarray, "M P"]:
+    """Larger over smaller size, over the keypoints that both see: hiding changes neither."""
+
+    def sizes(points: np.ndarray, letters: str) -> Float[np.ndarray, "M P"]:
+        means = np.einsum(f"mpk,{letters}->mpc", shares, points)
+        squares = np.einsum(f"mpk,{letters}->mp", shares, np.square(points))
+        variance = np.maximum(squares - np.square(means).sum(axis=2), 0.0)
+        return np.maximum(np.sqrt(12.0 * variance), min_size_px)
+
+    of_tracks, of_people = sizes(expected_px, "mkc"), sizes(keypoints_px, "pkc")
+    return np.maximum(of_tracks / of_people, of_people / of_tracks)
 
 
 def pose_overlap(
@@ -101,14 +123,14 @@ def _overlap(
 
 
 def cosine_similarity(
-    state: TrackerState, poses: FramePoses
+    tracks: Tracks, poses: FramePoses
 ) -> tuple[Float[np.ndarray, "M P"], Bool[np.ndarray, "M 1"]]:
     """Cosines (-1 where unknown) and which tracks have an identity to compare."""
-    if poses.embeddings is None or state.embeddings.shape[1] != poses.embeddings.shape[1]:
-        unknown = np.zeros((len(state), 1), np.bool_)
-        return np.full((len(state), len(poses)), -1.0), unknown
-    known = state.embedding_hits[:, None] > 0
-    return np.where(known, state.embeddings @ poses.embeddings.T, -1.0), known
+    if poses.embeddings is None or tracks.embeddings.shape[1] != poses.embeddings.shape[1]:
+        unknown = np.zeros((len(tracks), 1), np.bool_)
+        return np.full((len(tracks), len(poses)), -1.0), unknown
+    known = tracks.embedding_hits[:, None] > 0
+    return np.where(known, tracks.embeddings @ poses.embeddings.T, -1.0), known
 
 
 def bi_softmax(

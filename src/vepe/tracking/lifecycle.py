@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 from vepe.config.tracking import TrackerSettings
 from vepe.tracking.affinity import pose_overlap
 from vepe.tracking.people import keypoint_weights, person_sizes
-from vepe.tracking.state import TrackerState
+from vepe.tracking.state import Tracks
 from vepe.types import NO_TRACK, FramePoses
 
 
@@ -33,13 +33,18 @@ def newcomers(
     return candidates[taken[candidates]]
 
 
-def born(poses: FramePoses, settings: TrackerSettings, width: int) -> TrackerState:
-    """Tracks of one sighting, without ids, one for each person; embeddings of `width` values."""
+def born(poses: FramePoses, settings: TrackerSettings, embedding_width: int) -> Tracks:
+    """Tracks of one sighting, without ids, one for each person.
+
+    `embedding_width` is that of the other tracks, for people who come without embeddings.
+    """
     count = len(poses)
     weights = keypoint_weights(poses.keypoint_scores)
-    given = poses.embeddings is not None
-    return replace(
-        TrackerState.empty(),
+    if poses.embeddings is None:
+        embeddings = np.zeros((count, embedding_width))
+    else:
+        embeddings = poses.embeddings.astype(np.float64)
+    return Tracks(
         track_ids=np.full(count, NO_TRACK, np.int64),
         hits=np.ones(count, np.int64),
         seen_s=np.full(count, poses.time_s),
@@ -47,38 +52,41 @@ def born(poses: FramePoses, settings: TrackerSettings, width: int) -> TrackerSta
         weights=weights,
         velocities_px_s=np.zeros((count, 2)),
         sizes_px=person_sizes(poses.keypoints_px, weights, settings.min_size_px),
-        embeddings=(
-            np.zeros((count, width))
-            if poses.embeddings is None
-            else poses.embeddings.astype(np.float64)
-        ),
-        embedding_hits=np.full(count, int(given), np.int64),
+        embeddings=embeddings,
+        embedding_hits=np.full(count, int(poses.embeddings is not None), np.int64),
         same_shot=np.ones(count, np.bool_),
     )
 
 
-def confirmed(state: TrackerState, settings: TrackerSettings) -> TrackerState:
-    """Gives the next ids to tracks that have their `confirm_hits` sightings, in row order."""
-    ripe = np.flatnonzero((state.track_ids == NO_TRACK) & (state.hits >= settings.confirm_hits))
-    if not len(ripe):
-        return state
-    track_ids = state.track_ids.copy()
-    track_ids[ripe] = state.next_id + np.arange(len(ripe))
-    return replace(state, track_ids=track_ids, next_id=state.next_id + len(ripe))
+def confirmed(tracks: Tracks, next_id: int, settings: TrackerSettings) -> tuple[Tracks, int]:
+    """Gives ids from `next_id` on to tracks that have their `confirm_hits` sightings, in row order.
+
+    Also gives the id that comes next.
+    """
+    ripe = np.flatnonzero((tracks.track_ids == NO_TRACK) & (tracks.hits >= settings.confirm_hits))
+    track_ids = tracks.track_ids.copy()
+    track_ids[ripe] = next_id + np.arange(len(ripe))
+    return replace(tracks, track_ids=track_ids), next_id + len(ripe)
 
 
-def within_gap(state: TrackerState, time_s: float, settings: TrackerSettings) -> TrackerState:
-    """The state without tracks that are unseen for longer than `max_gap_s`."""
-    alive = time_s - state.seen_s <= settings.max_gap_s
-    return state if alive.all() else state.select(alive)
+def within_gap(tracks: Tracks, time_s: float, settings: TrackerSettings) -> Tracks:
+    """The tracks that are not unseen for longer than `max_gap_s`."""
+    alive = time_s - tracks.seen_s <= settings.max_gap_s
+    return tracks if alive.all() else tracks.select(alive)
 
 
-def trimmed(state: TrackerState, time_s: float, settings: TrackerSettings) -> TrackerState:
-    """The state after a frame: unseen tracks only if confirmed, and the last seen ones of those."""
-    unseen = state.seen_s < time_s
-    alive = ~(unseen & (state.track_ids == NO_TRACK))
-    if (alive & unseen).sum() > settings.max_lost_tracks:
-        lost = np.flatnonzero(alive & unseen)
-        oldest_first = lost[np.argsort(state.seen_s[lost], kind="stable")]
+def trimmed(tracks: Tracks, time_s: float, settings: TrackerSettings) -> Tracks:
+    """What is kept after a frame: of the unseen tracks, the confirmed ones last seen."""
+    unseen = tracks.seen_s < time_s
+    alive = ~(unseen & (tracks.track_ids == NO_TRACK))
+    lost = np.flatnonzero(alive & unseen)
+    if len(lost) > settings.max_lost_tracks:
+        oldest_first = lost[np.argsort(tracks.seen_s[lost], kind="stable")]
         alive[oldest_first[: len(lost) - settings.max_lost_tracks]] = False
-    return state if alive.all() else state.select(alive)
+    return tracks if alive.all() else tracks.select(alive)
+
+
+def after_cut(tracks: Tracks) -> Tracks:
+    """What is kept at a shot cut: confirmed tracks with an identity, which alone may find them."""
+    kept = tracks.select((tracks.embedding_hits > 0) & (tracks.track_ids != NO_TRACK))
+    return replace(kept, same_shot=np.zeros(len(kept), np.bool_))

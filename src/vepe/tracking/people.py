@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from vepe.types import FramePoses
+
+MIN_SIZE_PX = 12.0
+"""People count as at least this large; the size of a pose of one keypoint."""
 
 _WEIGHT_FLOOR = 1e-3  # a person whose keypoints all have confidence 0 still has a place
 
@@ -18,7 +21,7 @@ def keypoint_weights(keypoint_scores: Float[np.ndarray, "P K"]) -> Float[np.ndar
 def person_sizes(
     keypoints_px: Float[np.ndarray, "P K 2"],
     weights: Float[np.ndarray, "P K"],
-    min_size_px: float,
+    min_size_px: float = MIN_SIZE_PX,
 ) -> Float[np.ndarray, "P"]:
     """Sizes in pixels: the diagonal of the box that evenly spread keypoints would fill (ours).
 
@@ -41,7 +44,7 @@ def finite_people(poses: FramePoses) -> Bool[np.ndarray, "P"]:
     return good
 
 
-def best_first(poses: FramePoses) -> FramePoses:
-    """The same people by falling score, ties by place, so that their order carries no meaning."""
+def best_first(poses: FramePoses) -> Int[np.ndarray, "P"]:
+    """Order of the people by falling score, ties by place; the order they came in is void."""
     centres = poses.keypoints_px.mean(axis=1)
-    return poses.select(np.lexsort((centres[:, 1], centres[:, 0], -poses.scores)))
+    return np.lexsort((centres[:, 1], centres[:, 0], -poses.scores))

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vepe.tracking.rows import Rows
+
 
 @dataclass(frozen=True)
-class TrackerState:
-    """All live tracks of one video, M of them, as arrays with one row a track.
-
-    A value: nothing in it is changed in place, so states of several videos, or of the same video
-    at several moments, can be kept and continued at will. Its size is bounded by
-    `TrackerSettings.max_gap_s` and `max_lost_tracks`, not by the length of the video.
+class Tracks(Rows):
+    """What is remembered of M tracks, one row each.
 
     Attributes:
-        next_id: id of the next track; ids count from 1 in order of birth and never return.
-        time_s: timestamp of the last frame, None before the first.
         track_ids: (M,) ids, `NO_TRACK` for tracks that are not confirmed yet.
         hits: (M,) sightings so far.
         seen_s: (M,) timestamp of the last sighting.
@@ -31,8 +27,6 @@ class TrackerState:
         same_shot: (M,) False after a shot cut, until the track is seen again.
     """
 
-    next_id: int
-    time_s: float | None
     track_ids: Int[np.ndarray, "M"]
     hits: Int[np.ndarray, "M"]
     seen_s: Float[np.ndarray, "M"]
@@ -47,30 +41,10 @@ class TrackerState:
     def __len__(self) -> int:
         return len(self.track_ids)
 
-    def select(self, index: Int[np.ndarray, "Q"] | Bool[np.ndarray, "M"]) -> TrackerState:
-        """The state with only the tracks at `index`, in that order."""
-        return replace(self, **{name: getattr(self, name)[index] for name in _ROWS})
-
-    def with_rows(self, index: Int[np.ndarray, "Q"], rows: TrackerState) -> TrackerState:
-        """The state with the tracks at `index` replaced by those of `rows`, in that order."""
-        result = {name: getattr(self, name).copy() for name in _ROWS}
-        for name, array in result.items():
-            array[index] = getattr(rows, name)
-        return replace(self, **result)
-
-    def joined(self, born: TrackerState) -> TrackerState:
-        """The state with the tracks of `born` behind its own; `next_id` and time are its own."""
-        if not len(self):
-            return replace(born, next_id=self.next_id, time_s=self.time_s)
-        rows = {n: np.concatenate([getattr(self, n), getattr(born, n)]) for n in _ROWS}
-        return replace(self, **rows)
-
     @staticmethod
-    def empty() -> TrackerState:
-        """The state before the first frame."""
-        return TrackerState(
-            next_id=1,
-            time_s=None,
+    def none() -> Tracks:
+        """A table without rows."""
+        return Tracks(
             track_ids=np.zeros(0, np.int64),
             hits=np.zeros(0, np.int64),
             seen_s=np.zeros(0),
@@ -84,4 +58,20 @@ class TrackerState:
         )
 
 
-_ROWS = tuple(f.name for f in fields(TrackerState) if f.name not in ("next_id", "time_s"))
+@dataclass(frozen=True)
+class TrackerState:
+    """All that the tracker knows of one video: a value that goes in and comes out.
+
+    Nothing in it is changed in place, so the states of several videos, or of one video at several
+    moments, can be kept and continued at will. Its size is bounded by `TrackerSettings.max_gap_s`
+    and `max_lost_tracks`, not by the length of the video.
+
+    Attributes:
+        next_id: id of the next track; ids count from 1 in order of birth and never return.
+        time_s: timestamp of the last frame, None before the first.
+        tracks: the live tracks, those in view and those lost for a while.
+    """
+
+    next_id: int = 1
+    time_s: float | None = None
+    tracks: Tracks = field(default_factory=Tracks.none)

@@ -1,0 +1,104 @@
+"""Shot cuts, found causally in the pictures themselves.
+
+A frame begins a new shot where its thumbnail no longer correlates with the last one, its colours
+differ too, and the change stands out from what was usual just before. Correlation ignores
+brightness and contrast, so flashes and fades are no cuts; surprise guards against fast pans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vepe.config.tracking import ShotSettings
+
+_ROWS, _COLUMNS = 18, 32
+_SAMPLES = 4  # pixels looked at along each side of a thumbnail cell
+_BINS = 4  # of each colour channel
+
+
+@dataclass(frozen=True)
+class ShotState:
+    """The last frame in small, and how much frames usually change.
+
+    Attributes:
+        time_s: timestamp of the last frame, None before the first.
+        thumbnail: (18, 32, 3) mean colours, 0..1.
+        histogram: (64,) shares of coarse colours, summing to 1.
+        usual_change: running structural change between frames.
+    """
+
+    time_s: float | None
+    thumbnail: Float[np.ndarray, "18 32 3"]
+    histogram: Float[np.ndarray, "64"]
+    usual_change: float
+
+
+class ShotDetector:
+    """A pure function of state, as `Tracker` is."""
+
+    def __init__(self, settings: ShotSettings | None = None) -> None:
+        self.settings = settings or ShotSettings()
+
+    def start(self) -> ShotState:
+        """The state before the first frame."""
+        return ShotState(None, np.zeros((_ROWS, _COLUMNS, 3)), np.zeros(_BINS**3), usual_change=0.0)
+
+    def step(
+        self, state: ShotState, image_rgb: UInt8[np.ndarray, "H W 3"], time_s: float
+    ) -> tuple[ShotState, bool]:
+        """Takes the next frame; gives the next state and whether a new shot begins with it.
+
+        The first frame of a video is no cut. Any picture size works, also one that changes.
+        """
+        pixels = _sampled(image_rgb)
+        thumbnail = pixels.reshape(_ROWS, _SAMPLES, _COLUMNS, _SAMPLES, 3).mean(axis=(1, 3))
+        histogram = _histogram(pixels)
+        if state.time_s is None:
+            return ShotState(time_s, thumbnail, histogram, 0.0), False
+        change = structure_change(state.thumbnail, thumbnail)
+        colours = colour_change(state.histogram, histogram)
+        settings = self.settings
+        cut = (
+            change >= settings.structure_change
+            and colours >= settings.colour_change
+            and change >= settings.surprise * state.usual_change
+        )
+        # A cut says nothing of how the new shot moves, so what was usual stays as it was.
+        rate = 0.0 if cut else -np.expm1(-max(time_s - state.time_s, 0.0) / settings.memory_s)
+        usual = state.usual_change + rate * (change - state.usual_change)
+        return ShotState(time_s, thumbnail, histogram, float(usual)), bool(cut)
+
+
+def structure_change(
+    before: Float[np.ndarray, "18 32 3"], after: Float[np.ndarray, "18 32 3"]
+) -> float:
+    """1 minus the correlation of two thumbnails: 0 same, 1 unrelated, 2 inverted."""
+    a, b = before - before.mean(axis=(0, 1)), after - after.mean(axis=(0, 1))
+    # Differences near one grey level (1/255) are noise: dark and flat pictures do not cut.
+    noise = a.size * (2 / 255) ** 2
+    return float(
+        1 - (np.sum(a * b) + noise) / np.sqrt((np.sum(a * a) + noise) * (np.sum(b * b) + noise))
+    )
+
+
+def colour_change(before: Float[np.ndarray, "64"], after: Float[np.ndarray, "64"]) -> float:
+    """Half the absolute difference of two colour histograms: the share that changed, 0..1."""
+    return float(0.5 * np.abs(before - after).sum())
+
+
+def _sampled(image_rgb: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "72 128 3"]:
+    """An even grid of pixels as floats in 0..1; small pictures repeat theirs."""
+    height, width = image_rgb.shape[:2]
+    rows = ((np.arange(_ROWS * _SAMPLES) + 0.5) * height / (_ROWS * _SAMPLES)).astype(int)
+    columns = ((np.arange(_COLUMNS * _SAMPLES) + 0.5) * width / (_COLUMNS * _SAMPLES)).astype(int)
+    return image_rgb[rows[:, None], columns[None]].astype(np.float64) / 255.0
+
+
+def _histogram(pixels: Float[np.ndarray, "72 128 3"]) -> Float[np.ndarray, "64"]:
+    """Shares of the pixels in 4 x 4 x 4 colours."""
+    levels = np.minimum((pixels * _BINS).astype(int), _BINS - 1)
+    codes = (levels[..., 0] * _BINS + levels[..., 1]) * _BINS + levels[..., 2]
+    return np.bincount(codes.ravel(), minlength=_BINS**3) / codes.size
