@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from vepe.errors import VepeError
 from vepe.skeleton import Skeleton
@@ -26,7 +26,6 @@ _LEFT_TINT, _RIGHT_SHADE = 0.42, 0.38
 _FAR_PX = 30_000.0
 
 Image = UInt8[np.ndarray, "H W 3"]
-Pixel = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -99,74 +98,94 @@ def _sizes(points_px: Float[np.ndarray, "S 2"], shape: tuple[int, ...]) -> _Size
     """Widths that grow with the person, within bounds that grow with the picture."""
     picture = math.hypot(shape[0], shape[1])
     person = float(np.linalg.norm(np.ptp(points_px, axis=0)))
-    width = min(max(0.014 * person, 0.0012 * picture), 0.0042 * picture)
+    width = min(max(0.014 * person, 0.0016 * picture), 0.0042 * picture)
     line = max(1, round(width))
     return _Sizes(
         line=line,
         rim=line + 2 * max(1, round(0.3 * width)) if line > 1 else 0,
         dot=max(1.0, 0.85 * width),
-        text=min(max(0.0035 * person, 0.0006 * picture, 0.36), 0.0009 * picture + 0.2),
+        text=min(max(0.0026 * person, 0.0005 * picture, 0.36), 0.0007 * picture + 0.2),
     )
 
 
 @lru_cache(maxsize=64)
-def _limbs(skeleton: Skeleton) -> tuple[tuple[int, int, int], ...]:
-    """Edges with their side: 1 left, -1 right, 0 middle; right ones first, to lie below."""
-    sides = [_side(name) for name in skeleton.keypoints]
-    edges = []
-    for a, b in skeleton.edges:
-        both = sides[a] + sides[b]
-        edges.append((a, b, (both > 0) - (both < 0)))
-    return tuple(sorted(edges, key=lambda edge: edge[2]))
+def _edges(skeleton: Skeleton) -> tuple[Int[np.ndarray, "E 2"], Int[np.ndarray, "E"]]:
+    """The skeleton's edges, and the side of each: 1 left, -1 right, 0 middle."""
+    sides = np.array([_side(name) for name in skeleton.keypoints])
+    edges = np.asarray(skeleton.edges, np.int64).reshape(-1, 2)
+    return edges, np.sign(sides[edges].sum(axis=1))
 
 
 def _side(name: str) -> int:
     return 1 if name.startswith("left_") else -1 if name.startswith("right_") else 0
 
 
-def _tinted(colour: Colour, side: int) -> Colour:
-    if side > 0:
-        return mix(colour, WHITE, _LEFT_TINT)
-    return mix(colour, DARK, _RIGHT_SHADE) if side < 0 else colour
+@lru_cache(maxsize=1024)
+def _tints(colour: Colour) -> dict[int, tuple[Colour, Colour]]:
+    """Colours of limbs and of dots, by side; right first, so that left limbs lie above."""
+    limbs = {
+        -1: mix(colour, DARK, _RIGHT_SHADE),
+        0: colour,
+        1: mix(colour, WHITE, _LEFT_TINT),
+    }
+    return {side: (limb, mix(limb, WHITE, 0.35)) for side, limb in limbs.items()}
 
 
-def _fixed_point(points_px: Float[np.ndarray, "K 2"]) -> list[Pixel]:
+def _fixed_point(points_px: Float[np.ndarray, "*S 2"]) -> Int[np.ndarray, "*S 2"]:
     """Points as OpenCV takes them: sixteenths, counted from the centre of the first pixel."""
-    safe = np.clip(np.nan_to_num(points_px), -_FAR_PX, _FAR_PX)
-    return [(x, y) for x, y in np.rint((safe - 0.5) * 2**_SHIFT).astype(int).tolist()]
+    return np.rint((np.clip(points_px, -_FAR_PX, _FAR_PX) - 0.5) * 2**_SHIFT).astype(np.int32)
 
 
 def _draw_person(
     canvas: Image,
     keypoints_px: Float[np.ndarray, "K 2"],
-    shown: np.ndarray,
+    shown: Bool[np.ndarray, "K"],
     skeleton: Skeleton,
     colour: Colour,
     sizes: _Sizes,
 ) -> None:
-    points, visible = _fixed_point(keypoints_px), shown.tolist()
-    limbs = [(points[a], points[b], s) for a, b, s in _limbs(skeleton) if visible[a] and visible[b]]
-    colours = {side: _tinted(colour, side) for side in (-1, 0, 1)}
-    if sizes.rim:
-        ends = [np.array([[a, b]], np.int32) for a, b, _ in limbs]
+    edges, sides = _edges(skeleton)
+    whole = shown[edges].all(axis=1)
+    limbs, sides = keypoints_px[edges[whole]], sides[whole]
+    neck = _neck(keypoints_px, shown, skeleton)
+    if neck is not None:
+        limbs, sides = np.concatenate([limbs, neck[None]]), np.append(sides, 0)
+    ends, tints = list(_fixed_point(limbs)), _tints(colour)
+    if sizes.rim and ends:
         cv2.polylines(canvas, ends, False, DARK, sizes.rim, cv2.LINE_AA, _SHIFT)
-    for a, b, side in limbs:
-        cv2.line(canvas, a, b, colours[side], sizes.line, cv2.LINE_AA, _SHIFT)
+    for side, (tint, _) in tints.items():
+        lines = [line for line, at in zip(ends, sides.tolist(), strict=True) if at == side]
+        if lines:
+            cv2.polylines(canvas, lines, False, tint, sizes.line, cv2.LINE_AA, _SHIFT)
     radius = round(sizes.dot * 2**_SHIFT)
-    for k, point in enumerate(points):
-        if visible[k]:
-            rim = max(1, round(0.35 * sizes.dot)) << _SHIFT
-            if sizes.rim:
-                cv2.circle(canvas, point, radius + rim, DARK, -1, cv2.LINE_AA, _SHIFT)
-            dot = mix(colours[_side(skeleton.keypoints[k])], WHITE, 0.35)
-            cv2.circle(canvas, point, radius, dot, -1, cv2.LINE_AA, _SHIFT)
+    rim = radius + (max(1, round(0.35 * sizes.dot)) << _SHIFT)
+    which = np.flatnonzero(shown)
+    for k, point in zip(which.tolist(), _fixed_point(keypoints_px[which]).tolist(), strict=True):
+        if sizes.rim:
+            cv2.circle(canvas, point, rim, DARK, -1, cv2.LINE_AA, _SHIFT)
+        dot = tints[_side(skeleton.keypoints[k])][1]
+        cv2.circle(canvas, point, radius, dot, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _neck(
+    keypoints_px: Float[np.ndarray, "K 2"], shown: Bool[np.ndarray, "K"], skeleton: Skeleton
+) -> Float[np.ndarray, "2 2"] | None:
+    """A line from the head's lower end to the middle of the shoulders, which no pair of keypoints
+    gives; None where a keypoint of it is missing."""
+    names = ("head_bottom", "left_shoulder", "right_shoulder")
+    if not set(names) <= set(skeleton.keypoints):
+        return None
+    head, left, right = (skeleton.index(name) for name in names)
+    if not shown[[head, left, right]].all():
+        return None
+    return np.stack([keypoints_px[head], keypoints_px[[left, right]].mean(axis=0)])
 
 
 _HEAD = ("head_top", "head", "nose", "left_ear", "right_ear", "left_eye", "right_eye")
 
 
 def _label_place(
-    keypoints_px: Float[np.ndarray, "K 2"], shown: np.ndarray, skeleton: Skeleton
+    keypoints_px: Float[np.ndarray, "K 2"], shown: Bool[np.ndarray, "K"], skeleton: Skeleton
 ) -> tuple[float, float]:
     """Middle of the label's lower edge: over the head, or else over the topmost keypoint."""
     head = [k for k, name in enumerate(skeleton.keypoints) if name in _HEAD and shown[k]]
@@ -220,7 +239,7 @@ def _draw_trails(canvas: Image, trails: Trails) -> None:
             continue
         region = canvas[low[1] : high[1], low[0] : high[0]]
         mask = np.zeros(region.shape[:2], np.uint8)
-        fixed = _fixed_point(points - low)
+        fixed = _fixed_point(points - low).tolist()
         for i in range(1, len(fixed)):
             age = i / trails.length
             thickness = max(1, round(widest * age))
