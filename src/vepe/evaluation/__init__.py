@@ -1,4 +1,4 @@
-"""Scores of poses and tracks: PoseTrack's AP, MOTA and keypoint HOTA, COCO's and CrowdPose's OKS AP.
+"""Scores of poses and tracks: PoseTrack (AP, MOTA, keypoint HOTA), COCO and CrowdPose (OKS AP).
 
 Nothing here needs torch. The names load on first use.
 """
@@ -14,6 +14,9 @@ _HOME = {
     "coco_oks_ap": "vepe.evaluation.oks",
     "evaluate_coco": "vepe.evaluation.coco",
     "evaluate_crowdpose": "vepe.evaluation.coco",
+    "evaluate_posetrack": "vepe.evaluation.posetrack",
+    "PoseTrackMatch": "vepe.evaluation.posetrack",
+    "PoseTrackResult": "vepe.evaluation.results",
 }
 __all__ = sorted(_HOME)
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from vepe.evaluation.coco import evaluate_crowdpose as evaluate_crowdpose
     from vepe.evaluation.oks import CocoResult as CocoResult
     from vepe.evaluation.oks import coco_oks_ap as coco_oks_ap
+    from vepe.evaluation.posetrack import PoseTrackMatch as PoseTrackMatch
+    from vepe.evaluation.posetrack import evaluate_posetrack as evaluate_posetrack
+    from vepe.evaluation.results import PoseTrackResult as PoseTrackResult
 
 
 def __getattr__(name: str) -> Any:

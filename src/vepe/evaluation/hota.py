@@ -1,0 +1,277 @@
+"""Keypoint HOTA as the PoseTrack21 kit defines it, and the same with its counting bug mended.
+
+Source: `HOTAeypoints` of the kit (anDoer/PoseTrack21) on the ground of HOTA (Luiten et al., IJCV
+2020). Joints are assigned per frame and joint, without HOTA's global alignment. Letters: A the 19
+thresholds, S sequences, J joints; a last column (J + 1) holds the total.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vepe.evaluation.assignment import choose_pairs
+from vepe.evaluation.frames import NEAR_DISTANCE, NUM_JOINTS, ClosePairs, ScoredFrames
+
+HotaRule = Literal["kit", "fixed"]
+ALPHAS = np.arange(0.05, 0.99, 0.05)
+"""Similarity thresholds; a similarity of 0.5 is a quarter of a head size."""
+_EPS = np.finfo("float").eps
+
+
+@dataclass(frozen=True, eq=False)
+class HotaParts:
+    """What HOTA is computed from, one array (A, S, J + 1) each; associations are means over TP."""
+
+    tp: Float[np.ndarray, "A S J+1"]
+    fn: Float[np.ndarray, "A S J+1"]
+    fp: Float[np.ndarray, "A S J+1"]
+    ass_a: Float[np.ndarray, "A S J+1"]
+    ass_re: Float[np.ndarray, "A S J+1"]
+    ass_pr: Float[np.ndarray, "A S J+1"]
+    frag_a: Float[np.ndarray, "A S J+1"]
+    loc_a: Float[np.ndarray, "A S J+1"]
+
+
+def hota_parts(frames: ScoredFrames, rule: HotaRule = "kit") -> HotaParts:
+    """Assigns joints in every frame and counts, per threshold, sequence and joint.
+
+    Args:
+        rule: 'kit' counts as the PoseTrack21 kit: a frame with people on one side alone adds the
+            joints of the *whole sequence* to the misses (or false positives). 'fixed' adds that
+            frame's joints.
+    """
+    matches, similarity = _matched(frames)
+    shape = (len(ALPHAS), len(frames.sequences), NUM_JOINTS)
+    tp, loc, ass_a, ass_re, ass_pr, frag = (np.zeros(shape) for _ in range(6))
+    table = _Associations.of(frames, matches)
+    for a, alpha in enumerate(ALPHAS):
+        good = similarity >= alpha - _EPS
+        count = table.count(good)
+        union = np.maximum(1, table.truth_total + table.found_total - count)
+        squared = count.astype(float) ** 2
+        tp[a] = table.per_cell(count)
+        loc[a] = table.sum_matches(similarity, good)
+        ass_a[a] = table.per_cell(squared / union)
+        ass_re[a] = table.per_cell(squared / np.maximum(1, table.truth_total))
+        ass_pr[a] = table.per_cell(squared / np.maximum(1, table.found_total))
+        frag[a] = table.fragments(good, union)
+    truth_missed, found_extra = _unmatched(frames, rule)
+    both = _joints_of_two_sided(frames)
+    found = np.maximum(1, tp)
+    return HotaParts(
+        tp=_with_sum(tp),
+        fn=_with_sum(both[0] - tp + truth_missed),
+        fp=_with_sum(both[1] - tp + found_extra),
+        ass_a=_with_mean(ass_a / found),
+        ass_re=_with_mean(ass_re / found),
+        ass_pr=_with_mean(ass_pr / found),
+        frag_a=_with_mean(frag / found),
+        loc_a=_with_mean(np.maximum(1e-10, loc) / np.maximum(1e-10, tp)),
+    )
+
+
+def hota_scores(parts: HotaParts) -> dict[str, Float[np.ndarray, "J+1"]]:
+    """All HOTA values in percent, averaged over the thresholds, over all sequences.
+
+    Counts are summed, associations and localisation weighted by true positives.
+    """
+    tp = parts.tp.sum(axis=1)
+    fn, fp = parts.fn.sum(axis=1), parts.fp.sum(axis=1)
+
+    def weighted(value: Float[np.ndarray, "A S J+1"]) -> Float[np.ndarray, "A J+1"]:
+        return (value * parts.tp).sum(axis=1) / np.maximum(1.0, tp)
+
+    ass = {
+        "AssA": weighted(parts.ass_a),
+        "AssRe": weighted(parts.ass_re),
+        "AssPr": weighted(parts.ass_pr),
+        "FragA": weighted(parts.frag_a),
+    }
+    loc = np.maximum(1e-10, (parts.loc_a * parts.tp).sum(axis=1)) / np.maximum(1e-10, tp)
+    return _final(tp, fn, fp, ass, loc)
+
+
+def sequence_hota(parts: HotaParts, sequence: int) -> dict[str, Float[np.ndarray, "J+1"]]:
+    """HOTA values of one sequence; its total is the mean over joints, as the kit prints it."""
+    tp, fn, fp = (x[:, sequence] for x in (parts.tp, parts.fn, parts.fp))
+    ass = {
+        "AssA": parts.ass_a[:, sequence],
+        "AssRe": parts.ass_re[:, sequence],
+        "AssPr": parts.ass_pr[:, sequence],
+        "FragA": parts.frag_a[:, sequence],
+    }
+    values = _final(tp, fn, fp, ass, parts.loc_a[:, sequence])
+    return {k: np.append(v[:-1], v[:-1].mean()) for k, v in values.items()}
+
+
+def _final(
+    tp: np.ndarray, fn: np.ndarray, fp: np.ndarray, ass: dict[str, np.ndarray], loc: np.ndarray
+) -> dict[str, Float[np.ndarray, "J+1"]]:
+    det_a = tp / np.maximum(1, tp + fn + fp)
+    det_re = tp / np.maximum(1, tp + fn)
+    det_pr = tp / np.maximum(1, tp + fp)
+    steady = np.sqrt(ass["AssA"] * ass["FragA"])
+    values = {
+        "HOTA": np.sqrt(det_a * ass["AssA"]),
+        "DetA": det_a,
+        "AssA": ass["AssA"],
+        "LocA": loc,
+        "FA-HOTA": np.sqrt(det_a * steady),
+        "DetRe": det_re,
+        "DetPr": det_pr,
+        "AssRe": ass["AssRe"],
+        "AssPr": ass["AssPr"],
+        "FragA": ass["FragA"],
+        "RHOTA": np.sqrt(det_re * ass["AssA"]),
+        "FA-RHOTA": np.sqrt(det_re * steady),
+    }
+    return {name: 100 * value.mean(axis=0) for name, value in values.items()}
+
+
+def _matched(frames: ScoredFrames) -> tuple[ClosePairs, Float[np.ndarray, "m"]]:
+    """Joints assigned for the largest sum of similarities; by truth track, joint and time."""
+    pairs = frames.pairs
+    similarity = np.maximum((-1 / NEAR_DISTANCE) * pairs.distance + 1, 0)
+    frame = frames.truth.frame[pairs.truth]
+
+    def shape(problem: int) -> tuple[int, int]:
+        f = problem // NUM_JOINTS
+        rows = frames.truth_first[f + 1] - frames.truth_first[f]
+        return int(rows), int(frames.found_first[f + 1] - frames.found_first[f])
+
+    chosen = choose_pairs(
+        frame * NUM_JOINTS + pairs.joint,
+        pairs.truth - frames.truth_first[frame],
+        pairs.found - frames.found_first[frame],
+        -similarity,
+        shape,
+        lambda cost, size: 0.0,
+    )
+    index = np.flatnonzero(chosen)
+    order = np.lexsort((frame[index], pairs.joint[index], frames.truth.track[pairs.truth[index]]))
+    return pairs.select(index[order]), similarity[index[order]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Associations:
+    """Every (truth track, predicted track, joint) that was ever matched.
+
+    Attributes:
+        member: (m,) association of every match.
+        cell: (n,) sequence * J + joint of every association.
+        truth_total, found_total: (n,) joints that the two tracks have in all.
+    """
+
+    num_sequences: int
+    member: Int[np.ndarray, "m"]
+    cell: Int[np.ndarray, "n"]
+    truth_total: Int[np.ndarray, "n"]
+    found_total: Int[np.ndarray, "n"]
+
+    @staticmethod
+    def of(frames: ScoredFrames, matches: ClosePairs) -> _Associations:
+        truth = frames.truth.track[matches.truth]
+        found = frames.found.track[matches.found]
+        tracks = int(frames.found.track.max(initial=0)) + 1
+        owner = truth * NUM_JOINTS + matches.joint
+        key, first, member = np.unique(
+            owner * tracks + found, return_index=True, return_inverse=True
+        )
+        sequence = frames.sequence[frames.truth.frame[matches.truth[first]]]
+        joint = matches.joint[first]
+        return _Associations(
+            len(frames.sequences),
+            member,
+            sequence * NUM_JOINTS + joint,
+            _track_totals(frames.truth.track, frames.truth.present)[truth[first], joint],
+            _track_totals(frames.found.track, frames.found.present)[found[first], joint],
+        )
+
+    def count(self, good: np.ndarray) -> Int[np.ndarray, "n"]:
+        """Matches of every association among the good ones."""
+        return np.bincount(self.member[good], minlength=len(self.cell))
+
+    def per_cell(self, value: np.ndarray) -> Float[np.ndarray, "S J"]:
+        """A value per association, summed by sequence and joint."""
+        size = self.num_sequences * NUM_JOINTS
+        return np.bincount(self.cell, value, size).reshape(-1, NUM_JOINTS)
+
+    def sum_matches(self, value: np.ndarray, good: np.ndarray) -> Float[np.ndarray, "S J"]:
+        """A value per match, summed by sequence and joint."""
+        size = self.num_sequences * NUM_JOINTS
+        cells = self.cell[self.member[good]]
+        return np.bincount(cells, value[good], size).reshape(-1, NUM_JOINTS)
+
+    def fragments(self, good: np.ndarray, union: np.ndarray) -> Float[np.ndarray, "S J"]:
+        """Sum over unbroken runs of an association of length squared over its union.
+
+        A run ends where the object is matched with another track, not where it is missed.
+        """
+        member = self.member[good]
+        if not len(member):
+            return np.zeros((self.num_sequences, NUM_JOINTS))
+        # Associations differ where the object differs, so their change alone bounds the runs.
+        starts = np.flatnonzero(np.diff(member, prepend=-1))
+        length = np.diff(np.append(starts, len(member))).astype(float)
+        total = np.bincount(member[starts], length**2, len(self.cell))
+        return self.per_cell(total / union)
+
+
+def _track_totals(track: np.ndarray, present: np.ndarray) -> Int[np.ndarray, "T J"]:
+    totals = np.zeros((int(track.max(initial=-1)) + 1, NUM_JOINTS), np.int64)
+    np.add.at(totals, track, present)
+    return totals
+
+
+def _frame_joints(frames: ScoredFrames) -> tuple[np.ndarray, np.ndarray]:
+    """Joints that exist in every frame: (truth (F, J), found (F, J))."""
+    result = []
+    for people in (frames.truth, frames.found):
+        total = np.zeros((len(frames), NUM_JOINTS))
+        np.add.at(total, people.frame, people.present)
+        result.append(total)
+    return result[0], result[1]
+
+
+def _joints_of_two_sided(frames: ScoredFrames) -> tuple[np.ndarray, np.ndarray]:
+    """Joints of frames with people on both sides, by sequence: (truth (S, J), found (S, J))."""
+    truth, found = _frame_joints(frames)
+    both = (np.diff(frames.truth_first) > 0) & (np.diff(frames.found_first) > 0)
+    return _by_sequence(frames, truth, both), _by_sequence(frames, found, both)
+
+
+def _unmatched(frames: ScoredFrames, rule: HotaRule) -> tuple[np.ndarray, np.ndarray]:
+    """What one-sided frames add to misses and to false positives, by sequence, (S, J) each."""
+    truth, found = _frame_joints(frames)
+    no_truth = np.diff(frames.truth_first) == 0
+    no_found = np.diff(frames.found_first) == 0
+    if rule == "kit":
+        every = np.ones(len(frames), bool)
+        all_truth, all_found = (_by_sequence(frames, x, every) for x in (truth, found))
+        seen = [_by_sequence(frames, ~x[:, None], every)[:, 0] > 0 for x in (no_truth, no_found)]
+        # A sequence with nobody at all on one side is counted once, not once a frame.
+        two_sided = (seen[0] & seen[1])[frames.sequence]
+        truth = np.where(two_sided[:, None], all_truth[frames.sequence], truth)
+        found = np.where(two_sided[:, None], all_found[frames.sequence], found)
+    return (
+        _by_sequence(frames, truth, no_found & ~no_truth),
+        _by_sequence(frames, found, no_truth),
+    )
+
+
+def _by_sequence(frames: ScoredFrames, value: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    result = np.zeros((len(frames.sequences), value.shape[1]))
+    np.add.at(result, frames.sequence[chosen], value[chosen])
+    return result
+
+
+def _with_sum(value: Float[np.ndarray, "A S J"]) -> Float[np.ndarray, "A S J+1"]:
+    return np.concatenate([value, value.sum(axis=2, keepdims=True)], axis=2)
+
+
+def _with_mean(value: Float[np.ndarray, "A S J"]) -> Float[np.ndarray, "A S J+1"]:
+    return np.concatenate([value, value.mean(axis=2, keepdims=True)], axis=2)

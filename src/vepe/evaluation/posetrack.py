@@ -1,0 +1,207 @@
+"""PoseTrack's numbers: AP, MOTA and keypoint HOTA of predictions against ground truth.
+
+The rules, with their sources, stand in `docs/evaluation.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from vepe.errors import VepeError
+from vepe.evaluation.average_precision import JointLabels, joint_ap, label_joints
+from vepe.evaluation.frames import ScoredFrames
+from vepe.evaluation.hota import HotaParts, HotaRule, hota_parts, hota_scores, sequence_hota
+from vepe.evaluation.mota import MotCounts, MotEvents, count_mot, joint_mot
+from vepe.evaluation.pairing import Source, paired_sequences
+from vepe.evaluation.results import (
+    Counts,
+    JointTable,
+    PoseTrackResult,
+    PoseTrackScores,
+    Protocol,
+)
+from vepe.evaluation.selection import NO_SCORE, FrameSelection
+from vepe.skeleton import POSETRACK15
+
+
+def evaluate_posetrack(
+    gt: Source,
+    pred: Source,
+    *,
+    protocol: Protocol = "poseval",
+    hota: HotaRule = "kit",
+) -> PoseTrackResult:
+    """Scores predictions as PoseTrack's evaluators do.
+
+    Args:
+        gt: folder of ground truth files (PoseTrack 2017, 2018 or 2021, detected), one file, or
+            sequences in memory.
+        pred: the same for predictions; files are paired by name, frames by their place.
+        protocol: whose AP it is. 'poseval': every frame with a record in the ground truth, every
+            joint that a file holds. 'posetrack21': frames with `is_labeled`, joints with x and y
+            above 0. MOTA is poseval's in both, with 'posetrack21' on frames with `is_labeled`.
+        hota: 'kit' counts as the PoseTrack21 kit, with its bug; 'fixed' without it.
+
+    Returns:
+        All values in percent; undefined ones are NaN.
+
+    Raises:
+        VepeError: on input that cannot be scored; names the file and the frame.
+    """
+    return PoseTrackMatch.load(gt, pred, protocol=protocol).result(hota)
+
+
+@dataclass(frozen=True, eq=False)
+class PoseTrackMatch:
+    """Ground truth and predictions under one protocol, with everything that is counted on them.
+
+    Attributes:
+        protocol: whose rules select frames and joints.
+        frames: scored for AP.
+        mot_frames: scored for MOTA.
+        hota_frames: scored for HOTA (the PoseTrack21 kit's rule under every protocol).
+        people: people of the ground truth with a labelled joint in `frames`.
+        people_of: the same by sequence.
+        notes: warnings so far.
+    """
+
+    protocol: Protocol
+    frames: ScoredFrames
+    mot_frames: ScoredFrames
+    hota_frames: ScoredFrames
+    people: int
+    people_of: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    @staticmethod
+    def load(gt: Source, pred: Source, *, protocol: Protocol = "poseval") -> PoseTrackMatch:
+        """Reads, pairs and selects. Raises VepeError as `evaluate_posetrack`."""
+        warnings: list[str] = []
+        kit = FrameSelection("kit")
+        mot = FrameSelection("poseval" if protocol == "poseval" else "labelled")
+        scored = kit if protocol == "posetrack21" else mot
+        people = [0]
+        for truth, found in paired_sequences(gt, pred, warnings):
+            mot.add(truth, found)
+            kit.add(truth, found)
+            people.append(scored.people)
+        hota_frames, mot_frames = kit.frames(), mot.frames()
+        frames = hota_frames if protocol == "posetrack21" else mot_frames
+        if not len(frames):
+            raise VepeError(
+                f"{gt if isinstance(gt, str) else 'The ground truth'} has no labelled frame; "
+                "name the folder of the ground truth, not of unlabelled results."
+            )
+        per_sequence = tuple(int(n) for n in np.diff(people))
+        return PoseTrackMatch(
+            protocol, frames, mot_frames, hota_frames, people[-1], per_sequence, tuple(warnings)
+        )
+
+    @cached_property
+    def labels(self) -> JointLabels:
+        """Every predicted joint, judged for AP."""
+        return label_joints(self.frames)
+
+    @cached_property
+    def mot(self) -> tuple[MotCounts, MotEvents]:
+        """CLEAR MOT's counts and matches."""
+        return count_mot(self.mot_frames)
+
+    @cached_property
+    def has_tracks(self) -> bool:
+        """Whether tracking can be scored: all people have an identity.
+
+        Raises:
+            VepeError: where some predictions have one and others have not.
+        """
+        sides = [s for f in (self.mot_frames, self.hota_frames) for s in (f.truth, f.found)]
+        if not any((side.track < 0).any() for side in sides):
+            return True
+        for frames in (self.mot_frames, self.hota_frames):
+            missing = frames.found.track < 0
+            if missing.any() and not missing.all():
+                frame = int(frames.found.frame[np.flatnonzero(missing)[0]])
+                raise VepeError(
+                    f"Prediction of {frames.sequences[frames.sequence[frame]]}, frame "
+                    f"{frames.position[frame]} ({frames.names[frame]}): a person has no track_id, "
+                    "others have; give every person one, or none."
+                )
+        return False
+
+    def result(self, hota: HotaRule = "kit") -> PoseTrackResult:
+        """Everything that is reported."""
+        parts = hota_parts(self.hota_frames, hota) if self.has_tracks else None
+        total = self._scores(None, parts)
+        names = self.frames.sequences
+        scored = np.bincount(self.frames.sequence, minlength=len(names)) > 0
+        return PoseTrackResult(
+            **{k: getattr(total, k) for k in total.__dataclass_fields__},
+            protocol=self.protocol,
+            hota_rule=hota,
+            sequences={n: self._scores(i, parts) for i, n in enumerate(names) if scored[i]},
+            warnings=(*self.notes, *self._warnings(hota)),
+        )
+
+    def _scores(self, sequence: int | None, parts: HotaParts | None) -> PoseTrackScores:
+        kit = self.protocol == "posetrack21"
+        ap = joint_ap(self.frames, self.labels, sequence=sequence, kit=kit)
+        mot = joint_mot(self.mot[0], sequence) if self.has_tracks else None
+        hota = None
+        if parts is not None:
+            hota = hota_scores(parts) if sequence is None else sequence_hota(parts, sequence)
+        return PoseTrackScores(
+            counts=self._counts(sequence),
+            ap=JointTable.of(ap.ap),
+            precision=JointTable.of(ap.precision),
+            recall=JointTable.of(ap.recall),
+            mota=JointTable.of(mot.mota) if mot else None,
+            motp=JointTable.of(mot.motp) if mot else None,
+            motp_motmetrics=JointTable.of(mot.motp_motmetrics) if mot else None,
+            mot_precision=JointTable.of(mot.precision) if mot else None,
+            mot_recall=JointTable.of(mot.recall) if mot else None,
+            hota={k: float(v[-1]) for k, v in hota.items()} if hota else None,
+            hota_joints=_by_joint(hota) if hota else None,
+        )
+
+    def _counts(self, sequence: int | None) -> Counts:
+        if sequence is None:
+            return Counts(len(np.unique(self.frames.sequence)), len(self.frames), self.people)
+        return Counts(1, int((self.frames.sequence == sequence).sum()), self.people_of[sequence])
+
+    def _warnings(self, hota: HotaRule) -> list[str]:
+        """Warnings that need the selected frames."""
+        result = []
+        present = self.frames.found.present
+        scores = self.frames.found.scores[present]
+        if (scores == NO_SCORE).any():
+            result.append(
+                f"{(scores == NO_SCORE).sum()} predicted joints have no score; they rank last, "
+                "and AP is then a matter of their order in the files."
+            )
+        if not self.has_tracks:
+            result.append("People have no track ids, so MOTA and HOTA are left out.")
+            return result
+        lengths = np.bincount(self.mot_frames.sequence, minlength=len(self.mot_frames.sequences))
+        single = [n for n, c in zip(self.mot_frames.sequences, lengths, strict=True) if c == 1]
+        if single:
+            result.append(
+                f"{len(single)} sequences have one labelled frame ({', '.join(single[:3])}), which "
+                "MOTA leaves out as the last of its sequence; poseval stops on them."
+            )
+        frames = self.hota_frames
+        alone = (np.diff(frames.truth_first) == 0) != (np.diff(frames.found_first) == 0)
+        if hota == "kit" and alone.any():
+            result.append(
+                f"{int(alone.sum())} labelled frames have people on one side alone; the PoseTrack21 "
+                "kit then adds the joints of the whole sequence to its errors. --hota fixed does "
+                "not."
+            )
+        return result
+
+
+def _by_joint(hota: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    names = POSETRACK15.keypoints
+    return {k: dict(zip(names, map(float, v[:-1]), strict=True)) for k, v in hota.items()}
