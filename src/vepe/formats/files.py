@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -48,6 +49,11 @@ def dump_json(path: Path, data: Any) -> Path:
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
     return path
+
+
+def safe_name(name: str) -> str:
+    """A sequence's name as a file name: what is no letter, digit, '-' or '.' becomes '_'."""
+    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "sequence"
 
 
 @contextmanager

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
 from vepe.formats.files import dump_json, load_json
+from vepe.formats.records import track_id_or_none
+from vepe.formats.visibility import posetrack_visibility
 from vepe.skeleton import POSETRACK15
 
 # fmt: off
@@ -171,21 +174,11 @@ def _read_person(rect: dict[str, Any], place: str) -> Person:
         visibility=visibility,
         keypoint_scores=scores,
         score=None if score is None else _number(score, "score", place),
-        track_id=_track_id(rect.get("track_id"), place),
+        track_id=track_id_or_none(_one(rect.get("track_id")), place),
         head_box_xyxy_px=_head_box(rect, place),
         has_points=has_points,
         extra=extra,
     )
-
-
-def _track_id(value: Any, place: str) -> int | None:
-    value = _one(value)
-    if value is None:
-        return None
-    number = _number(value, "track_id", place)
-    if number != int(number):
-        raise VepeError(f"{place}: track_id is {value!r}; give a whole number.")
-    return int(number)
 
 
 def _head_box(rect: dict[str, Any], place: str) -> np.ndarray | None:
@@ -200,7 +193,7 @@ def _frame_record(frame: AnnotatedFrame, order: list[int], sequence: Sequence) -
         "image": [{"name": frame.file_name}],
         "imgnum": [frame.index + 1],
         **(frame.extra if native else {}),
-        "annorect": [_person_record(p, order, native) for p in frame.people],
+        "annorect": [_person_record(p, order, sequence) for p in frame.people],
         "is_labeled": [int(frame.is_labeled)],
     }
     if frame.ignore_regions_px:
@@ -211,13 +204,17 @@ def _frame_record(frame: AnnotatedFrame, order: list[int], sequence: Sequence) -
     return record
 
 
-def _person_record(person: Person, order: list[int], native: bool) -> dict[str, Any]:
+def _person_record(person: Person, order: list[int], sequence: Sequence) -> dict[str, Any]:
+    native = sequence.format == "posetrack17"
+    visibility = posetrack_visibility(person, sequence.format)
     record: dict[str, Any] = {k: v for k, v in person.extra.items() if native}
     others = record.pop("other_points", [])
     if person.track_id is not None:
         record["track_id"] = [person.track_id]
     points = [
-        _point_record(person, j, slot) for j, slot in enumerate(order) if person.present[slot]
+        _point_record(person, visibility, j, slot)
+        for j, slot in enumerate(order)
+        if person.present[slot]
     ]
     record["annopoints"] = [{"point": points + others}] if person.has_points else []
     if person.head_box_xyxy_px is not None:
@@ -229,11 +226,13 @@ def _person_record(person: Person, order: list[int], native: bool) -> dict[str, 
     return record
 
 
-def _point_record(person: Person, joint: int, slot: int) -> dict[str, Any]:
+def _point_record(
+    person: Person, visibility: Float[np.ndarray, "K"], joint: int, slot: int
+) -> dict[str, Any]:
     x, y = person.keypoints_px[slot].tolist()
     record: dict[str, Any] = {"id": [joint], "x": [x], "y": [y]}
-    if not np.isnan(person.visibility[slot]):
-        seen = person.visibility[slot]
+    seen = visibility[slot]
+    if not np.isnan(seen):
         record["is_visible"] = [int(seen) if seen == int(seen) else float(seen)]
     if not np.isnan(person.keypoint_scores[slot]):
         record["score"] = [float(person.keypoint_scores[slot])]

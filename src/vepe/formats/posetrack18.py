@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
+from vepe.formats.boxes import xyxy
 from vepe.formats.files import load_json
+from vepe.formats.frame_ids import FIRST_CODED_ID
 from vepe.formats.posetrack21 import is_posetrack21
 from vepe.formats.records import (
     box_of,
@@ -25,6 +26,7 @@ from vepe.formats.records import (
     keypoint_names,
     number_or_none,
     score_array,
+    track_id_or_none,
     whole_or_none,
 )
 from vepe.skeleton import POSETRACK15
@@ -32,15 +34,12 @@ from vepe.skeleton import POSETRACK15
 SLOTS_2018 = (*POSETRACK15.keypoints[:3], "left_ear", "right_ear", *POSETRACK15.keypoints[3:])
 """Names of the 17 slots; the ears are never annotated."""
 
-FIRST_CODED_ID = 10**10
-"""PoseTrack's frame ids have 11 digits, TSSSSSSFFFF: kind, sequence, frame."""
-
 _IMAGE_KEYS = frozenset({
     "id", "file_name", "is_labeled", "width", "height", "time_s",
     "ignore_regions_x", "ignore_regions_y",
 })  # fmt: skip
 _ANNOTATION_KEYS = frozenset({
-    "id", "image_id", "track_id", "bbox", "bbox_head", "keypoints", "scores", "score",
+    "id", "image_id", "track_id", "bbox", "keypoints", "scores", "score",
 })  # fmt: skip
 
 
@@ -146,8 +145,8 @@ def _read_people(
             visibility=visibility[i],
             keypoint_scores=body_scores[i],
             score=number_or_none(record.get("score"), "score", where[i]),
-            track_id=whole_or_none(record.get("track_id"), "track_id", where[i]),
-            head_box_xyxy_px=None if head is None else _xyxy(head),
+            track_id=track_id_or_none(record.get("track_id"), where[i]),
+            head_box_xyxy_px=None if head is None else xyxy(head),
             box_xywh_px=box_of(record.get("bbox"), "bbox", where[i]),
             has_points=bool(record.get("keypoints")),
             annotation_id=whole_or_none(record.get("id"), "id", where[i]),
@@ -165,7 +164,3 @@ def _position(record: Any, i: int, position_of: dict[int, int], source: Path) ->
             "add the image or remove the annotation."
         )
     return position_of[image_id]
-
-
-def _xyxy(box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
-    return np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]])

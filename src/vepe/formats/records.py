@@ -87,9 +87,11 @@ def score_array(
 def _array(
     lists: list[Any], length: int, where: list[str], what: str
 ) -> Float[np.ndarray, "N length"]:
+    if not lists:
+        return np.zeros((0, length))
     try:
         array = np.asarray(lists, np.float64).reshape(len(lists), -1)
-        if len(lists) == 0 or array.shape[1] == length:
+        if array.shape[1] == length:
             return array.reshape(len(lists), length)
     except (TypeError, ValueError):
         pass
@@ -122,6 +124,12 @@ def whole_or_none(value: Any, what: str, place: str) -> int | None:
     if number is None or number != int(number):
         raise VepeError(f"{place}: {what} is {value!r}; give a whole number or leave it out.")
     return int(number)
+
+
+def track_id_or_none(value: Any, place: str) -> int | None:
+    """A track id; None where it is missing, null or -1, which stands for none in our results."""
+    track_id = whole_or_none(value, "track_id", place)
+    return None if track_id == -1 else track_id
 
 
 def box_of(value: Any, what: str, place: str) -> Float[np.ndarray, "4"] | None:

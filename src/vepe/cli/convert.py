@@ -1,0 +1,43 @@
+"""`vepe convert`: annotations and results from one file format to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_FORMATS = "posetrack17, posetrack18, posetrack21, coco, csv, parquet, mot, openpose"
+
+
+def convert(
+    source: Annotated[
+        Path, typer.Argument(help="File, or folder with one file a sequence.", show_default=False)
+    ],
+    target: Annotated[Path, typer.Argument(help="File or folder to write; .zip for a submission.")],
+    to: Annotated[
+        str,
+        typer.Option("--to", help=f"Format to write: {_FORMATS}, submission (cvat means coco)."),
+    ],
+    from_format: Annotated[
+        str | None,
+        typer.Option("--from", help=f"Format of the source, if not detected: {_FORMATS}."),
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(help="Submission: ground truth whose names, frames and year are taken."),
+    ] = None,
+) -> None:
+    """Convert PoseTrack 2017/2018/2021, COCO, CVAT, MOT, CSV, Parquet and OpenPose files.
+
+    What the target format cannot hold is said, one line each.
+    """
+    from vepe.formats.conversion import convert_annotations
+
+    done = convert_annotations(source, target, to, from_format=from_format, like=like)
+    for note in done.notes:
+        typer.echo(f"note: {note}")
+    where = str(done.written[0]) if len(done.written) == 1 else f"{len(done.written)} in {target}"
+    typer.echo(
+        f"Wrote {where}: {done.sequences} sequence(s), {done.frames} frames, {done.people} people."
+    )

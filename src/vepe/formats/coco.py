@@ -1,0 +1,162 @@
+"""COCO keypoints: pictures and videos, labels and results, and CVAT's export with track ids.
+
+Sources: the COCO data format page; CVAT's "COCO Keypoints" format, whose annotations carry
+`attributes: {"track_id", "keyframe", "occluded"}`; the `videos` table of COCO-video data sets.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vepe.errors import VepeError
+from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
+from vepe.formats.boxes import xyxy
+from vepe.formats.files import load_json
+from vepe.formats.records import (
+    box_of,
+    ignore_regions,
+    image_table,
+    keypoint_array,
+    keypoint_names,
+    number_or_none,
+    score_array,
+    track_id_or_none,
+    whole_or_none,
+)
+from vepe.formats.skeletons import skeleton_named
+
+_IMAGE_KEYS = frozenset({
+    "id", "file_name", "is_labeled", "width", "height", "time_s",
+    "ignore_regions_x", "ignore_regions_y",
+})  # fmt: skip
+_ANNOTATION_KEYS = frozenset({
+    "id", "image_id", "track_id", "bbox", "keypoints", "scores", "score",
+})  # fmt: skip
+
+
+def read_coco(path: Path) -> tuple[Sequence, ...]:
+    """Reads a COCO keypoints file of labels or results.
+
+    Returns:
+        One `Sequence` for each video of the file, or one for the whole file where it knows no
+        videos. The skeleton is the known one with the category's names, or a new one. Results
+        (`score`, but no `scores`) hold a confidence in the third place of every keypoint; it
+        lands in `keypoint_scores`, and every keypoint is present.
+
+    Raises:
+        VepeError: names file and frame where something is missing or not a number.
+    """
+    return parse_coco(load_json(Path(path)), Path(path))
+
+
+def parse_coco(data: Any, source: Path) -> tuple[Sequence, ...]:
+    """The sequences in a loaded document; see `read_coco`."""
+    names = keypoint_names(data, source)
+    images = image_table(data, source)
+    places = [frame_place(source, i, str(m.get("file_name", ""))) for i, m in enumerate(images)]
+    people = _read_people(data, len(names), source, images, places)
+    skeleton = skeleton_named(names, _edges(data, names))
+    by_video: defaultdict[Any, list[int]] = defaultdict(list)
+    for i, image in enumerate(images):
+        by_video[image.get("video_id")].append(i)
+    videos = {v.get("id"): v for v in data.get("videos") or [] if isinstance(v, dict)}
+    extra = {k: v for k, v in data.items() if k not in ("images", "annotations", "videos")}
+    sequences = []
+    for video, members in by_video.items():
+        name = str(videos.get(video, {}).get("name") or video or source.stem)
+        frames = tuple(
+            _read_frame(images[i], n, people[images[i]["id"]], places[i])
+            for n, i in enumerate(members)
+        )
+        sequences.append(Sequence(name, frames, skeleton, source, "coco", extra))
+    return tuple(sequences)
+
+
+def _edges(data: dict[str, Any], names: list[str]) -> list[tuple[int, int]]:
+    """Limbs of the category, from COCO's counting (from 1) to ours."""
+    for category in data["categories"]:
+        if category.get("keypoints") == names:
+            pairs = category.get("skeleton") or []
+            return [(int(a) - 1, int(b) - 1) for a, b in pairs if max(a, b) <= len(names)]
+    return []
+
+
+def _read_frame(
+    image: dict[str, Any], position: int, people: list[Person], place: str
+) -> AnnotatedFrame:
+    number = image.get("frame_id")
+    labeled = image.get("is_labeled")
+    return AnnotatedFrame(
+        index=number if type(number) is int and 0 <= number < 10**9 else position,
+        file_name=str(image.get("file_name", "")),
+        image_id=image["id"],
+        is_labeled=bool(people) if labeled is None else bool(labeled),
+        has_annotations=bool(people),
+        people=tuple(people),
+        ignore_regions_px=ignore_regions(image, place),
+        width=whole_or_none(image.get("width"), "width", place),
+        height=whole_or_none(image.get("height"), "height", place),
+        time_s=number_or_none(image.get("time_s"), "time_s", place),
+        extra={k: v for k, v in image.items() if k not in _IMAGE_KEYS},
+    )
+
+
+def _read_people(
+    data: dict[str, Any],
+    num_keypoints: int,
+    source: Path,
+    images: list[dict[str, Any]],
+    places: list[str],
+) -> defaultdict[int, list[Person]]:
+    """People by image id, in the file's order. Records without keypoints are boxes alone."""
+    annotations = data.get("annotations")
+    if not isinstance(annotations, list):
+        raise VepeError(f"{source} has no list 'annotations'; write the file again.")
+    place_of = {image["id"]: place for image, place in zip(images, places, strict=True)}
+    where = []
+    for i, record in enumerate(annotations):
+        image_id = record.get("image_id") if isinstance(record, dict) else None
+        if image_id not in place_of:
+            raise VepeError(
+                f"{source}: annotation {i} speaks of image {image_id!r}, which 'images' lacks; "
+                "add the image or remove the annotation."
+            )
+        where.append(f"{place_of[image_id]}, annotation {i}")
+    points = keypoint_array(annotations, num_keypoints, where)
+    scores = score_array(annotations, num_keypoints, where)
+    result: defaultdict[int, list[Person]] = defaultdict(list)
+    for i, record in enumerate(annotations):
+        result[record["image_id"]].append(_read_person(record, points[i], scores[i], where[i]))
+    return result
+
+
+def _read_person(
+    record: dict[str, Any], points: np.ndarray, scores: np.ndarray, place: str
+) -> Person:
+    score = number_or_none(record.get("score"), "score", place)
+    visibility, present = points[:, 2], points[:, 2] > 0
+    if score is not None and not record.get("scores"):  # results: the third is a confidence
+        scores, visibility = points[:, 2], np.full(len(points), 2.0)
+        present = np.ones(len(points), bool)
+    attributes = record.get("attributes")
+    track_id = record.get("track_id")
+    if track_id is None and isinstance(attributes, dict):
+        track_id = attributes.get("track_id")
+    head = box_of(record.get("bbox_head"), "bbox_head", place)
+    return Person(
+        keypoints_px=points[:, :2],
+        present=present,
+        visibility=visibility,
+        keypoint_scores=scores,
+        score=score,
+        track_id=track_id_or_none(track_id, place),
+        head_box_xyxy_px=None if head is None else xyxy(head),
+        box_xywh_px=box_of(record.get("bbox"), "bbox", place),
+        has_points=bool(record.get("keypoints")),
+        annotation_id=whole_or_none(record.get("id"), "id", place),
+        extra={k: v for k, v in record.items() if k not in _ANNOTATION_KEYS},
+    )

@@ -1,0 +1,109 @@
+"""Reading any format: which one a path holds, found from its content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vepe.errors import VepeError
+from vepe.formats.annotations import Sequence
+from vepe.formats.coco import parse_coco, read_coco
+from vepe.formats.csv_table import read_csv
+from vepe.formats.files import load_json
+from vepe.formats.mot import read_mot
+from vepe.formats.openpose import read_openpose
+from vepe.formats.parquet import read_parquet
+from vepe.formats.posetrack import parse_sequence, read_sequence
+from vepe.formats.posetrack17 import read_posetrack17
+from vepe.formats.posetrack18 import read_posetrack18
+from vepe.skeleton import POSETRACK15
+
+READERS: dict[str, Callable[[Path], tuple[Sequence, ...]]] = {
+    "posetrack17": lambda path: (read_posetrack17(path),),
+    "posetrack18": lambda path: (read_posetrack18(path),),
+    "posetrack21": lambda path: (read_posetrack18(path),),
+    "coco": read_coco,
+    "csv": lambda path: (read_csv(path),),
+    "parquet": lambda path: (read_parquet(path),),
+    "mot": lambda path: (read_mot(path),),
+    "openpose": lambda path: (read_openpose(path),),
+}
+"""Formats that can be read, by name; each reads one file (openpose: one folder)."""
+
+_BY_SUFFIX = {".mat": "posetrack17", ".csv": "csv", ".parquet": "parquet", ".txt": "mot"}
+_POSETRACK_IMAGE_KEYS = ("vid_id", "is_labeled", "frame_id", "has_labeled_person", "nframes")
+
+
+def read_any(path: Path, format: str | None = None) -> tuple[Sequence, ...]:
+    """All sequences of a file or of the files in a folder, by name.
+
+    Args:
+        path: file or folder.
+        format: one of `READERS`; detected from the content where it is None.
+
+    Raises:
+        VepeError: where nothing can be read, with the file and what is wrong.
+    """
+    if format is not None and format not in READERS:
+        raise VepeError(f"Format '{format}' is unknown; choose one of {', '.join(READERS)}.")
+    if not path.exists():
+        raise VepeError(f"{path} does not exist; check the path.")
+    if path.is_file():
+        if format == "openpose":
+            raise VepeError(f"{path} is a file; name the folder with OpenPose's JSON files.")
+        return READERS[format](path) if format else _read_file(path)
+    if format == "openpose" or (format is None and _is_openpose_folder(path)):
+        return READERS["openpose"](path)
+    files = sorted(f for f in path.iterdir() if f.suffix.lower() in (".json", *_BY_SUFFIX))
+    if format is None and not files:
+        folders = sorted(f for f in path.iterdir() if f.is_dir() and _is_openpose_folder(f))
+        if folders:
+            return tuple(read_openpose(folder) for folder in folders)
+    if not files:
+        raise VepeError(
+            f"{path} holds no .json, .mat, .csv, .parquet or .txt file; check the path."
+        )
+    return tuple(s for f in files for s in (READERS[format](f) if format else _read_file(f)))
+
+
+def _is_openpose_folder(path: Path) -> bool:
+    return next(path.glob("*_keypoints.json"), None) is not None
+
+
+def _read_file(path: Path) -> tuple[Sequence, ...]:
+    by_suffix = _BY_SUFFIX.get(path.suffix.lower())
+    if by_suffix == "posetrack17":
+        return (read_sequence(path),)
+    if by_suffix is not None:
+        return READERS[by_suffix](path)
+    data = load_json(path)
+    return parse_coco(data, path) if is_coco(data) else (parse_sequence(data, path),)
+
+
+def is_coco(data: Any) -> bool:
+    """Whether a document is COCO rather than PoseTrack.
+
+    PoseTrack has its 15 joints among the category's names and a field such as `frame_id`, and no
+    `videos`; everything else with `images` counts as COCO.
+    """
+    if not isinstance(data, dict) or not isinstance(data.get("images"), list):
+        return False
+    if "videos" in data:
+        return True
+    categories = data.get("categories")
+    names = {
+        name
+        for category in (categories if isinstance(categories, list) else [])
+        if isinstance(category, dict)
+        for name in category.get("keypoints") or []
+    }
+    if names and not set(POSETRACK15.keypoints) <= names:
+        return True
+    images = [i for i in data["images"] if isinstance(i, dict)]
+    marked = any(key in image for image in images for key in _POSETRACK_IMAGE_KEYS)
+    confidences = any(
+        isinstance(a, dict) and "score" in a and "scores" not in a
+        for a in data.get("annotations") or []
+    )
+    return not marked or confidences

@@ -1,0 +1,96 @@
+"""MOTChallenge text: one line a box, `frame, id, x, y, width, height, confidence, -1, -1, -1`.
+
+Source: the MOT16 paper (arXiv 1603.00831), section 'data format'. Frames count from 1; pixels
+are kept as they are (origin at the corner of the picture), as most tools write them today.
+Boxes alone: no keypoints.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from vepe.errors import VepeError
+from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
+from vepe.formats.boxes import person_box
+from vepe.formats.files import replacing
+from vepe.skeleton import POSETRACK15
+
+
+def write_mot(path: Path, sequence: Sequence) -> Path:
+    """Writes one sequence and returns the path.
+
+    The box is the file's, else the extent of the keypoints; people without either are left out.
+    The id is -1 where there is none, the confidence 1.
+
+    Raises:
+        VepeError: where `path` cannot be written.
+    """
+    lines = []
+    for frame in sequence.frames:
+        for person in frame.people:
+            box = person_box(person)
+            if box is None:
+                continue
+            track_id = -1 if person.track_id is None else person.track_id
+            score = 1 if person.score is None else person.score
+            x, y, width, height = (repr(float(value)) for value in box)
+            lines.append(f"{frame.index + 1},{track_id},{x},{y},{width},{height},{score},-1,-1,-1")
+    with replacing(path) as beside:
+        beside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def read_mot(path: Path) -> Sequence:
+    """Reads boxes with ids; people have no keypoints, frames without people are not there.
+
+    Raises:
+        VepeError: where the file is missing, or a line does not begin with six numbers.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise VepeError(f"{path} does not exist; check the path.") from None
+    except UnicodeDecodeError:
+        raise VepeError(f"{path} is not text; check what it is.") from None
+    entries = [_entry(line, path, i) for i, line in enumerate(lines, start=1) if line.strip()]
+    entries.sort(key=lambda e: e[0])
+    frames = [
+        AnnotatedFrame(
+            index=number - 1,
+            file_name="",
+            image_id=None,
+            is_labeled=True,
+            has_annotations=True,
+            people=tuple(person for _, person in group),
+        )
+        for number, group in groupby(entries, lambda e: e[0])
+    ]
+    return Sequence(path.stem, tuple(frames), POSETRACK15, path, "posetrack18")
+
+
+def _entry(line: str, path: Path, number: int) -> tuple[int, Person]:
+    try:
+        cells = [float(cell) for cell in line.split(",")]
+        frame, track_id = int(cells[0]), int(cells[1])
+        box = np.array(cells[2:6])
+        if len(box) < 4 or frame < 1 or not np.isfinite(box).all():
+            raise ValueError
+    except (ValueError, IndexError, OverflowError):
+        raise VepeError(
+            f"{path}, line {number}: '{line.strip()[:60]}' does not begin with frame (from 1), id, "
+            "x, y, width, height; mend it."
+        ) from None
+    k = len(POSETRACK15)
+    return frame, Person(
+        keypoints_px=np.zeros((k, 2)),
+        present=np.zeros(k, bool),
+        visibility=np.zeros(k),
+        keypoint_scores=np.full(k, np.nan),
+        score=cells[6] if len(cells) > 6 else None,
+        track_id=None if track_id == -1 else track_id,
+        box_xywh_px=box,
+        has_points=False,
+    )

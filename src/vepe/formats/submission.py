@@ -1,0 +1,166 @@
+"""A PoseTrack submission: one JSON a sequence, named and framed as the ground truth, in a zip.
+
+Source: poseval's README. The evaluator pairs files by name and frames by place, needs every
+frame, joint scores for AP, and track ids below 1000 that are unique within a frame.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from vepe.errors import VepeError
+from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
+from vepe.formats.files import replacing, safe_name
+from vepe.formats.posetrack17 import write_posetrack17
+from vepe.formats.posetrack18_writer import require_posetrack_joints, write_posetrack18
+
+MAX_TRACK_ID = 999
+"""Largest id that poseval's README allows (its code: 9999)."""
+
+
+@dataclass
+class SubmissionNotes:
+    """What was changed on the way, as lines for the user."""
+
+    empty_frames: int = 0
+    dropped_frames: int = 0
+    new_ids: int = 0
+    renumbered: int = 0
+    without_scores: int = 0
+
+    def lines(self) -> list[str]:
+        """One line for each thing that happened."""
+        texts = {
+            "empty_frames": "frames have no prediction and were added empty",
+            "dropped_frames": "frames are not in the ground truth and were left out",
+            "new_ids": "people had no track id or a taken one and got one that means nothing",
+            "renumbered": f"sequences had track ids over {MAX_TRACK_ID} and were renumbered from 0",
+            "without_scores": "people have no keypoint scores; AP ranks keypoints by them",
+        }
+        return [f"{getattr(self, k)} {text}." for k, text in texts.items() if getattr(self, k)]
+
+
+def write_submission(
+    path: Path, results: Iterable[Sequence], truth: Iterable[Sequence] = ()
+) -> list[str]:
+    """Writes `path` (a folder, or a .zip) and returns lines about what was changed.
+
+    With ground truth, files take its names, formats (2017 or 2018), frames, picture names and ids;
+    results are paired with it by name, frames by picture name, else by place where the numbers of
+    frames agree. Without it, every sequence is written as it is, in PoseTrack18's layout.
+
+    Raises:
+        VepeError: where a sequence of the ground truth has no result, frames cannot be paired, or
+            a joint of PoseTrack is missing.
+    """
+    notes = SubmissionNotes()
+    by_name = {sequence.name: sequence for sequence in results}
+    ready: list[tuple[str, Sequence, bool]] = []
+    names = set()
+    for gt in truth:
+        if gt.name not in by_name:
+            raise VepeError(f"The results have no sequence '{gt.name}' of {gt.source}; add it.")
+        names.add(gt.name)
+        fitted = _fit(by_name[gt.name], gt, notes)
+        ready.append((gt.source.stem, fitted, gt.format == "posetrack17"))
+    if not names:
+        ready = [(s.name, s, False) for s in by_name.values()]
+    elif names != set(by_name):
+        extra = sorted(set(by_name) - names)[0]
+        raise VepeError(f"The ground truth has no sequence '{extra}'; remove it from the results.")
+    ready = [(name, _with_ids(sequence, notes), old) for name, sequence, old in ready]
+    _write(path, ready)
+    return notes.lines()
+
+
+def _write(path: Path, ready: list[tuple[str, Sequence, bool]]) -> None:
+    if path.suffix.lower() != ".zip":
+        for name, sequence, old in ready:
+            _write_one(path / f"{safe_name(name)}.json", sequence, old)
+        return
+    with (
+        TemporaryDirectory() as folder,
+        replacing(path) as beside,
+        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name, sequence, old in ready:
+            file = _write_one(Path(folder) / f"{safe_name(name)}.json", sequence, old)
+            archive.write(file, file.name)
+            file.unlink()
+
+
+def _write_one(path: Path, sequence: Sequence, old: bool) -> Path:
+    require_posetrack_joints(sequence, "a PoseTrack submission")
+    return (write_posetrack17 if old else write_posetrack18)(path, sequence)
+
+
+def _fit(result: Sequence, gt: Sequence, notes: SubmissionNotes) -> Sequence:
+    """The result with the ground truth's frames, in its order."""
+    by_picture = {PurePosixPath(f.file_name).name: f for f in result.frames if f.file_name}
+    wanted = [PurePosixPath(f.file_name).name for f in gt.frames]
+    if len(by_picture) == len(result.frames) and set(by_picture) & set(wanted):
+        chosen = [by_picture.get(name) for name in wanted]
+    elif len(result) == len(gt):
+        chosen = list(result.frames)
+    else:
+        raise VepeError(
+            f"{result.source} has {len(result)} frames, {gt.source} has {len(gt)}, and their "
+            "picture names differ; give results with the ground truth's pictures."
+        )
+    notes.empty_frames += sum(frame is None for frame in chosen)
+    notes.dropped_frames += len(result) - sum(frame is not None for frame in chosen)
+    frames = tuple(_as_in(g, frame) for g, frame in zip(gt.frames, chosen, strict=True))
+    return replace(result, frames=frames)
+
+
+def _as_in(truth: AnnotatedFrame, found: AnnotatedFrame | None) -> AnnotatedFrame:
+    people = () if found is None else found.people
+    return AnnotatedFrame(
+        index=truth.index,
+        file_name=truth.file_name,
+        image_id=truth.image_id,
+        is_labeled=truth.is_labeled,
+        has_annotations=bool(people),
+        people=people,
+        time_s=None if found is None else found.time_s,
+    )
+
+
+def _with_ids(sequence: Sequence, notes: SubmissionNotes) -> Sequence:
+    """The sequence with ids from 0 to 999, each once a frame."""
+    ids = {p.track_id for f in sequence.frames for p in f.people if p.track_id is not None}
+    renumber = {i: i for i in ids}
+    if ids and (max(ids) > MAX_TRACK_ID or min(ids) < 0):
+        notes.renumbered += 1
+        renumber = {old: new for new, old in enumerate(sorted(ids))}
+        if len(ids) > MAX_TRACK_ID + 1:
+            raise VepeError(
+                f"{sequence.source} has {len(ids)} tracks and PoseTrack takes {MAX_TRACK_ID + 1}; "
+                "drop short or unsure tracks first."
+            )
+    frames = tuple(
+        replace(frame, people=_unique_ids(frame.people, renumber, notes))
+        for frame in sequence.frames
+    )
+    return replace(sequence, frames=frames)
+
+
+def _unique_ids(
+    people: tuple[Person, ...], renumber: dict[int, int], notes: SubmissionNotes
+) -> tuple[Person, ...]:
+    wanted = [None if p.track_id is None else renumber[p.track_id] for p in people]
+    free = iter(i for i in range(MAX_TRACK_ID + 1 + len(people)) if i not in set(wanted))
+    taken: set[int] = set()
+    result = []
+    for person, track_id in zip(people, wanted, strict=True):
+        if track_id is None or track_id in taken:
+            track_id = next(free)
+            notes.new_ids += 1
+        taken.add(track_id)
+        notes.without_scores += bool((person.keypoint_scores != person.keypoint_scores).all())
+        result.append(replace(person, track_id=track_id))
+    return tuple(result)

@@ -1,0 +1,147 @@
+"""One row a person: the table that CSV and Parquet files hold.
+
+Ours, made for pandas and spreadsheets. Columns: `frame_index, time_s, file_name, image_id,
+is_labeled, width, height, track_id, score, box_{x,y,width,height}, head_{x1,y1,x2,y2}`, then for
+every keypoint `<name>_x, <name>_y, <name>_visible` (1 seen, 0 hidden, empty unknown) and
+`<name>_score`. A frame without people has one row with the frame's columns alone. A keypoint that
+is absent has no x and y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vepe.errors import VepeError
+from vepe.formats.annotations import AnnotatedFrame, FormatName, Person, Sequence
+from vepe.formats.records import number_or_none, track_id_or_none, whole_or_none
+from vepe.formats.skeletons import skeleton_named
+from vepe.formats.visibility import posetrack_visibility
+from vepe.skeleton import POSETRACK15
+
+Row = dict[str, Any]
+
+FRAME_COLUMNS = (
+    "frame_index", "time_s", "file_name", "image_id", "is_labeled", "width", "height",
+)  # fmt: skip
+WHOLE_COLUMNS = frozenset({"frame_index", "image_id", "width", "height", "track_id"})
+_BOX = ("box_x", "box_y", "box_width", "box_height")
+_HEAD = ("head_x1", "head_y1", "head_x2", "head_y2")
+_PERSON_COLUMNS = ("track_id", "score", *_BOX, *_HEAD)
+_PARTS = ("x", "y", "visible", "score")
+
+
+def columns(keypoints: Iterable[str]) -> list[str]:
+    """All column names of a skeleton, in order."""
+    points = [f"{name}_{part}" for name in keypoints for part in _PARTS]
+    return [*FRAME_COLUMNS, *_PERSON_COLUMNS, *points]
+
+
+def rows(sequence: Sequence) -> list[Row]:
+    """The rows of a sequence; missing values are None."""
+    names = columns(sequence.skeleton.keypoints)
+    result: list[Row] = []
+    for frame in sequence.frames:
+        head = [
+            frame.index, frame.time_s, frame.file_name, frame.image_id, int(frame.is_labeled),
+            frame.width, frame.height,
+        ]  # fmt: skip
+        empty = [None] * (len(names) - len(head))
+        people = [_person_cells(p, sequence) for p in frame.people] or [empty]
+        result += [dict(zip(names, head + cells, strict=True)) for cells in people]
+    return result
+
+
+def _person_cells(person: Person, sequence: Sequence) -> list[Any]:
+    box, head = person.box_xywh_px, person.head_box_xyxy_px
+    cells: list[Any] = [
+        -1 if person.track_id is None else person.track_id,
+        person.score,
+        *([None] * 4 if box is None else box.tolist()),
+        *([None] * 4 if head is None else head.tolist()),
+    ]
+    visibility = posetrack_visibility(person, sequence.format)
+    for j, (x, y) in enumerate(person.keypoints_px.tolist()):
+        score = _cell(person.keypoint_scores[j])
+        seen = _cell(visibility[j])
+        cells += [x, y, seen, score] if person.present[j] else [None, None, None, score]
+    return cells
+
+
+def _cell(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def sequence_from_rows(table: list[Row], names: list[str], source: Path) -> Sequence:
+    """The sequence in rows of plain values (None for an empty cell).
+
+    Raises:
+        VepeError: where columns are missing or a cell holds no number; names the row.
+    """
+    missing = [c for c in ("frame_index", "track_id") if c not in names]
+    keypoints = [n[:-2] for n in names if n.endswith("_x") and n != "box_x"]
+    missing += [f"{n}_y" for n in keypoints if f"{n}_y" not in names]
+    if missing or not keypoints:
+        what = ", ".join(missing) or "keypoints such as nose_x, nose_y"
+        raise VepeError(f"{source} has no column for {what}; it is not a table of poses.")
+    skeleton = skeleton_named(keypoints)
+    kind: FormatName = "posetrack18" if skeleton == POSETRACK15 else "coco"
+    numbered = [(i, row, f"{source}, row {i + 2}") for i, row in enumerate(table)]
+    frames = []
+    for index, group in groupby(
+        numbered, lambda e: (e[1].get("frame_index"), e[1].get("image_id"))
+    ):
+        members = list(group)
+        people = [_person(r, keypoints, kind, p) for _, r, p in members if _has_person(r)]
+        frames.append(_frame(members[0][1], tuple(people), members[0][2]))
+        if index[0] is None:
+            raise VepeError(f"{members[0][2]}: frame_index is empty; number every frame.")
+    return Sequence(source.stem, tuple(frames), skeleton, source, kind)
+
+
+def _has_person(row: Row) -> bool:
+    return any(v is not None for k, v in row.items() if k not in FRAME_COLUMNS)
+
+
+def _frame(row: Row, people: tuple[Person, ...], place: str) -> AnnotatedFrame:
+    labeled = row.get("is_labeled")
+    return AnnotatedFrame(
+        index=whole_or_none(row.get("frame_index"), "frame_index", place) or 0,
+        file_name=str(row.get("file_name") or ""),
+        image_id=whole_or_none(row.get("image_id"), "image_id", place),
+        is_labeled=bool(people) if labeled is None else bool(labeled),
+        has_annotations=bool(people),
+        people=people,
+        width=whole_or_none(row.get("width"), "width", place),
+        height=whole_or_none(row.get("height"), "height", place),
+        time_s=number_or_none(row.get("time_s"), "time_s", place),
+    )
+
+
+def _person(row: Row, keypoints: list[str], kind: FormatName, place: str) -> Person:
+    cells = [
+        [number_or_none(row.get(f"{n}_{part}"), f"{n}_{part}", place) for part in _PARTS]
+        for n in keypoints
+    ]
+    table = np.array(cells, np.float64).reshape(-1, 4)  # None becomes NaN
+    present = np.isfinite(table[:, 0]) & np.isfinite(table[:, 1])
+    visibility = table[:, 2] + (1 if kind == "coco" else 0)
+    return Person(
+        keypoints_px=np.where(present[:, None], table[:, :2], 0.0),
+        present=present,
+        visibility=np.where(present, visibility, 0.0),
+        keypoint_scores=table[:, 3],
+        score=number_or_none(row.get("score"), "score", place),
+        track_id=track_id_or_none(row.get("track_id"), place),
+        head_box_xyxy_px=_box(row, _HEAD, place),
+        box_xywh_px=_box(row, _BOX, place),
+    )
+
+
+def _box(row: Row, names: tuple[str, ...], place: str) -> np.ndarray | None:
+    values = [number_or_none(row.get(name), name, place) for name in names]
+    return None if None in values else np.array(values, np.float64)
