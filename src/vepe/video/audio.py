@@ -51,7 +51,7 @@ class AudioTrack:
         zero_s = self._video_zero_s() + Fraction(start_s)
         if getattr(stream, "codec_context", None) is None:
             self.warning = f"The sound of '{self._name}' cannot be decoded; it is left out."
-        elif stream.codec_context.name in COPIED_CODECS:
+        elif stream.codec.canonical_name in COPIED_CODECS:
             copy = output.add_stream_from_template(stream)
             self._packets = self._copied(stream, copy, zero_s)
         else:
@@ -73,13 +73,13 @@ class AudioTrack:
             return zero_pts(video, first.pts if first else None) * stream.time_base
 
     def until(self, time_s: float) -> Iterator[Packet]:
-        """The next packets that begin before `time_s` of the output, ready to be muxed."""
+        """The next packets that lie mostly before `time_s` of the output, ready to be muxed."""
         while True:
             packet = self._pending or self._next()
             if packet is None:
                 return
             assert packet.pts is not None
-            if packet.pts * packet.time_base >= time_s:
+            if (packet.pts + (packet.duration or 0) / 2) * packet.time_base >= time_s:
                 self._pending = packet
                 return
             self._pending = None

@@ -7,6 +7,7 @@ and which moment of the file is time zero.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -73,14 +74,17 @@ def open_network(url: str, timeout_s: float = NETWORK_TIMEOUT_S) -> InputContain
     name = public_name(url)
     # RTSP over TCP: the default UDP loses packets, and with them parts of pictures.
     options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
+    begun_s = time.monotonic()
     try:
         return av.open(url, options=options, timeout=(timeout_s, timeout_s))
-    except av.error.ExitError:
-        reason = f"it did not answer within {timeout_s:g} s"
-    except av.error.InvalidDataError:
-        reason = "it gives no video that can be read"
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = str(getattr(error, "strerror", None) or error).lower()
+        # By the clock, since some protocols call a timeout invalid data.
+        if time.monotonic() - begun_s >= timeout_s:
+            reason = f"it did not answer within {timeout_s:g} s"
+        elif isinstance(error, av.error.InvalidDataError):
+            reason = "it gives no video that can be read"
+        else:
+            reason = str(getattr(error, "strerror", None) or error).lower()
     raise VepeError(f"'{name}' cannot be opened: {reason}; check the address and the network.")
 
 

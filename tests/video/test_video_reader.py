@@ -1,0 +1,388 @@
+"""Reading: exact times, upright frames, wanted spans, and what is said of bad input."""
+
+from __future__ import annotations
+
+import resource
+import weakref
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from tiny_videos import (
+    CORNERS,
+    corner_picture,
+    grey_picture,
+    index_of,
+    make_audio,
+    make_video,
+)
+
+from vepe.errors import VepeError
+from vepe.video.decoding import Decoding, first_tick
+from vepe.video.reader import open_video
+from vepe.video.source import Clock, Span
+
+N = 24
+VFR_MS = [0, 40, 80, 95, 300, 333, 334, 1000, 1001, 1500, 1533, 1577, 2000, 2100, 2150, 2160]
+
+
+def greys(n: int = N) -> list[np.ndarray]:
+    return [grey_picture(i) for i in range(n)]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+def test_times_of_a_variable_frame_rate_are_exact(tmp_path: Path, suffix: str) -> None:
+    path = make_video(tmp_path / f"vfr.{suffix}", greys(len(VFR_MS)), times_ms=VFR_MS)
+    with open_video(path) as video:
+        frames = list(video)
+    assert [f.time_s for f in frames] == [ms / 1000 for ms in VFR_MS]
+    assert [index_of(f.image) for f in frames] == list(range(len(VFR_MS)))
+    assert [f.index for f in frames] == list(range(len(VFR_MS)))
+    assert video.warning is None
+
+
+def test_a_stream_that_starts_late_counts_from_zero(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "late.ts", greys(5), times_ms=[5000, 5100, 5200, 5350, 5400])
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].start_time > 90_000  # else the test tests nothing
+    times = [f.time_s for f in open_video(path)]
+    np.testing.assert_allclose(times, [0, 0.1, 0.2, 0.35, 0.4], atol=1 / 90_000)
+    assert times[0] == 0
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "stride"),
+    [
+        (0.0, None, 1),
+        (0.0, None, 5),
+        (0.3, None, 1),  # on a frame
+        (0.31, 0.95, 1),
+        (1.2, None, 3),
+        (1.75, 1.81, 1),  # a single frame
+        (2.3, None, 1),  # the last frame
+    ],
+)
+def test_span_is_a_part_of_the_whole(
+    tmp_path: Path, suffix: str, start_s: float, end_s: float | None, stride: int
+) -> None:
+    options = {"g": "7", "bf": "0" if suffix == "avi" else "3"}
+    path = make_video(tmp_path / f"a.{suffix}", greys(), options=options)
+    whole = list(open_video(path))
+    assert len(whole) == N
+    wanted = [
+        f
+        for f in whole
+        if f.time_s >= start_s and (end_s is None or f.time_s < end_s) and f.index % stride == 0
+    ]
+    with open_video(path, start_s=start_s, end_s=end_s, stride=stride) as video:
+        part = list(video)
+    assert [(f.index, f.time_s) for f in part] == [(f.index, f.time_s) for f in wanted]
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(part, wanted, strict=True))
+    assert video.warning is None
+    # An estimate where the container does not count its frames, or starts a frame late.
+    assert video.info.frame_count == pytest.approx(len(part), abs=0 if suffix == "mp4" else 1)
+
+
+def test_seeking_decodes_from_the_key_frame_before_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_video(tmp_path / "a.mp4", greys(), options={"g": "6", "sc_threshold": "0"})
+    decoded = []
+    frames = Decoding.frames
+
+    def counted(self: Decoding) -> Iterator[av.VideoFrame]:
+        for frame in frames(self):
+            decoded.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(Decoding, "frames", counted)
+    video = open_video(path, start_s=2.0)
+    decoded.clear()  # opening decodes the first frame
+    assert [f.index for f in video] == [20, 21, 22, 23]
+    assert len(decoded) == 6  # the key frame is frame 18
+
+
+@pytest.mark.parametrize(
+    ("rotation", "order"),
+    [
+        ((0, False, False), (0, 1, 2, 3)),
+        ((90, False, False), (1, 3, 0, 2)),
+        ((180, False, False), (3, 2, 1, 0)),
+        ((-90, False, False), (2, 0, 3, 1)),
+        ((0, True, False), (1, 0, 3, 2)),
+        ((0, False, True), (2, 3, 0, 1)),
+        ((90, True, False), (3, 1, 2, 0)),
+        ((-90, True, False), (0, 2, 1, 3)),
+    ],
+)
+def test_rotated_phone_video_comes_upright(
+    tmp_path: Path, rotation: tuple[float, bool, bool], order: tuple[int, ...]
+) -> None:
+    """`order`: which stored corner is seen upper left, upper right, lower left, lower right."""
+    path = make_video(tmp_path / "phone.mp4", [corner_picture(64, 48)] * 2, rotation=rotation)
+    with open_video(path) as video:
+        image = next(iter(video)).image
+    upright = (48, 64) if rotation[0] in (90, -90) else (64, 48)
+    assert (video.info.width, video.info.height) == upright
+    assert image.shape == (upright[1], upright[0], 3)
+    seen = [image[y, x] for y in (6, -7) for x in (6, -7)]
+    for colour, corner in zip(seen, order, strict=True):
+        assert np.abs(colour.astype(int) - CORNERS[corner]).max() < 40
+    assert image.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "codec", "pix_fmt", "suffix"),
+    [
+        (1, 1, "ffv1", "bgr0", "mkv"),
+        (1, 1, "libx264", "yuv444p", "mp4"),
+        (63, 47, "libx264", "yuv444p", "mp4"),
+        (33, 21, "mjpeg", "yuvj420p", "avi"),
+        (641, 3, "ffv1", "bgr0", "mkv"),
+    ],
+)
+@pytest.mark.parametrize("frames", [1, 3])
+def test_odd_and_smallest_sizes(
+    tmp_path: Path, width: int, height: int, codec: str, pix_fmt: str, suffix: str, frames: int
+) -> None:
+    pictures = [grey_picture(3 * i, width, height) for i in range(frames)]
+    path = make_video(tmp_path / f"odd.{suffix}", pictures, codec=codec, pix_fmt=pix_fmt)
+    with open_video(path) as video:
+        read = list(video)
+    assert (video.info.width, video.info.height) == (width, height)
+    assert [index_of(f.image) for f in read] == [3 * i for i in range(frames)]
+    assert all(f.image.shape == (height, width, 3) for f in read)
+    assert all(f.image.dtype == np.uint8 for f in read)
+
+
+def test_can_be_read_again_and_is_over_after_close(tmp_path: Path) -> None:
+    video = open_video(make_video(tmp_path / "a.mp4", greys(6)))
+    assert [f.index for f in video] == [f.index for f in video] == list(range(6))
+    begun = iter(video)
+    next(begun)
+    video.close()
+    video.close()
+    assert list(begun) == []
+
+
+def test_memory_stays_constant(tmp_path: Path) -> None:
+    """400 frames of 0.9 MB: none is held, and the process does not grow with them."""
+    picture = grey_picture(3, 640, 480)
+    path = make_video(
+        tmp_path / "long.mp4", [picture] * 400, options={"preset": "ultrafast", "g": "50"}
+    )
+    alive: list[weakref.ref[np.ndarray]] = []
+    peak_kb = 0
+    for frame in open_video(path):
+        alive.append(weakref.ref(frame.image))
+        assert sum(r() is not None for r in alive[-8:]) <= 2
+        if frame.index == 50:
+            peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert len(alive) == 400
+    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak_kb) / 1024
+    assert grown_mb < 60  # all frames would be 350 MB
+
+
+# ---- damage -------------------------------------------------------------------------------------
+
+
+def noisy(n: int, rng: np.random.Generator) -> list[np.ndarray]:
+    return [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "muxer"),
+    [("mp4", {"movflags": "+faststart"}), ("mkv", {}), ("avi", {})],
+)
+@pytest.mark.parametrize("seek_s", [0.0, 0.4])
+def test_truncated_video_gives_what_is_left_and_says_so(
+    tmp_path: Path, rng: np.random.Generator, suffix: str, muxer: dict[str, str], seek_s: float
+) -> None:
+    path = make_video(
+        tmp_path / f"cut.{suffix}", noisy(20, rng), muxer=muxer, options={"g": "4", "bf": "0"}
+    )
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with open_video(path, start_s=seek_s) as video:
+        frames = list(video)
+    assert 3 <= len(frames) < 16
+    assert video.warning is not None
+    count = frames[-1].index + 1
+    assert f"after {count} frames" in video.warning
+    assert path.name in video.warning
+    with open_video(path, end_s=0.2) as early:  # a span before the cut has nothing to complain of
+        assert 1 <= len(list(early)) <= 2
+    assert early.warning is None
+
+
+def test_damage_midway_stops_there(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = make_video(tmp_path / "bad.avi", noisy(20, rng), codec="ffv1", pix_fmt="bgr0")
+    with av.open(str(path)) as container:
+        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    start, size = places[9]
+    data[start + 8 : start + 8 + size] = b"\xff" * size
+    path.write_bytes(data)
+    with open_video(path) as video:
+        frames = list(video)
+    assert [f.index for f in frames][:9] == list(range(9))
+    assert len(frames) < 20
+    assert video.warning is not None
+    assert f"after {len(frames)} frames" in video.warning
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("text.mp4", b"This is no video.\n" * 99, "is not a video"),
+        ("zero.mp4", b"", "is empty (0 bytes)"),
+        ("noise.mkv", bytes(range(256)) * 64, "is not a video"),
+        ("notes.txt", b"A terminal would show this.\n" * 99, "is a text file, not a video"),
+        ("photo.jpg", b"not a photo", "is not a picture"),
+        ("empty.png", b"", "is empty (0 bytes)"),
+    ],
+)
+def test_no_video_is_refused_in_one_sentence(
+    tmp_path: Path, name: str, content: bytes, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(VepeError) as caught:
+        open_video(path)
+    text = str(caught.value)
+    assert says in text
+    assert name in text
+    assert "\n" not in text
+    assert capfd.readouterr() == ("", "")  # libav has not written its own
+
+
+def test_missing_file_and_no_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(VepeError, match=r"no file or folder .*nowhere.mp4"):
+        open_video(tmp_path / "nowhere.mp4")
+    with pytest.raises(VepeError, match="No video is named"):
+        open_video("")
+
+
+def test_video_cut_off_before_its_index_is_refused(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "cut.mp4", greys())
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(VepeError, match="not a video, or is damaged or cut off"):
+        open_video(path)
+
+
+def test_video_of_which_nothing_can_be_decoded_is_refused(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "bad.mp4", greys(4), muxer={"movflags": "+faststart"})
+    data = path.read_bytes()
+    start = data.index(b"mdat") + 4
+    path.write_bytes(data[:start] + b"\x00" * (len(data) - start))
+    with pytest.raises(VepeError, match=r"No frame of .*bad.mp4' can be decoded"):
+        open_video(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.m4a", "aac"), ("a.mp3", "mp3"), ("a.wav", "pcm_s16le")]
+)
+def test_sound_alone_is_refused(tmp_path: Path, name: str, codec: str) -> None:
+    path = make_audio(tmp_path / name, codec)
+    with pytest.raises(VepeError, match=r"has no video stream \(only audio\)"):
+        open_video(path)
+
+
+def test_the_cover_picture_of_music_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    make_video(path, [grey_picture(3)], codec="png", pix_fmt="rgb24", audio_codec="aac", audio_s=1)
+    with av.open(str(path)) as source, av.open(str(tmp_path / "cover.mp4"), "w") as target:
+        picture, sound = source.streams.video[0], source.streams.audio[0]
+        copies = {s.index: target.add_stream_from_template(s) for s in (picture, sound)}
+        copies[picture.index].disposition = av.stream.Disposition.attached_pic
+        for packet in source.demux(picture, sound):
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                target.mux(packet)
+    with pytest.raises(VepeError, match=r"has no video stream \(only audio\)"):
+        open_video(tmp_path / "cover.mp4")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"start_s": -1}, "start is -1"),
+        ({"start_s": float("nan")}, "start is nan"),
+        ({"start_s": 2, "end_s": 1}, "end at 1 s is not after the start at 2 s"),
+        ({"stride": 0}, "stride is 0"),
+        ({"start_s": 99}, "ends at 2.40 s, before the start at 99 s"),
+        ({"fps": 0}, "0 frames per second"),
+    ],
+)
+def test_impossible_spans_are_refused(tmp_path: Path, options: dict[str, float], says: str) -> None:
+    path = make_video(tmp_path / "a.mp4", greys())
+    with pytest.raises(VepeError, match=says):
+        open_video(path, **options)  # type: ignore[arg-type]
+
+
+def test_a_span_between_two_frames_is_refused(tmp_path: Path) -> None:
+    video = open_video(make_video(tmp_path / "a.mp4", greys()), start_s=0.51, end_s=0.55)
+    with pytest.raises(VepeError, match=r"No frame of .* lies in the wanted span"):
+        list(video)
+
+
+# ---- rules shared by all sources ----------------------------------------------------------------
+
+
+def test_clock_keeps_times_increasing() -> None:
+    clock = Clock(fps=10)
+    raw = [0.0, 0.1, None, 0.2, 0.35, 0.05, 0.15, None]
+    told = [clock.tell(r) for r in raw]
+    np.testing.assert_allclose(told, [0, 0.1, 0.2, 0.3, 0.45, 0.55, 0.65, 0.75])
+
+
+@pytest.mark.parametrize("stride", [1, 2, 7])
+@pytest.mark.parametrize(("start_s", "end_s"), [(0, None), (0.5, 1.7), (3.3, 99), (0.04, 0.08)])
+@pytest.mark.parametrize("fps", [25.0, 30000 / 1001, 10.0])
+def test_frame_count_of_a_span(
+    start_s: float, end_s: float | None, stride: int, fps: float
+) -> None:
+    span = Span(start_s, end_s, stride)
+    counted = sum(span.wants(i, i / fps) for i in range(120))
+    assert span.frame_count(120, fps) == counted
+
+
+@pytest.mark.parametrize("numerator", [0, 1, 1001, 3003, 12345])
+@pytest.mark.parametrize("unit", [10, 12_800, 90_000])
+def test_first_tick_finds_a_frame_given_by_its_own_time(numerator: int, unit: int) -> None:
+    base = Fraction(1, unit)
+    assert first_tick(float(numerator * base), base) == numerator
+    assert first_tick(float((numerator + Fraction(1, 2)) * base), base) == numerator + 1
+
+
+# ---- real clips ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "frames", "last_s"),
+    [
+        ("store_aisle", (480, 270), 67, 66 / 16.7),
+        ("walking", (480, 270), 35, 34 / 12.5),
+        ("pedestrians", (768, 576), 120, 11.9),
+        ("bedroom", (960, 540), 200, 199 / 30),
+    ],
+)
+def test_real_clips(
+    shared_dir: Path, name: str, size: tuple[int, int], frames: int, last_s: float
+) -> None:
+    path = shared_dir / "data" / "demo" / f"{name}.mp4"
+    if not path.exists():
+        pytest.skip("the clip is not here")
+    with open_video(path) as video:
+        assert (video.info.width, video.info.height) == size
+        assert video.info.frame_count == frames
+        assert not video.info.has_audio
+        times = [f.time_s for f in video]
+    assert len(times) == frames
+    assert times[0] == 0
+    assert times[-1] == pytest.approx(last_s, abs=1e-3)
+    assert video.warning is None
