@@ -1,0 +1,69 @@
+"""`vepe data`: looking after data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Look after data sets.")
+
+
+@app.callback()
+def data() -> None:
+    """Look after data sets."""
+
+
+@app.command()
+def check(
+    directory: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Folder of the data set.", show_default=False),
+    ],
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="Look for the pictures, too.")
+    ] = True,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Look at both ends of pictures, do not decode them.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Print at most this many findings (0: all).")
+    ] = 50,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write everything to this file.")
+    ] = None,
+) -> None:
+    """Is this PoseTrack17, 18, 21 or COCO tree complete and sane?
+
+    Exit code 0: sane; 1: problems were found; 2: it cannot be checked.
+    """
+    from vepe.formats.dataset_check import TITLES, check_dataset
+    from vepe.formats.files import dump_json
+
+    report = check_dataset(directory, pictures=pictures, decode=not quick, progress=_progress)
+    kinds = " and ".join(TITLES[kind] for kind in report.formats) or "unreadable"
+    typer.echo(f"{directory}: {kinds}")
+    for name, counts in report.splits.items():
+        typer.echo(f"  {name}: {counts.line()}")
+    ordered = sorted(report.findings, key=lambda f: f.level == "note")
+    for finding in ordered[: limit or None]:
+        typer.echo(finding.line())
+    if limit and len(ordered) > limit:
+        typer.echo(f"... and {len(ordered) - limit} more; print all with --limit 0.")
+    if json_file is not None:
+        dump_json(json_file, report.to_dict())
+    problems = sum(f.count for f in report.problems)
+    typer.echo(f"{problems} problem(s) found." if problems else "Sane: no problems found.")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _progress(files: list[Path]) -> Iterable[Path]:
+    """The files with a progress bar on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(files, "Checking", console=console, disable=not console.is_terminal)
