@@ -71,8 +71,9 @@ class Clip:
         time_s: (T,) float64 timestamps in seconds, ascending.
         people: one `People` a frame.
         key_indices: the frames that carry loss, ascending.
-        background_known: False where unlabelled people may be in view; then nothing outside the
-            labelled people counts as background.
+        background_weight: how much a place away from all labelled people counts as background:
+            1 where everybody in view is labelled, 0 where nothing is known, between where
+            unlabelled people are unlikely.
         name: where the clip comes from, for messages.
     """
 
@@ -80,7 +81,7 @@ class Clip:
     time_s: Float[np.ndarray, "T"]
     people: tuple[People, ...]
     key_indices: tuple[int, ...]
-    background_known: bool
+    background_weight: float
     name: str
 
     def __len__(self) -> int:

@@ -124,7 +124,7 @@ class SyntheticClips:
             time_s=time_s,
             people=people,
             key_indices=tuple(range(self.num_frames)),
-            background_known=True,
+            background_weight=1.0,
             name=f"synthetic-{self.seed}-{index}",
             head_boxes_xyxy_px=tuple(heads for _, heads in labels),
             owners=owners,
