@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +61,6 @@ def test_quick_reader_gets_every_frame() -> None:
 
 
 def test_span_and_stride_hold_for_live_sources() -> None:
-    endless = ((i / 10, grey_picture(0)) for i in iter(int, 1))
-    endless.close()
     with LiveSource(pictures(100), INFO, Span(start_s=0.5, end_s=3.0, stride=5)) as video:
         assert [f.index for f in video] == [5, 10, 15, 20, 25]
 
@@ -187,6 +186,49 @@ def test_missing_camera_is_one_sentence(
     with pytest.raises(VepeError, match=r"[Cc]amera 97"):
         open_video(source)
     assert capfd.readouterr().err == ""
+
+
+class FakeCamera:
+    """A camera of three pictures, blue in OpenCV's order of colours."""
+
+    def __init__(self, index: int) -> None:
+        self.left, self.released = 3 if index == 1 else 0, False
+        made.append(self)
+
+    def isOpened(self) -> bool:  # noqa: N802 (OpenCV's name)
+        return True
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        self.left -= 1
+        picture = np.zeros((48, 64, 3), np.uint8)
+        picture[:, :, 0] = 255
+        return (True, picture) if self.left >= 0 else (False, None)
+
+    def get(self, _: int) -> float:
+        return 0.0
+
+    def release(self) -> None:
+        self.released = True
+
+
+made: list[FakeCamera] = []
+
+
+def test_camera_gives_rgb_and_says_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vepe.video.live.cv2.VideoCapture", FakeCamera)
+    monkeypatch.setattr("vepe.video.live.sys.platform", "darwin")
+    with open_video("1") as video:
+        frames = list(video)
+    assert (video.info.width, video.info.height, video.info.fps) == (64, 48, 25.0)
+    assert video.info.live
+    assert [f.index for f in frames] == [0, 1, 2]
+    assert (frames[0].image == (0, 0, 255)).all()
+    assert all(a.time_s < b.time_s for a, b in pairwise(frames))
+    assert video.warning is not None
+    assert "stopped sending pictures" in video.warning
+    with pytest.raises(VepeError, match="Camera 2 cannot be opened or sends no picture"):
+        open_video(2)
+    assert all(camera.released for camera in made)
 
 
 def test_negative_camera_is_refused() -> None:

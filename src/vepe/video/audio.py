@@ -39,6 +39,7 @@ class AudioTrack:
 
     def __init__(self, path: Path, output: OutputContainer, start_s: float) -> None:
         self.warning: str | None = None
+        self._path = path
         self._name = path.name
         self._container = open_file(path)
         self._packets: Iterator[Packet] = iter(())
@@ -67,7 +68,7 @@ class AudioTrack:
             return Fraction(0)
         if stream.start_time is not None:
             return stream.start_time * stream.time_base
-        with open_file(Path(self._container.name.removeprefix("file:"))) as probe:
+        with open_file(self._path) as probe:
             video = probe.streams.video[0]
             first = next(Decoding(probe, video).frames(), None)
             return zero_pts(video, first.pts if first else None) * stream.time_base

@@ -167,12 +167,17 @@ class Upright:
 
     def picture(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
         """The frame as upright RGB, contiguous; copied only where rows are padded or turned."""
-        import cv2
-
         width, height = self._stored_size
         # One thread: for a mere change of format, handing out slices costs more than it saves.
         rgb = self._scaler.reformat(frame, width, height, "rgb24", threads=1)
         image: np.ndarray = np.ascontiguousarray(rgb.to_ndarray())
+        if self._swap or self._flip_rows or self._flip_columns:
+            return self._turned(image)
+        return image
+
+    def _turned(self, image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H2 W2 3"]:
+        import cv2  # loaded only for turned videos; many times faster here than NumPy's copy
+
         if self._swap:
             image = cv2.transpose(image)
         if self._flip_rows or self._flip_columns:

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from vepe.video.container import nominal_fps, time_base_of
 
 # Broadcast recordings flag packets as corrupt after any lost one; their decoders cope.
-_LOSSY_FORMATS = ("mpegts", "rtsp", "rtp", "sdp")
+_LOSSY_FORMATS = ("mpegts", "hls", "rtsp", "rtp", "sdp")
 
 
 class Decoding:
@@ -123,8 +123,8 @@ def seek(
     """A decoder set to the key frame before `start_pts`, and the number of frames before that time.
 
     All packets before the start are read, but not decoded: only so is the number exact, and
-    reading costs little. None where timestamps are missing or the container would not go there;
-    the caller then decodes from the beginning.
+    reading costs little. None where timestamps are missing, the stream begins in mid-air, or the
+    container would not go there; the caller then decodes from the beginning.
     """
     key_pts, passed = None, 0
     for packet in container.demux(stream):
@@ -132,6 +132,8 @@ def seek(
             break
         if packet.pts is None or packet.dts is None or packet.is_corrupt:
             return None
+        if passed == 0 and not (packet.is_keyframe or packet.is_discard):
+            return None  # packets before the first key frame give no frames: not countable
         if packet.dts >= start_pts:
             break  # a frame is never shown before it is decoded
         if packet.pts < start_pts and not packet.is_discard:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-import av.error
+import av
 import cv2
 import numpy as np
 from av.container import InputContainer
@@ -28,7 +28,6 @@ from vepe.video.container import (
     public_name,
     time_base_of,
     video_stream,
-    zero_pts,
 )
 from vepe.video.decoding import Decoding
 from vepe.video.source import Clock, Span, VideoSource
@@ -116,7 +115,8 @@ def stream_source(container: InputContainer, url: str, span: Span) -> LiveSource
     try:
         stream = video_stream(container, name)
         stream.thread_type = "SLICE"  # decoding whole frames in parallel would delay them
-        frames = Decoding(container, stream).frames()
+        decoding = Decoding(container, stream)
+        frames = decoding.frames()
         first = next(frames, None)
         if first is None:
             raise VepeError(f"'{name}' sends no frame that can be decoded; check the stream.")
@@ -124,9 +124,8 @@ def stream_source(container: InputContainer, url: str, span: Span) -> LiveSource
         container.close()
         raise
     upright = Upright(first)
-    unit, zero = time_base_of(stream), zero_pts(stream, first.pts)
     # Times count from the first frame that came: a stream's own start may lie days back.
-    zero = zero if first.pts is None else first.pts
+    unit, zero = time_base_of(stream), first.pts or 0
 
     def pictures() -> Pictures:
         frame: av.VideoFrame | None = first
@@ -135,6 +134,8 @@ def stream_source(container: InputContainer, url: str, span: Span) -> LiveSource
                 raw_s = None if frame.pts is None else float((frame.pts - zero) * unit)
                 yield raw_s, upright.picture(frame)
                 frame = next(frames, None)
+        if decoding.broken:
+            raise VepeError(f"The stream '{name}' broke off; the results stop there.")
 
     width, height = upright.size
     info = VideoInfo(name, width, height, nominal_fps(stream), live=True)
