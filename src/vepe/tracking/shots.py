@@ -1,13 +1,15 @@
 """Shot cuts, found causally in the pictures themselves.
 
 A frame begins a new shot where its thumbnail no longer correlates with the last one, its colours
-differ too, and the change stands out from what was usual just before. Correlation ignores
-brightness and contrast, so flashes and fades are no cuts; surprise guards against fast pans.
+differ too, and the change stands out from what was usual just before. Thumbnails are shifted a
+little for the best fit, and surprise is asked for, so that pans are no cuts; correlation ignores
+brightness and contrast, so flashes and fades are none either.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -16,6 +18,7 @@ from vepe.config.tracking import ShotSettings
 
 _ROWS, _COLUMNS = 18, 32
 _SAMPLES = 4  # pixels looked at along each side of a thumbnail cell
+_MAX_SHIFT_ROWS, _MAX_SHIFT_COLUMNS = 2, 4
 _BINS = 4  # of each colour channel
 
 
@@ -58,9 +61,11 @@ class ShotDetector:
         histogram = _histogram(pixels)
         if state.time_s is None:
             return ShotState(time_s, thumbnail, histogram, 0.0), False
-        change = structure_change(state.thumbnail, thumbnail)
-        colours = colour_change(state.histogram, histogram)
         settings = self.settings
+        colours = colour_change(state.histogram, histogram)
+        change = structure_change(state.thumbnail, thumbnail)
+        if change >= settings.structure_change:
+            change = least_shifted_change(state.thumbnail, thumbnail)
         cut = (
             change >= settings.structure_change
             and colours >= settings.colour_change
@@ -73,15 +78,37 @@ class ShotDetector:
 
 
 def structure_change(
-    before: Float[np.ndarray, "18 32 3"], after: Float[np.ndarray, "18 32 3"]
+    before: Float[np.ndarray, "R C 3"], after: Float[np.ndarray, "R C 3"]
 ) -> float:
     """1 minus the correlation of two thumbnails: 0 same, 1 unrelated, 2 inverted."""
     a, b = before - before.mean(axis=(0, 1)), after - after.mean(axis=(0, 1))
     # Differences near one grey level (1/255) are noise: dark and flat pictures do not cut.
     noise = a.size * (2 / 255) ** 2
-    return float(
-        1 - (np.sum(a * b) + noise) / np.sqrt((np.sum(a * a) + noise) * (np.sum(b * b) + noise))
-    )
+    power = np.sqrt((np.sum(a * a) + noise) * (np.sum(b * b) + noise))
+    return float(1 - (np.sum(a * b) + noise) / power)
+
+
+def least_shifted_change(
+    before: Float[np.ndarray, "18 32 3"], after: Float[np.ndarray, "18 32 3"]
+) -> float:
+    """Least structural change over shifts of up to an eighth of the picture: pans are no cuts."""
+    rows, columns = before.shape[:2]
+
+    changes = []
+    for down, right in product(_shifts(_MAX_SHIFT_ROWS), _shifts(_MAX_SHIFT_COLUMNS)):
+        (rows_a, rows_b), (columns_a, columns_b) = _overlap(rows, down), _overlap(columns, right)
+        changes.append(structure_change(before[rows_a, columns_a], after[rows_b, columns_b]))
+    return min(changes)
+
+
+def _shifts(most: int) -> range:
+    return range(-most, most + 1)
+
+
+def _overlap(size: int, shift: int) -> tuple[slice, slice]:
+    """Where two rows of `size` cells overlap when the first is moved by `shift`."""
+    first = slice(max(shift, 0), size + min(shift, 0))
+    return first, slice(max(-shift, 0), size - max(shift, 0))
 
 
 def colour_change(before: Float[np.ndarray, "64"], after: Float[np.ndarray, "64"]) -> float:
