@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vepe.errors import VepeError
+
 if TYPE_CHECKING:
-    from vepe.evaluation.coco import CocoResult, CrowdPoseResult
+    from vepe.evaluation.results import JointTable, PoseTrackResult, PoseTrackScores
 
 app = typer.Typer(
     no_args_is_help=True, help="Score predictions as PoseTrack, COCO and CrowdPose do."
@@ -17,15 +23,76 @@ app = typer.Typer(
 
 
 class Joints(str, Enum):  # noqa: UP042 - typer shows the plain values
-    """Which keypoints count."""
-
     all = "all"
     shared = "shared"
 
 
-Truth = Annotated[Path, typer.Option("--gt", help="Ground truth file.")]
-Found = Annotated[Path | None, typer.Option("--pred", help="Prediction file.")]
+class Protocol(str, Enum):  # noqa: UP042
+    poseval = "poseval"
+    posetrack21 = "posetrack21"
+
+
+class Hota(str, Enum):  # noqa: UP042
+    kit = "kit"
+    fixed = "fixed"
+
+
+Truth = Annotated[Path, typer.Option("--gt", help="Ground truth: a file.", show_default=False)]
+Found = Annotated[Path | None, typer.Option("--pred", help="Predictions: a file.")]
 Report = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
+Model = Annotated[
+    str | None, typer.Option("--model", help="Run this model instead of reading --pred.")
+]
+Images = Annotated[
+    Path | None, typer.Option("--images", help="Folder that the ground truth's names start from.")
+]
+Device = Annotated[str, typer.Option("--device", help="Where the model runs.")]
+
+
+@app.command()
+def posetrack(
+    gt: Annotated[
+        Path, typer.Option("--gt", help="Ground truth: a folder of files.", show_default=False)
+    ],
+    pred: Annotated[Path | None, typer.Option("--pred", help="Predictions: a folder.")] = None,
+    protocol: Annotated[Protocol, typer.Option(help="Whose AP.")] = Protocol.poseval,
+    hota: Annotated[
+        Hota, typer.Option(help="'kit' counts as the PoseTrack21 kit, 'fixed' without its bug.")
+    ] = Hota.kit,
+    per_sequence: Annotated[
+        bool, typer.Option("--per-sequence", help="Print a line for every sequence.")
+    ] = False,
+    json_file: Report = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a page with pictures to this folder.")
+    ] = None,
+    model: Model = None,
+    images: Images = None,
+    device: Device = "auto",
+) -> None:
+    """AP, MOTA and keypoint HOTA of PoseTrack; 2017, 2018 and 2021 files are told apart."""
+    from vepe.evaluation.posetrack import PoseTrackMatch
+
+    _one_source(pred, model, images)
+    if model is None:
+        assert pred is not None
+        match = PoseTrackMatch.load(gt, pred, protocol=protocol.value)
+    else:
+        from vepe.cli.model_predictions import track_sequences
+
+        assert images is not None
+        truth, found = track_sequences(gt, images, model, device)
+        match = PoseTrackMatch.load(truth, found, protocol=protocol.value)
+    result = match.result(hota.value)
+    for text in result.warnings:
+        typer.echo(f"warning: {text}", err=True)
+    _print_posetrack(result, per_sequence)
+    if json_file is not None:
+        _write_json(result.to_dict(), json_file)
+    if report is not None:
+        from vepe.evaluation.report import write_report
+
+        typer.echo(f"Report: {write_report(match, result, report, images=images)}")
 
 
 @app.command()
@@ -38,31 +105,93 @@ def coco(
     skeleton: Annotated[
         str | None, typer.Option(help="Keypoints of a plain results list, e.g. posetrack15.")
     ] = None,
+    sigmas: Annotated[
+        str | None, typer.Option(help="OKS sigmas of all keypoints, with commas between them.")
+    ] = None,
     json_file: Report = None,
+    model: Model = None,
+    images: Images = None,
+    device: Device = "auto",
 ) -> None:
     """OKS average precision of COCO, for any skeleton."""
-    from vepe.errors import VepeError
-    from vepe.evaluation.coco import evaluate_coco
+    from vepe.evaluation.coco import evaluate_coco, read_json, sigmas_by_name
+    from vepe.evaluation.oks import coco_oks_ap
 
-    if pred is None:
-        raise VepeError("Give --pred FILE.")
-    result = evaluate_coco(gt, pred, joints.value, skeleton=skeleton)
-    _finish(result, json_file)
+    _one_source(pred, model, images)
+    given = sigmas_by_name(sigmas, gt) if sigmas else None
+    with _warnings_as_lines():
+        if model is None:
+            assert pred is not None
+            result = evaluate_coco(gt, pred, joints.value, skeleton=skeleton, sigmas=given)
+        else:
+            from vepe.cli.model_predictions import predict_pictures
+
+            assert images is not None
+            truth = read_json(gt)
+            found = predict_pictures(truth, gt, images, model, device)
+            result = coco_oks_ap(truth, found, joints.value, sigmas=given)
+    _finish(result.to_dict(), json_file)
 
 
 @app.command()
 def crowdpose(gt: Truth, pred: Found = None, json_file: Report = None) -> None:
     """CrowdPose's average precision: all, easy, medium and hard pictures."""
-    from vepe.errors import VepeError
     from vepe.evaluation.coco import evaluate_crowdpose
 
     if pred is None:
         raise VepeError("Give --pred FILE.")
-    _finish(evaluate_crowdpose(gt, pred), json_file)
+    with _warnings_as_lines():
+        result = evaluate_crowdpose(gt, pred)
+    _finish(result.to_dict(), json_file)
 
 
-def _finish(result: CocoResult | CrowdPoseResult, json_file: Path | None) -> None:
-    values = result.to_dict()
+def _one_source(pred: Path | None, model: str | None, images: Path | None) -> None:
+    if (pred is None) == (model is None):
+        raise VepeError("Give either --pred with predictions, or --model with --images.")
+    if model is not None and images is None:
+        raise VepeError("--model needs --images: the folder that the picture names start from.")
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        typer.echo(f"warning: {warning.message}", err=True)
+
+
+def _print_posetrack(result: PoseTrackResult, per_sequence: bool) -> None:
+    c = result.counts
+    typer.echo(
+        f"{result.protocol}: {c.sequences} sequences, {c.frames} labelled frames, {c.people} people"
+    )
+    typer.echo(" " * 10 + "".join(f"{n:>8s}" for n in result.ap.columns()))
+    rows: dict[str, JointTable | None] = {
+        "AP": result.ap, "precision": result.precision, "recall": result.recall,
+        "MOTA": result.mota, "MOTP": result.motp, "MOT prec.": result.mot_precision,
+        "MOT rec.": result.mot_recall, "MOTP mm.": result.motp_motmetrics,
+    }  # fmt: skip
+    for name, table in rows.items():
+        if table is not None:
+            values = "".join(f"{v:8.2f}" for v in table.columns().values())
+            typer.echo(f"{name:10s}{values}")
+    if result.hota is not None:
+        typer.echo(f"HOTA ({result.hota_rule} rule)  {_hota_line(result)}")
+    if per_sequence:
+        for name, scores in result.sequences.items():
+            mota = f"  MOTA {scores.mota.total:.2f}" if scores.mota else ""
+            hota = f"  HOTA {scores.hota['HOTA']:.2f}" if scores.hota else ""
+            typer.echo(f"{name}: {scores.counts.frames} frames, {scores.counts.people} people,"
+                       f" AP {scores.ap.total:.2f}{mota}{hota}")  # fmt: skip
+
+
+def _hota_line(scores: PoseTrackScores) -> str:
+    names = ("HOTA", "DetA", "AssA", "LocA", "FA-HOTA")
+    return "  ".join(f"{n} {scores.hota[n]:.2f}" for n in names) if scores.hota else ""
+
+
+def _finish(values: dict[str, Any], json_file: Path | None) -> None:
     for name, value in values.items():
         if name == "joints":
             value = f"{len(value)}: {', '.join(value)}"
@@ -72,15 +201,7 @@ def _finish(result: CocoResult | CrowdPoseResult, json_file: Path | None) -> Non
 
 
 def _write_json(values: Any, path: Path) -> None:
-    """Writes beside and renames, so that no half file is left."""
-    import json
+    from vepe.formats.files import replacing
 
-    from vepe.errors import VepeError
-
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise VepeError(f"'{path}' cannot be written: {error.strerror}.") from None
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.evaluation.coco_tables import CocoTables
+from vepe.evaluation.coco_tables import CocoTables, ground_truth_table
 from vepe.evaluation.oks import (
     AREA_PER_BOX,
     CocoResult,
@@ -22,6 +21,7 @@ from vepe.evaluation.oks import (
     paired_tables,
     run_cocoeval,
 )
+from vepe.formats.files import load_json
 from vepe.skeleton import SKELETONS, Skeleton
 
 EASY_BELOW, HARD_FROM = 0.2, 0.8
@@ -137,15 +137,26 @@ def _with_box_area(truth: dict[str, Any]) -> list[dict[str, Any]]:
 
 def read_json(path: str | Path) -> Any:
     """Content of a JSON file. Raises VepeError that names the file where it cannot be read."""
-    path = Path(path)
+    return load_json(Path(path))
+
+
+def sigmas_by_name(text: str, gt_file: str | Path) -> dict[str, float]:
+    """OKS sigmas written as '0.026,0.025,...' for the keypoints of a ground truth file, in order.
+
+    Raises:
+        VepeError: where these are no positive numbers, or not one for every keypoint.
+    """
+    names = ground_truth_table(read_json(gt_file), str(gt_file)).names
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise VepeError(f"There is no file '{path}'.") from None
-    except OSError as error:
-        raise VepeError(f"'{path}' cannot be read: {error.strerror}.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise VepeError(f"'{path}' is not valid JSON: {error}.") from None
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise VepeError(f"--sigmas '{text}' is no list of numbers with commas.") from None
+    if len(values) != len(names) or not all(0 < v < float("inf") for v in values):
+        raise VepeError(
+            f"--sigmas gives {len(values)} numbers; give one above 0 for each of the {len(names)} "
+            f"keypoints of {gt_file}."
+        )
+    return dict(zip(names, values, strict=True))
 
 
 def _skeleton(name: str | None) -> Skeleton | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from vepe.evaluation.assignment import choose_pairs
 from vepe.evaluation.frames import NEAR_DISTANCE, NUM_JOINTS, ClosePairs, ScoredFrames
@@ -41,8 +41,9 @@ def hota_parts(frames: ScoredFrames, rule: HotaRule = "kit") -> HotaParts:
 
     Args:
         rule: 'kit' counts as the PoseTrack21 kit: a frame with people on one side alone adds the
-            joints of the *whole sequence* to the misses (or false positives). 'fixed' adds that
-            frame's joints.
+            joints of the *whole sequence* to the misses (or false positives), and a joint that a
+            sequence does not have at all pulls the mean over joints down. 'fixed' adds that
+            frame's joints, and leaves such a joint out of the mean.
     """
     matches, similarity = _matched(frames)
     shape = (len(ALPHAS), len(frames.sequences), NUM_JOINTS)
@@ -62,15 +63,16 @@ def hota_parts(frames: ScoredFrames, rule: HotaRule = "kit") -> HotaParts:
     truth_missed, found_extra = _unmatched(frames, rule)
     both = _joints_of_two_sided(frames)
     found = np.maximum(1, tp)
+    counted = joints_that_exist(frames) if rule == "fixed" else np.ones(shape[1:], bool)
     return HotaParts(
         tp=_with_sum(tp),
         fn=_with_sum(both[0] - tp + truth_missed),
         fp=_with_sum(both[1] - tp + found_extra),
-        ass_a=_with_mean(ass_a / found),
-        ass_re=_with_mean(ass_re / found),
-        ass_pr=_with_mean(ass_pr / found),
-        frag_a=_with_mean(frag / found),
-        loc_a=_with_mean(np.maximum(1e-10, loc) / np.maximum(1e-10, tp)),
+        ass_a=_with_mean(ass_a / found, counted),
+        ass_re=_with_mean(ass_re / found, counted),
+        ass_pr=_with_mean(ass_pr / found, counted),
+        frag_a=_with_mean(frag / found, counted),
+        loc_a=_with_mean(np.maximum(1e-10, loc) / np.maximum(1e-10, tp), counted),
     )
 
 
@@ -95,7 +97,9 @@ def hota_scores(parts: HotaParts) -> dict[str, Float[np.ndarray, "J+1"]]:
     return _final(tp, fn, fp, ass, loc)
 
 
-def sequence_hota(parts: HotaParts, sequence: int) -> dict[str, Float[np.ndarray, "J+1"]]:
+def sequence_hota(
+    parts: HotaParts, sequence: int, rule: HotaRule = "kit"
+) -> dict[str, Float[np.ndarray, "J+1"]]:
     """HOTA values of one sequence; its total is the mean over joints, as the kit prints it."""
     tp, fn, fp = (x[:, sequence] for x in (parts.tp, parts.fn, parts.fp))
     ass = {
@@ -105,7 +109,8 @@ def sequence_hota(parts: HotaParts, sequence: int) -> dict[str, Float[np.ndarray
         "FragA": parts.frag_a[:, sequence],
     }
     values = _final(tp, fn, fp, ass, parts.loc_a[:, sequence])
-    return {k: np.append(v[:-1], v[:-1].mean()) for k, v in values.items()}
+    counted = np.ones(NUM_JOINTS, bool) if rule == "kit" else (tp + fn + fp)[0, :-1] > 0
+    return {k: np.append(v[:-1], v[:-1][counted].mean()) for k, v in values.items()}
 
 
 def _final(
@@ -178,9 +183,7 @@ class _Associations:
         found = frames.found.track[matches.found]
         tracks = int(frames.found.track.max(initial=0)) + 1
         owner = truth * NUM_JOINTS + matches.joint
-        key, first, member = np.unique(
-            owner * tracks + found, return_index=True, return_inverse=True
-        )
+        _, first, member = np.unique(owner * tracks + found, return_index=True, return_inverse=True)
         sequence = frames.sequence[frames.truth.frame[matches.truth[first]]]
         joint = matches.joint[first]
         return _Associations(
@@ -237,6 +240,12 @@ def _frame_joints(frames: ScoredFrames) -> tuple[np.ndarray, np.ndarray]:
     return result[0], result[1]
 
 
+def joints_that_exist(frames: ScoredFrames) -> Bool[np.ndarray, "S J"]:
+    """Joints that a sequence has at least once on either side."""
+    truth, found = _frame_joints(frames)
+    return _by_sequence(frames, truth + found, np.ones(len(frames), bool)) > 0
+
+
 def _joints_of_two_sided(frames: ScoredFrames) -> tuple[np.ndarray, np.ndarray]:
     """Joints of frames with people on both sides, by sequence: (truth (S, J), found (S, J))."""
     truth, found = _frame_joints(frames)
@@ -273,5 +282,8 @@ def _with_sum(value: Float[np.ndarray, "A S J"]) -> Float[np.ndarray, "A S J+1"]
     return np.concatenate([value, value.sum(axis=2, keepdims=True)], axis=2)
 
 
-def _with_mean(value: Float[np.ndarray, "A S J"]) -> Float[np.ndarray, "A S J+1"]:
-    return np.concatenate([value, value.mean(axis=2, keepdims=True)], axis=2)
+def _with_mean(
+    value: Float[np.ndarray, "A S J"], counted: Bool[np.ndarray, "S J"]
+) -> Float[np.ndarray, "A S J+1"]:
+    total = (value * counted).sum(axis=2) / np.maximum(1, counted.sum(axis=1))
+    return np.concatenate([value, total[:, :, None]], axis=2)

@@ -8,6 +8,7 @@ and joints advance together, one scored frame a step.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -69,8 +70,9 @@ def count_mot(frames: ScoredFrames) -> tuple[MotCounts, MotEvents]:
 
     The last scored frame of every sequence is left out, and a frame without people on one side
     counts as one object, one miss and one false positive for every joint, both as poseval does.
+    The only scored frame of a sequence is kept (poseval stops on such a sequence).
     """
-    used = ~frames.is_last
+    used = ~frames.is_last | (frames.step == 0)
     state = _State.new(frames)
     allowed = frames.pairs.distance <= MATCH_DISTANCE
     pairs = frames.pairs.select(allowed & used[frames.truth.frame[frames.pairs.truth]])
@@ -80,10 +82,7 @@ def count_mot(frames: ScoredFrames) -> tuple[MotCounts, MotEvents]:
     bounds = np.searchsorted(step[order], np.arange(int(step.max(initial=-1)) + 2))
     kinds = np.concatenate(
         [np.zeros((0, 4), bool)]
-        + [
-            state.advance(pairs.select(np.arange(a, b)))
-            for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
+        + [state.advance(pairs.select(np.arange(a, b))) for a, b in pairwise(bounds)]
     )
     matched, switch = kinds[:, 0], kinds[:, 1]
     extra_rows = kinds[:, 2].astype(float) + kinds[:, 3]

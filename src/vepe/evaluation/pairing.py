@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, Sequence, frame_place
 from vepe.formats.posetrack import posetrack_files, read_sequence
@@ -121,11 +123,12 @@ def _check_ids(frame: AnnotatedFrame, source: Path, position: int) -> None:
 
 def _warn_of_points(found: Sequence, truth: Sequence, warnings: list[str]) -> None:
     """Warns of joints that the originals take for something else than is meant."""
-    origin = sum(
-        int((p.present & (p.keypoints_px == 0).all(axis=1)).sum())
-        for frame in found.frames
-        for p in frame.people
-    )
+    people = [p for frame in found.frames for p in frame.people]
+    origin = 0
+    if people:
+        xy = np.stack([p.keypoints_px for p in people])
+        present = np.stack([p.present for p in people])
+        origin = int((present & (xy == 0).all(axis=2)).sum())
     if origin:
         warnings.append(
             f"{found.source}: {origin} predicted joints lie at (0, 0) with a visibility that is "

@@ -13,7 +13,14 @@ import numpy as np
 from vepe.errors import VepeError
 from vepe.evaluation.average_precision import JointLabels, joint_ap, label_joints
 from vepe.evaluation.frames import ScoredFrames
-from vepe.evaluation.hota import HotaParts, HotaRule, hota_parts, hota_scores, sequence_hota
+from vepe.evaluation.hota import (
+    HotaParts,
+    HotaRule,
+    hota_parts,
+    hota_scores,
+    joints_that_exist,
+    sequence_hota,
+)
 from vepe.evaluation.mota import MotCounts, MotEvents, count_mot, joint_mot
 from vepe.evaluation.pairing import Source, paired_sequences
 from vepe.evaluation.results import (
@@ -134,24 +141,29 @@ class PoseTrackMatch:
     def result(self, hota: HotaRule = "kit") -> PoseTrackResult:
         """Everything that is reported."""
         parts = hota_parts(self.hota_frames, hota) if self.has_tracks else None
-        total = self._scores(None, parts)
+        total = self._scores(None, parts, hota)
         names = self.frames.sequences
         scored = np.bincount(self.frames.sequence, minlength=len(names)) > 0
         return PoseTrackResult(
             **{k: getattr(total, k) for k in total.__dataclass_fields__},
             protocol=self.protocol,
             hota_rule=hota,
-            sequences={n: self._scores(i, parts) for i, n in enumerate(names) if scored[i]},
+            sequences={n: self._scores(i, parts, hota) for i, n in enumerate(names) if scored[i]},
             warnings=(*self.notes, *self._warnings(hota)),
         )
 
-    def _scores(self, sequence: int | None, parts: HotaParts | None) -> PoseTrackScores:
+    def _scores(
+        self, sequence: int | None, parts: HotaParts | None, rule: HotaRule
+    ) -> PoseTrackScores:
         kit = self.protocol == "posetrack21"
         ap = joint_ap(self.frames, self.labels, sequence=sequence, kit=kit)
         mot = joint_mot(self.mot[0], sequence) if self.has_tracks else None
         hota = None
         if parts is not None:
-            hota = hota_scores(parts) if sequence is None else sequence_hota(parts, sequence)
+            if sequence is None:
+                hota = hota_scores(parts)
+            else:
+                hota = sequence_hota(parts, sequence, rule)
         return PoseTrackScores(
             counts=self._counts(sequence),
             ap=JointTable.of(ap.ap),
@@ -188,16 +200,24 @@ class PoseTrackMatch:
         single = [n for n, c in zip(self.mot_frames.sequences, lengths, strict=True) if c == 1]
         if single:
             result.append(
-                f"{len(single)} sequences have one labelled frame ({', '.join(single[:3])}), which "
-                "MOTA leaves out as the last of its sequence; poseval stops on them."
+                f"{len(single)} sequences have one labelled frame ({', '.join(single[:3])}); "
+                "poseval leaves the last frame of every sequence out of MOTA and stops on these, "
+                "here it is kept."
             )
         frames = self.hota_frames
         alone = (np.diff(frames.truth_first) == 0) != (np.diff(frames.found_first) == 0)
         if hota == "kit" and alone.any():
             result.append(
-                f"{int(alone.sum())} labelled frames have people on one side alone; the PoseTrack21 "
-                "kit then adds the joints of the whole sequence to its errors. --hota fixed does "
-                "not."
+                f"{int(alone.sum())} labelled frames have people on one side alone; for each, the "
+                "PoseTrack21 kit adds the joints of the whole sequence to the errors of HOTA. "
+                "--hota fixed does not."
+            )
+        absent = ~joints_that_exist(frames)[np.unique(frames.sequence)]
+        if hota == "kit" and absent.any():
+            result.append(
+                f"{int(absent.any(axis=1).sum())} sequences lack a joint entirely; the PoseTrack21 "
+                "kit takes its association for 0, which lowers HOTA even of perfect tracks. "
+                "--hota fixed does not."
             )
         return result
 

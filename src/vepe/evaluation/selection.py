@@ -91,20 +91,21 @@ class FrameSelection:
         if not people:
             return []
         xy = np.stack([p.keypoints_px for p in people])
+        present = _positive(xy) if self.rule == "kit" else np.stack([p.present for p in people])
+        if not truth.ignore_regions_px:
+            return list(zip(people, present, strict=True))
+        ignored = _ignored(xy, truth, place)
+        present = present & ~ignored
         if self.rule == "kit":
-            present = (xy > 0).all(axis=2)
+            # The kit deletes a person only where every slot is ignored or not positive.
+            kept = (((xy > 0).any(axis=2)) & ~ignored).any(axis=1)
         else:
-            present = np.stack([p.present for p in people])
-        kept = np.ones(len(people), bool)
-        if truth.ignore_regions_px:
-            ignored = _ignored(xy, truth, place)
-            present = present & ~ignored
-            if self.rule == "kit":
-                # The kit deletes a person only where every slot is ignored or not positive.
-                kept = ~((xy <= 0).all(axis=2) | ignored).all(axis=1)
-            else:
-                kept = present.any(axis=1)
+            kept = present.any(axis=1)
         return [(people[i], present[i]) for i in np.flatnonzero(kept)]
+
+
+def _positive(xy: Float[np.ndarray, "P J 2"]) -> Bool[np.ndarray, "P J"]:
+    return (xy[:, :, 0] > 0) & (xy[:, :, 1] > 0)
 
 
 def _ignored(

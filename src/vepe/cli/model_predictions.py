@@ -1,0 +1,139 @@
+"""Runs a model over a ground truth's pictures, for `vepe evaluate --model`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vepe.errors import VepeError
+
+if TYPE_CHECKING:
+    from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
+    from vepe.skeleton import Skeleton
+    from vepe.types import FramePoses
+
+NOMINAL_FPS = 25.0
+"""Frame rate of pictures that say nothing of their time (PoseTrack's videos)."""
+LOWEST_SCORE = 0.0
+"""COCO's AP ranks people by score, so none is left out for a low one."""
+
+
+def predict_pictures(
+    truth: Mapping[str, Any], gt_file: Path, images: Path, model: str, device: str
+) -> dict[str, Any]:
+    """People of every picture of a COCO file, each on its own, in `vepe predict`'s layout.
+
+    Raises:
+        VepeError: where pictures are missing or the model cannot be loaded.
+    """
+    from vepe.inference.predictor import load
+
+    if not isinstance(truth, Mapping) or not isinstance(truth.get("images"), list):
+        raise VepeError(f"{gt_file} has no list 'images'; it is no COCO keypoint file.")
+    entries = truth["images"]
+    paths = [_picture(images, str(e.get("file_name", ""))) for e in entries]
+    predictor = load(model, device=device, conf=LOWEST_SCORE)
+    people = []
+    for entry, path in _progress(list(zip(entries, paths, strict=True)), "pictures"):
+        poses = predictor.predict(path)
+        for xy, confidence, score in zip(
+            poses.keypoints_px, poses.keypoint_scores, poses.scores, strict=True
+        ):
+            keypoints = np.column_stack([xy, confidence]).astype(float).ravel().tolist()
+            people.append(
+                {"image_id": entry["id"], "category_id": 1, "keypoints": keypoints,
+                 "score": float(score)}
+            )  # fmt: skip
+    names = list(predictor.skeleton.keypoints)
+    return {
+        "images": [{"id": e["id"]} for e in entries],
+        "annotations": people,
+        "categories": [{"id": 1, "name": "person", "keypoints": names}],
+    }
+
+
+def track_sequences(
+    gt: Path, images: Path, model: str, device: str
+) -> tuple[list[Sequence], list[Sequence]]:
+    """Ground truth sequences and the model's tracks on the same frames.
+
+    Raises:
+        VepeError: where pictures are missing or the model cannot be loaded.
+    """
+    from dataclasses import replace
+
+    from vepe.formats.posetrack import read_posetrack
+    from vepe.inference.predictor import load
+    from vepe.skeleton import POSETRACK15
+    from vepe.video.images import read_image
+
+    sequences = list(read_posetrack(gt))
+    paths = [[_picture(images, f.file_name) for f in s.frames] for s in sequences]
+    predictor = load(model, device=device)
+    found: list[list[AnnotatedFrame]] = [[_emptied(f) for f in s.frames] for s in sequences]
+    streams = [predictor.stream(NOMINAL_FPS) for _ in sequences]
+    work = [(s, k) for s, sequence in enumerate(sequences) for k in range(len(sequence))]
+    for s, k in _progress(work, "frames"):
+        told = list(streams[s].push(read_image(paths[s][k]), k / NOMINAL_FPS, k))
+        if k + 1 == len(paths[s]):
+            told += streams[s].finish()
+        for poses in told:
+            people = _people(poses, predictor.skeleton, POSETRACK15)
+            found[s][poses.frame_index] = replace(
+                found[s][poses.frame_index], people=people, has_annotations=bool(people)
+            )
+    return sequences, [
+        replace(s, frames=tuple(f), source=Path(f"{model} on {s.name}"))
+        for s, f in zip(sequences, found, strict=True)
+    ]
+
+
+def _emptied(frame: AnnotatedFrame) -> AnnotatedFrame:
+    from dataclasses import replace
+
+    return replace(frame, people=(), has_annotations=False, ignore_regions_px=(), extra={})
+
+
+def _people(poses: FramePoses, skeleton: Skeleton, target: Skeleton) -> tuple[Person, ...]:
+    """The people of a frame with the keypoints of `target` that the model's skeleton has."""
+    from vepe.formats.annotations import Person
+
+    to, source = target.shared_with(skeleton)
+    k = len(target)
+    result = []
+    for i in range(len(poses)):
+        xy, scores, present = np.zeros((k, 2)), np.full(k, np.nan), np.zeros(k, bool)
+        xy[to], scores[to] = poses.keypoints_px[i, source], poses.keypoint_scores[i, source]
+        present[to] = True
+        result.append(
+            Person(
+                keypoints_px=xy,
+                present=present,
+                visibility=present.astype(float),
+                keypoint_scores=scores,
+                score=float(poses.scores[i]),
+                track_id=int(poses.track_ids[i]),
+            )
+        )
+    return tuple(result)
+
+
+def _picture(images: Path, name: str) -> Path:
+    """The picture's file: the name under the folder, or its last part there."""
+    for path in (images / name, images / Path(name).name):
+        if path.is_file():
+            return path
+    raise VepeError(
+        f"{images / name} does not exist; --images has to be the folder that the names in the "
+        "ground truth start from."
+    )
+
+
+def _progress(items: list[Any], what: str) -> Iterable[Any]:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, description=f"{len(items)} {what}", console=Console(stderr=True))
