@@ -36,6 +36,8 @@ def failing(monkeypatch: pytest.MonkeyPatch):
         (["nosuch"], "No such command 'nosuch'. Try 'vepe --help'."),
         (["--nosuch"], "No such option: --nosuch. Try 'vepe --help'."),
         (["doctor", "--nosuch"], "No such option: --nosuch. Try 'vepe doctor --help'."),
+        (["track"], "Missing argument 'source'. Try 'vepe track --help'."),
+        (["data", "nosuch"], "No such command 'nosuch'. Try 'vepe data --help'."),
         (["doctor", "surplus"], "Got unexpected extra argument"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import resources
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_h264_is_really_written(monkeypatch) -> None:
 
 
 def test_bundled_weights_are_listed_with_their_size(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(doctor.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda _: tmp_path)
     assert [finding.state for finding in doctor.find_weights()] == ["broken"]
     (tmp_path / "vepe-n.safetensors").write_bytes(bytes(2_500_000))
     (tmp_path / "README.md").write_text("card")

@@ -13,7 +13,12 @@ from typing import Annotated
 import typer
 
 from vepe import __version__
+from vepe.cli import data, evaluate
+from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
+from vepe.cli.models import models
+from vepe.cli.predict import predict
+from vepe.cli.track import track
 from vepe.errors import VepeError
 
 EXIT_USER_ERROR = 2
@@ -26,6 +31,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(track)
+app.command()(predict)
+app.command()(models)
+app.add_typer(evaluate.app, name="evaluate")
+app.command()(convert)
+app.add_typer(data.app, name="data")
 app.command()(doctor)
 
 

@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module, metadata, resources
+from importlib import import_module
 from typing import Literal
 
 import typer
@@ -59,6 +59,8 @@ class Finding:
 
 
 def _installed(distribution: str) -> str | None:
+    from importlib import metadata  # slow enough to be felt in `vepe --help`
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -151,6 +153,8 @@ def _encode_sample() -> int:
 
 def find_weights() -> Iterator[Finding]:
     """The weights that came with the package."""
+    from importlib import resources
+
     files = sorted(
         (entry.name, len(entry.read_bytes()))
         for entry in resources.files("vepe.weights").iterdir()
