@@ -19,7 +19,7 @@ MAX_TRACK_ID = 10_000
 
 MIN_INSIDE = 0.2
 """Part of a PoseTrack box that must lie in the picture. Real boxes leave it: body boxes are 1.3
-times the extent of the keypoints, and heads at the rim are boxed beyond it. COCO clips its boxes."""
+times the extent of the keypoints, and heads at the rim are boxed beyond it. COCO clips them."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _duplicates(sequence: Sequence) -> Iterator[Finding]:
     for annotation_id, count in ids.items():
         if count > 1:
             yield Finding(
-                "problem", str(sequence.source), f"annotation id {annotation_id} stands {count} times",
+                "problem", str(sequence.source), f"{count} annotations have the id {annotation_id}",
                 "Give every annotation an id of its own.",
             )  # fmt: skip
     names = Counter(f.file_name for f in sequence.frames if f.file_name)
@@ -92,12 +92,7 @@ def _whole_rules(sequence: Sequence) -> Iterator[Finding]:
         return
     if sequence.format == "coco":
         return
-    nframes = sequence.frames[0].extra.get("nframes")
-    if isinstance(nframes, int) and nframes != len(sequence):
-        yield Finding(
-            "problem", place, f"it lists {len(sequence)} frames, but says it has {nframes}",
-            "Restore the missing frames, or correct 'nframes' where the subset is meant.",
-        )  # fmt: skip
+    yield from _frame_counts(sequence)
     annotated = sum(f.has_annotations for f in sequence.frames)
     if annotated == 0:
         yield Finding(
@@ -108,6 +103,22 @@ def _whole_rules(sequence: Sequence) -> Iterator[Finding]:
         yield Finding(
             "note", place, "one frame alone has annotations",
             "The original evaluators drop the last labelled frame, so it has no MOTA.",
+        )  # fmt: skip
+
+
+def _frame_counts(sequence: Sequence) -> Iterator[Finding]:
+    """Frames that are there against `nframes`, for every video of the file."""
+    there = Counter((f.extra.get("vid_id"), f.extra.get("nframes")) for f in sequence.frames)
+    for (video, said), count in there.items():
+        if isinstance(said, int) and said != count:
+            yield Finding(
+                "problem", str(sequence.source), f"{count} of {said} frames of video {video}",
+                "Restore the missing frames, or correct 'nframes' where a part is meant.",
+            )  # fmt: skip
+    if len(there) > 1:
+        yield Finding(
+            "note", str(sequence.source), f"it holds {len(there)} videos",
+            "PoseTrack's evaluators take a file for one sequence; split it.",
         )  # fmt: skip
 
 

@@ -16,23 +16,25 @@ from vepe.formats.visibility import posetrack_visibility
 _JSON = frozenset({
     "keypoints", "track ids", "person scores", "keypoint scores", "head boxes", "body boxes",
     "ignore regions", "picture sizes", "timestamps", "visibility", "labelled flags", "empty frames",
-    "picture names", "image ids", "annotation ids", "ears", "own fields", "other points",
+    "picture names", "image ids", "annotation ids", "ears",
+    "own fields", "scores of absent keypoints",
 })  # fmt: skip
 _TABLE = frozenset({
     "keypoints", "track ids", "person scores", "keypoint scores", "head boxes", "body boxes",
     "picture sizes", "timestamps", "visibility", "unknown visibility", "labelled flags",
     "empty frames", "picture names", "image ids", "keypoints hidden at 0, 0",
+    "scores of absent keypoints",
 })  # fmt: skip
 
 HOLDINGS: dict[str, frozenset[str]] = {
     "posetrack17": frozenset({
         "keypoints", "track ids", "person scores", "keypoint scores", "head boxes",
         "ignore regions", "visibility", "unknown visibility", "labelled flags", "empty frames",
-        "picture names", "keypoints hidden at 0, 0",
+        "picture names", "keypoints hidden at 0, 0", "other points",
     }),
-    "posetrack18": _JSON - {"other points"},
-    "posetrack21": (_JSON - {"other points"}) | {"person ids"},
-    "coco": (_JSON - {"other points"}) | {"person ids", "keypoints hidden at 0, 0"},
+    "posetrack18": _JSON,
+    "posetrack21": _JSON | {"person ids"},
+    "coco": _JSON | {"person ids", "keypoints hidden at 0, 0"},
     "csv": _TABLE,
     "parquet": _TABLE,
     "mot": frozenset({"track ids", "person scores", "body boxes"}),
@@ -99,6 +101,8 @@ def _count_person(person: Person, sequence: Sequence, target: str, found: Counte
     found["track ids"] += person.track_id is not None
     found["person scores"] += person.score is not None
     found["keypoint scores"] += int((~np.isnan(person.keypoint_scores)).sum())
+    absent = person.keypoint_scores[~person.present]
+    found["scores of absent keypoints"] += int((np.nan_to_num(absent) != 0).sum())
     found["head boxes"] += person.head_box_xyxy_px is not None
     found["body boxes"] += person.box_xywh_px is not None
     found["visibility"] += int(hidden.sum())

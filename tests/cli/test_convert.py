@@ -1,0 +1,43 @@
+"""`vepe convert` as a user runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from vepe.cli.convert import convert
+from vepe.errors import VepeError
+
+NEW = Path(__file__).parents[1] / "formats" / "data" / "pt18_000902_mpii_test.json"
+
+app = typer.Typer()
+app.command()(convert)
+
+
+def test_says_what_was_written_and_what_was_left_behind(tmp_path) -> None:
+    target = tmp_path / "old.json"
+    result = CliRunner().invoke(app, [str(NEW), str(target), "--to", "posetrack17"])
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert "note: posetrack17 has no place for body boxes: 45 left behind." in lines
+    assert lines[-1] == f"Wrote {target}: 1 sequence(s), 12 frames, 45 people."
+    assert target.is_file()
+
+
+def test_cvat_is_another_name_of_coco(tmp_path) -> None:
+    result = CliRunner().invoke(app, [str(NEW), str(tmp_path / "c.json"), "--to", "cvat"])
+    assert result.exit_code == 0, result.output
+    back = ["--to", "posetrack18", "--from", "coco"]
+    result = CliRunner().invoke(app, [str(tmp_path / "c.json"), str(tmp_path / "b.json"), *back])
+    assert result.exit_code == 0, result.output
+    assert "45 people" in result.output
+
+
+def test_problems_reach_the_entry_point(tmp_path) -> None:
+    result = CliRunner().invoke(app, [str(tmp_path / "no"), str(tmp_path / "x"), "--to", "csv"])
+    assert isinstance(result.exception, VepeError)
+    with pytest.raises(VepeError, match="--like is for submissions"):
+        convert(NEW, tmp_path / "x.csv", "csv", like=NEW)

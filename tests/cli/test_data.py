@@ -1,0 +1,42 @@
+"""`vepe data check` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from vepe.cli.data import app
+from vepe.errors import VepeError
+
+NEW = Path(__file__).parents[1] / "formats" / "data" / "pt18_000902_mpii_test.json"
+
+
+def test_exit_codes_and_json(tmp_path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    shutil.copy(NEW, tree / "000902_mpii_test.json")
+    sane = CliRunner().invoke(app, ["check", str(tree), "--no-pictures"])
+    assert sane.exit_code == 0, sane.output
+    assert "PoseTrack21" in sane.output
+    assert "12 frames (12 labelled, 0 pictures found), 45 people" in sane.output
+    report = tmp_path / "report.json"
+    bad = CliRunner().invoke(app, ["check", str(tree), "--json", str(report)])
+    assert bad.exit_code == 1
+    assert "posetrack.net is offline" in bad.output
+    assert json.loads(report.read_text())["findings"][0]["level"] == "problem"
+    none = CliRunner().invoke(app, ["check", str(tmp_path / "none")])
+    assert isinstance(none.exception, VepeError)
+
+
+def test_long_lists_are_cut(tmp_path) -> None:
+    for i in range(4):
+        data = json.loads(NEW.read_text())
+        data["annotations"][0].pop("bbox_head")
+        (tmp_path / f"{i}.json").write_text(json.dumps(data))
+    result = CliRunner().invoke(app, ["check", str(tmp_path), "--no-pictures", "--limit", "1"])
+    assert result.output.count("problem:") == 1
+    assert "and 3 more; print all with --limit 0" in result.output
+    assert "4 problem(s) found." in result.output
