@@ -148,5 +148,5 @@ def test_broken_file_is_named(tmp_path: Path) -> None:
     broken.write_text("{")
     with pytest.raises(VepeError, match=r"broken\.json.*not valid JSON"):
         evaluate_coco(OKS / "coco17_gt.json", broken)
-    with pytest.raises(VepeError, match=r"no file.*none\.json"):
+    with pytest.raises(VepeError, match=r"none\.json.*does not exist"):
         evaluate_coco(OKS / "coco17_gt.json", tmp_path / "none.json")

@@ -160,10 +160,7 @@ class PoseTrackMatch:
         mot = joint_mot(self.mot[0], sequence) if self.has_tracks else None
         hota = None
         if parts is not None:
-            if sequence is None:
-                hota = hota_scores(parts)
-            else:
-                hota = sequence_hota(parts, sequence, rule)
+            hota = hota_scores(parts) if sequence is None else sequence_hota(parts, sequence, rule)
         return PoseTrackScores(
             counts=self._counts(sequence),
             ap=JointTable.of(ap.ap),
