@@ -1,7 +1,9 @@
 """The tracker on real annotated motion: ground-truth poses with seeded noise in, ids out.
 
 `pytest -s` prints the table that the defaults of `TrackerSettings` were chosen by. Only what has an
-id counts as reported, so missed and invented people are scored with the switches.
+id counts as reported, so missed and invented people are scored with the switches. The noise is
+another draw than the one of the sweeps; the bars lie a little under what was measured. With right
+ids for every person reported at all, MOTA would be 100 (clean), 92 (noisy) and 79 (harsh).
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ def score(videos, noise, embeddings, stride):
         book = motmetrics.MOTAccumulator(auto_id=True)
         state = tracker.start()
         for frame, poses in zip(
-            frames, observed(frames, NOISES[noise], EMBEDDINGS[embeddings], number), strict=True
+            frames,
+            observed(frames, NOISES[noise], EMBEDDINGS[embeddings], 1000 + number),
+            strict=True,
         ):
             state, out = tracker.step(state, poses)
             tracked = out.select(out.track_ids >= 0)
@@ -46,17 +50,16 @@ def score(videos, noise, embeddings, stride):
 @pytest.mark.parametrize(
     ("noise", "embeddings", "stride", "mota", "idf1", "switches"),
     [
-        ("clean", "none", 1, 0, 0, 999),
-        ("clean", "weak", 1, 0, 0, 999),
-        ("clean", "strong", 1, 0, 0, 999),
-        ("clean", "none", 3, 0, 0, 999),
-        ("noisy", "none", 1, 0, 0, 999),
-        ("noisy", "weak", 1, 0, 0, 999),
-        ("noisy", "strong", 1, 0, 0, 999),
-        ("noisy", "none", 3, 0, 0, 999),
-        ("noisy", "strong", 3, 0, 0, 999),
-        ("harsh", "none", 1, 0, 0, 999),
-        ("harsh", "strong", 1, 0, 0, 999),
+        ("clean", "none", 1, 98.5, 93, 30),
+        ("clean", "strong", 1, 99, 98.5, 8),
+        ("clean", "none", 3, 97, 94, 30),
+        ("noisy", "none", 1, 85.5, 84.5, 100),
+        ("noisy", "weak", 1, 86.5, 91, 70),
+        ("noisy", "strong", 1, 87.5, 92.5, 15),
+        ("noisy", "none", 3, 84, 83, 70),
+        ("noisy", "strong", 3, 87.5, 92, 8),
+        ("harsh", "none", 1, 57, 65, 290),
+        ("harsh", "strong", 1, 62, 77, 70),
     ],
 )
 def test_mota_on_real_motion(videos, noise, embeddings, stride, mota, idf1, switches):

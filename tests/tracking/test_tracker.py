@@ -285,17 +285,17 @@ def crowd(rng, index: int, people: int) -> FramePoses:
 
 
 def test_state_stays_small_over_ten_thousand_frames(rng):
-    settings = TrackerSettings(max_gap_s=2.0, max_lost_tracks=30)
+    settings = TrackerSettings(max_gap_s=2.0, max_lost_tracks=12)
     tracker, largest, seen = Tracker(settings), 0, set()
     state = tracker.start()
     for index in range(10_000):
-        state, out = tracker.step(state, crowd(rng, index, 2))
+        state, out = tracker.step(state, crowd(rng, index, 1))
         fresh = {i for i in out.track_ids.tolist() if i >= 0}
         assert all(i in seen or i >= max(seen, default=0) for i in fresh)
         seen |= fresh
         largest = max(largest, len(state.tracks))
     assert len(seen) > 1000
-    assert largest <= 32
+    assert largest <= 13
     for index in range(10_000, 10_060):
         state, _ = tracker.step(state, FramePoses.empty(index, index / 25, K))
     assert len(state.tracks) == 0

@@ -72,9 +72,9 @@ class TrackerSettings(BaseModel):
     overlap_weight: float = Field(default=0.4, ge=0)
     motion_weight: float = Field(default=0.2, ge=0)
     match_affinity: float = Field(default=0.2, ge=0, le=1)
-    lost_discount: float = Field(default=0.3, ge=0, le=1)
+    lost_discount: float = Field(default=0.5, ge=0, le=1)
 
-    gate_sizes: float = Field(default=0.25, gt=0)
+    gate_sizes: float = Field(default=0.4, gt=0)
     gate_sizes_per_s: float = Field(default=1.0, ge=0)
     overlap_sizes: float = Field(default=0.16, gt=0)
     overlap_sizes_per_s: float = Field(default=0.0, ge=0)
