@@ -17,8 +17,7 @@ def jitter(tracks: PoseTracks, min_keypoint_score: float = 0.0) -> float:
     some too, so compare values of the same video alone.
     """
     total, count = 0.0, 0
-    for track_id in tracks.track_ids():
-        track = sightings(tracks.frames, track_id)
+    for track in sightings(tracks.frames).values():
         middle = np.arange(1, len(track.frames) - 1)
         middle = middle[track.frames[middle + 1] - track.frames[middle - 1] == 2]
         if not len(middle):

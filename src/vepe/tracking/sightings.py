@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from vepe.tracking.people import keypoint_weights
 from vepe.tracking.rows import Rows
-from vepe.types import FramePoses
+from vepe.types import NO_TRACK, FramePoses
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,24 @@ class Sightings(Rows):
     weights: Float[np.ndarray, "F K"]
 
 
-def sightings(frames: tuple[FramePoses, ...], track_id: int) -> Sightings:
-    """All sightings of a track; where a frame has it twice, the better person."""
-    where = [
-        (i, int(np.flatnonzero(frame.track_ids == track_id)[0]))
-        for i, frame in enumerate(frames)
-        if (frame.track_ids == track_id).any()
-    ]
+def sightings(frames: tuple[FramePoses, ...]) -> dict[int, Sightings]:
+    """All tracks of the frames by id, ascending; where a frame has an id twice, the first person."""
+    places: dict[int, dict[int, int]] = {}
+    for index, frame in enumerate(frames):
+        for person, track_id in enumerate(frame.track_ids.tolist()):
+            if track_id != NO_TRACK:
+                places.setdefault(track_id, {}).setdefault(index, person)
+    return {track_id: _gathered(frames, places[track_id]) for track_id in sorted(places)}
+
+
+def _gathered(frames: tuple[FramePoses, ...], where: dict[int, int]) -> Sightings:
+    """The sightings at frame -> person."""
+    scores = np.stack([frames[i].keypoint_scores[p] for i, p in where.items()])
+    points = np.stack([frames[i].keypoints_px[p] for i, p in where.items()])
     return Sightings(
-        frames=np.array([i for i, _ in where]),
-        people=np.array([p for _, p in where]),
-        times_s=np.array([frames[i].time_s for i, _ in where]),
-        keypoints_px=np.stack([frames[i].keypoints_px[p] for i, p in where]).astype(np.float64),
-        weights=keypoint_weights(np.stack([frames[i].keypoint_scores[p] for i, p in where])),
+        frames=np.array(list(where)),
+        people=np.array(list(where.values())),
+        times_s=np.array([frames[i].time_s for i in where]),
+        keypoints_px=points.astype(np.float64),
+        weights=keypoint_weights(scores),
     )

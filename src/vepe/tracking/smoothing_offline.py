@@ -29,8 +29,8 @@ def smooth_offline(tracks: PoseTracks, settings: SmoothingSettings | None = None
     settings = settings or SmoothingSettings()
     keypoints_px = [frame.keypoints_px.copy() for frame in tracks.frames]
     added: list[list[FramePoses]] = [[] for _ in tracks.frames]
-    for track_id in tracks.track_ids():
-        for part in _parts(sightings(tracks.frames, track_id), settings):
+    for track in sightings(tracks.frames).values():
+        for part in _parts(track, settings):
             calm = fit(part.times_s, part.keypoints_px, part.weights, settings)
             for frame, person, points in zip(part.frames, part.people, calm, strict=True):
                 keypoints_px[frame][person] = points
