@@ -24,7 +24,7 @@ class Sightings(Rows):
 
 
 def sightings(frames: tuple[FramePoses, ...]) -> dict[int, Sightings]:
-    """All tracks of the frames by id, ascending; where a frame has an id twice, the first person."""
+    """All tracks of the frames by rising id; where a frame has an id twice, its first person."""
     places: dict[int, dict[int, int]] = {}
     for index, frame in enumerate(frames):
         for person, track_id in enumerate(frame.track_ids.tolist()):
