@@ -51,7 +51,7 @@ def test_clear_mot_against_motmetrics(seed: int) -> None:
 def test_hota(seed: int, rule: str) -> None:
     truth, found = _scene(seed)
     match = PoseTrackMatch.load(truth, found)
-    parts = hota_parts(match.hota_frames, rule)  # type: ignore[arg-type]
+    parts = hota_parts(match.kit_frames, rule)  # type: ignore[arg-type]
     tp, fn, fp = (x.sum(axis=1)[:, :-1] for x in (parts.tp, parts.fn, parts.fp))
     det = tp / np.maximum(1, tp + fn + fp)
     ass = (parts.ass_a * parts.tp).sum(axis=1)[:, :-1] / np.maximum(1, tp)

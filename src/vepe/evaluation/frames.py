@@ -46,6 +46,17 @@ class People:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def where(self, kept: Bool[np.ndarray, "N"], number: Int[np.ndarray, "F"]) -> People:
+        """Only the people of a mask, with new frame numbers."""
+        return People(
+            number[self.frame[kept]],
+            self.xy[kept],
+            self.present[kept],
+            self.track[kept],
+            self.head_px[kept],
+            self.scores[kept],
+        )
+
     def first_of_frame(self, num_frames: int) -> Int[np.ndarray, "F+1"]:
         """Index of the first person of every frame; the last entry is N."""
         return np.searchsorted(self.frame, np.arange(num_frames + 1))
@@ -81,6 +92,7 @@ class ScoredFrames:
         sequences: names, in order.
         sequence: (F,) index of the sequence of every frame, ascending.
         position: (F,) place of the frame in its file.
+        labelled: (F,) whether the file says `is_labeled`.
         names: F picture names as in the ground truth.
         truth, found: people of the ground truth and of the prediction.
     """
@@ -88,12 +100,26 @@ class ScoredFrames:
     sequences: tuple[str, ...]
     sequence: Int[np.ndarray, "F"]
     position: Int[np.ndarray, "F"]
+    labelled: Bool[np.ndarray, "F"]
     names: tuple[str, ...]
     truth: People
     found: People
 
     def __len__(self) -> int:
         return len(self.sequence)
+
+    def where(self, kept: Bool[np.ndarray, "F"]) -> ScoredFrames:
+        """Only the frames of a mask; sequences and identities keep their numbers."""
+        number = np.cumsum(kept) - 1
+        return ScoredFrames(
+            self.sequences,
+            self.sequence[kept],
+            self.position[kept],
+            self.labelled[kept],
+            tuple(self.names[i] for i in np.flatnonzero(kept)),
+            self.truth.where(kept[self.truth.frame], number),
+            self.found.where(kept[self.found.frame], number),
+        )
 
     @cached_property
     def truth_first(self) -> Int[np.ndarray, "F+1"]:

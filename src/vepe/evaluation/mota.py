@@ -65,14 +65,20 @@ class MotEvents:
     switch: Bool[np.ndarray, "n"]
 
 
-def count_mot(frames: ScoredFrames) -> tuple[MotCounts, MotEvents]:
+def count_mot(
+    frames: ScoredFrames, *, keep_last: bool = False, in_full: bool = False
+) -> tuple[MotCounts, MotEvents]:
     """Runs CLEAR MOT on every sequence and joint.
 
     The last scored frame of every sequence is left out, and a frame without people on one side
     counts as one object, one miss and one false positive for every joint, both as poseval does.
     The only scored frame of a sequence is kept (poseval stops on such a sequence).
+
+    Args:
+        keep_last: ours, to show the effect: the last frame counts too.
+        in_full: ours, to show the effect: a frame with people on one side counts all of them.
     """
-    used = ~frames.is_last | (frames.step == 0)
+    used = ~frames.is_last | (frames.step == 0) | keep_last
     state = _State.new(frames)
     allowed = frames.pairs.distance <= MATCH_DISTANCE
     pairs = frames.pairs.select(allowed & used[frames.truth.frame[frames.pairs.truth]])
@@ -87,7 +93,7 @@ def count_mot(frames: ScoredFrames) -> tuple[MotCounts, MotEvents]:
     matched, switch = kinds[:, 0], kinds[:, 1]
     extra_rows = kinds[:, 2].astype(float) + kinds[:, 3]
     return (
-        _counts(frames, used, pairs, matched, switch, extra_rows),
+        _counts(frames, used, in_full, pairs, matched, switch, extra_rows),
         MotEvents(pairs.select(matched), switch[matched]),
     )
 
@@ -190,6 +196,7 @@ def _rank(
 def _counts(
     frames: ScoredFrames,
     used: Bool[np.ndarray, "F"],
+    in_full: bool,
     pairs: ClosePairs,
     matched: Bool[np.ndarray, "n"],
     switch: Bool[np.ndarray, "n"],
@@ -197,7 +204,7 @@ def _counts(
 ) -> MotCounts:
     shape = (len(frames.sequences), NUM_JOINTS)
     num_truth, num_found = np.diff(frames.truth_first), np.diff(frames.found_first)
-    one_sided = used & ((num_truth == 0) | (num_found == 0))
+    one_sided = used & ((num_truth == 0) | (num_found == 0)) & (not in_full)
     both = used & ~one_sided
     dummies = np.bincount(frames.sequence[one_sided], minlength=shape[0])[:, None]
     sequence = frames.sequence[frames.truth.frame[pairs.truth]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -67,19 +68,14 @@ class PoseTrackMatch:
 
     Attributes:
         protocol: whose rules select frames and joints.
-        frames: scored for AP.
-        mot_frames: scored for MOTA.
-        hota_frames: scored for HOTA (the PoseTrack21 kit's rule under every protocol).
-        people: people of the ground truth with a labelled joint in `frames`.
-        people_of: the same by sequence.
+        poseval_frames, kit_frames: what poseval and the PoseTrack21 kit score.
+        people_of: people of the ground truth with a labelled joint in scored frames, by sequence.
         notes: warnings so far.
     """
 
     protocol: Protocol
-    frames: ScoredFrames
-    mot_frames: ScoredFrames
-    hota_frames: ScoredFrames
-    people: int
+    poseval_frames: ScoredFrames
+    kit_frames: ScoredFrames
     people_of: tuple[int, ...]
     notes: tuple[str, ...]
 
@@ -87,25 +83,34 @@ class PoseTrackMatch:
     def load(gt: Source, pred: Source, *, protocol: Protocol = "poseval") -> PoseTrackMatch:
         """Reads, pairs and selects. Raises VepeError as `evaluate_posetrack`."""
         warnings: list[str] = []
-        kit = FrameSelection("kit")
-        mot = FrameSelection("poseval" if protocol == "poseval" else "labelled")
-        scored = kit if protocol == "posetrack21" else mot
+        poseval, kit = FrameSelection("poseval"), FrameSelection("kit")
         people = [0]
         for truth, found in paired_sequences(gt, pred, warnings):
-            mot.add(truth, found)
+            poseval.add(truth, found)
             kit.add(truth, found)
-            people.append(scored.people)
-        hota_frames, mot_frames = kit.frames(), mot.frames()
-        frames = hota_frames if protocol == "posetrack21" else mot_frames
-        if not len(frames):
-            raise VepeError(
-                f"{gt if isinstance(gt, str) else 'The ground truth'} has no labelled frame; "
-                "name the folder of the ground truth, not of unlabelled results."
-            )
+            people.append(kit.people if protocol == "posetrack21" else poseval.people)
         per_sequence = tuple(int(n) for n in np.diff(people))
-        return PoseTrackMatch(
-            protocol, frames, mot_frames, hota_frames, people[-1], per_sequence, tuple(warnings)
+        match = PoseTrackMatch(
+            protocol, poseval.frames(), kit.frames(), per_sequence, tuple(warnings)
         )
+        if not len(match.frames):
+            where = gt if isinstance(gt, str | Path) else "The ground truth"
+            raise VepeError(
+                f"{where} has no labelled frame; name the folder of the ground truth, not of "
+                "unlabelled results."
+            )
+        return match
+
+    @cached_property
+    def frames(self) -> ScoredFrames:
+        """The frames that AP is scored on."""
+        return self.kit_frames if self.protocol == "posetrack21" else self.poseval_frames
+
+    @cached_property
+    def mot_frames(self) -> ScoredFrames:
+        """The frames that MOTA is scored on: poseval's, with 'posetrack21' only labelled ones."""
+        frames = self.poseval_frames
+        return frames.where(frames.labelled) if self.protocol == "posetrack21" else frames
 
     @cached_property
     def labels(self) -> JointLabels:
@@ -124,10 +129,10 @@ class PoseTrackMatch:
         Raises:
             VepeError: where some predictions have one and others have not.
         """
-        sides = [s for f in (self.mot_frames, self.hota_frames) for s in (f.truth, f.found)]
+        sides = [s for f in (self.mot_frames, self.kit_frames) for s in (f.truth, f.found)]
         if not any((side.track < 0).any() for side in sides):
             return True
-        for frames in (self.mot_frames, self.hota_frames):
+        for frames in (self.mot_frames, self.kit_frames):
             missing = frames.found.track < 0
             if missing.any() and not missing.all():
                 frame = int(frames.found.frame[np.flatnonzero(missing)[0]])
@@ -140,7 +145,7 @@ class PoseTrackMatch:
 
     def result(self, hota: HotaRule = "kit") -> PoseTrackResult:
         """Everything that is reported."""
-        parts = hota_parts(self.hota_frames, hota) if self.has_tracks else None
+        parts = hota_parts(self.kit_frames, hota) if self.has_tracks else None
         total = self._scores(None, parts, hota)
         names = self.frames.sequences
         scored = np.bincount(self.frames.sequence, minlength=len(names)) > 0
@@ -177,7 +182,9 @@ class PoseTrackMatch:
 
     def _counts(self, sequence: int | None) -> Counts:
         if sequence is None:
-            return Counts(len(np.unique(self.frames.sequence)), len(self.frames), self.people)
+            return Counts(
+                len(np.unique(self.frames.sequence)), len(self.frames), sum(self.people_of)
+            )
         return Counts(1, int((self.frames.sequence == sequence).sum()), self.people_of[sequence])
 
     def _warnings(self, hota: HotaRule) -> list[str]:
@@ -201,7 +208,7 @@ class PoseTrackMatch:
                 "poseval leaves the last frame of every sequence out of MOTA and stops on these, "
                 "here it is kept."
             )
-        frames = self.hota_frames
+        frames = self.kit_frames
         alone = (np.diff(frames.truth_first) == 0) != (np.diff(frames.found_first) == 0)
         if hota == "kit" and alone.any():
             result.append(

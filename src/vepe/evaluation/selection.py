@@ -18,9 +18,8 @@ from vepe.evaluation.frames import NUM_JOINTS, People, ScoredFrames
 from vepe.evaluation.ignore_regions import inside_any
 from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
 
-Rule = Literal["poseval", "labelled", "kit"]
+Rule = Literal["poseval", "kit"]
 """'poseval': frames with at least one record in the ground truth; joints that the file holds.
-'labelled': the same, and `is_labeled` has to be true (PoseTrack21 MOTA).
 'kit': frames with `is_labeled`; joints with x and y above 0 (PoseTrack21 AP and HOTA)."""
 
 NO_SCORE = -9999.0
@@ -37,6 +36,7 @@ class FrameSelection:
         self._names: list[str] = []
         self._sequence: list[int] = []
         self._position: list[int] = []
+        self._labelled: list[bool] = []
         self._pictures: list[str] = []
         self._truth = _Side()
         self._found = _Side()
@@ -59,6 +59,7 @@ class FrameSelection:
             frame = len(self._sequence)
             self._sequence.append(index)
             self._position.append(position)
+            self._labelled.append(a.is_labeled)
             self._pictures.append(a.file_name)
             people = self._people(a, a, place)
             self.people += sum(bool(p.present.any()) for p in a.people)
@@ -71,15 +72,14 @@ class FrameSelection:
             tuple(self._names),
             np.array(self._sequence, np.int64),
             np.array(self._position, np.int64),
+            np.array(self._labelled, bool),
             tuple(self._pictures),
             self._truth.people(),
             self._found.people(),
         )
 
     def _scored(self, frame: AnnotatedFrame) -> bool:
-        if self.rule == "kit":
-            return frame.is_labeled
-        return frame.has_annotations and (self.rule == "poseval" or frame.is_labeled)
+        return frame.is_labeled if self.rule == "kit" else frame.has_annotations
 
     def _people(
         self, frame: AnnotatedFrame, truth: AnnotatedFrame, place: str

@@ -1,0 +1,174 @@
+"""Bad input ends in one sentence that names file and frame, and in exit code 2."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluation_scenes import Document, document, image, person
+
+from vepe.cli.app import run
+from vepe.errors import VepeError
+from vepe.evaluation import evaluate_posetrack
+
+NAME = "000001_x_test.json"
+XY = np.column_stack([np.arange(15) * 7 + 50, np.arange(15) * 5 + 90]).astype(float)
+
+
+def _truth() -> Document:
+    box = [40.0, 80.0, 20.0, 25.0]
+    people = [
+        person(t, k, XY + 200 * k, np.ones(15), bbox_head=box) for t in range(3) for k in range(2)
+    ]
+    return document([image(t, is_labeled=True) for t in range(3)], people)
+
+
+def _found() -> Document:
+    people = [
+        person(t, k, XY + 200 * k, np.ones(15), scores=[0.5] * 17)
+        for t in range(3)
+        for k in range(2)
+    ]
+    return document([image(t) for t in range(3)], people)
+
+
+def _folders(tmp_path: Path, truth: Document, found: Document) -> tuple[Path, Path]:
+    for side, data in (("gt", truth), ("pred", found)):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / NAME).write_text(json.dumps(data))
+    return tmp_path / "gt", tmp_path / "pred"
+
+
+CASES: dict[str, tuple[Callable[[Document, Document], Any], list[str]]] = {
+    "frames": (lambda t, p: p["images"].append(image(9)), [NAME, "4 frames", "has 3"]),
+    "id twice": (
+        lambda t, p: p["annotations"][3].update(track_id=0),
+        [f"pred/{NAME}, frame 1", "track id 0 is given twice"],
+    ),
+    "id twice in truth": (
+        lambda t, p: t["annotations"][1].update(track_id=0),
+        [f"gt/{NAME}, frame 0", "track id 0 is given twice"],
+    ),
+    "id over the limit": (
+        lambda t, p: p["annotations"][4].update(track_id=10_000),
+        [f"pred/{NAME}, frame 2", "10000", "limit"],
+    ),
+    "categories": (lambda t, p: p.pop("categories"), [f"pred/{NAME}", "categories"]),
+    "nan": (
+        lambda t, p: p["annotations"][2]["keypoints"].__setitem__(0, float("nan")),
+        [f"pred/{NAME}, frame 1", "nan"],
+    ),
+    "polygon": (
+        lambda t, p: t["images"][1].update(
+            ignore_regions_x=[[1, 50]], ignore_regions_y=[[1, 50]]
+        ),
+        [f"gt/{NAME}, frame 1", "three corners"],
+    ),
+    "head box": (
+        lambda t, p: t["annotations"][2].pop("bbox_head"),
+        [f"gt/{NAME}, frame 1", "no head box"],
+    ),
+    "some ids": (
+        lambda t, p: p["annotations"][2].pop("track_id"),
+        ["000001_x_test, frame 1", "no track_id"],
+    ),
+    "image": (lambda t, p: p["annotations"][0].update(image_id=99), [f"pred/{NAME}", "99"]),
+    "unlabelled": (lambda t, p: t.update(annotations=[]), ["gt", "no labelled frame"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_content(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change, words = CASES[case]
+    truth, found = _truth(), _found()
+    change(truth, found)
+    gt, pred = _folders(tmp_path, truth, found)
+    with pytest.raises(VepeError) as caught:
+        evaluate_posetrack(gt, pred)
+    for word in words:
+        assert word in str(caught.value)
+    assert run(["evaluate", "posetrack", "--gt", str(gt), "--pred", str(pred)]) == 2
+    error = capsys.readouterr().err
+    assert error.strip().count("\n") == 0
+    assert all(word in error for word in words)
+
+
+def test_the_good_pair_is_scored(tmp_path: Path) -> None:
+    gt, pred = _folders(tmp_path, _truth(), _found())
+    report = tmp_path / "out" / "report.json"
+    arguments = ["--gt", str(gt), "--pred", str(pred), "--json", str(report)]
+    assert run(["evaluate", "posetrack", *arguments]) == 0
+    values = json.loads(report.read_text())
+    assert values["mota"]["total"] == 100
+    assert values["counts"] == {"sequences": 1, "frames": 3, "people": 6}
+
+
+def _missing_prediction(gt: Path, pred: Path) -> None:
+    (pred / NAME).rename(pred / "other.json")
+
+
+def _empty_folder(gt: Path, pred: Path) -> None:
+    (pred / NAME).unlink()
+
+
+def _broken_json(gt: Path, pred: Path) -> None:
+    (pred / NAME).write_text('{"images": [')
+
+
+def _another_json(gt: Path, pred: Path) -> None:
+    (pred / NAME).write_text("[1, 2]")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_missing_prediction, [NAME, "does not exist"]),
+        (_empty_folder, ["pred", "no .json or .mat file"]),
+        (_broken_json, [NAME, "not valid JSON"]),
+        (_another_json, [NAME, "no PoseTrack file"]),
+    ],
+)
+def test_bad_files(
+    change: Callable[[Path, Path], None],
+    words: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gt, pred = _folders(tmp_path, _truth(), _found())
+    change(gt, pred)
+    assert run(["evaluate", "posetrack", "--gt", str(gt), "--pred", str(pred)]) == 2
+    error = capsys.readouterr().err
+    assert error.strip().count("\n") == 0
+    assert all(word in error for word in words), error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["posetrack", "--gt", "gt"],
+        ["posetrack", "--gt", "gt", "--model", "vepe-n"],
+        ["coco", "--gt", "gt.json", "--pred", "p.json", "--model", "vepe-n"],
+        ["crowdpose", "--gt", "gt.json"],
+        ["posetrack", "--gt", "gt", "--pred", "p", "--protocol", "mine"],
+    ],
+)
+def test_wrong_options(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", *arguments]) == 2
+    assert capsys.readouterr().err.strip()
+
+
+def test_no_ids_at_all_leaves_tracking_out(tmp_path: Path) -> None:
+    found = copy.deepcopy(_found())
+    for record in found["annotations"]:
+        del record["track_id"]
+    gt, pred = _folders(tmp_path, _truth(), found)
+    result = evaluate_posetrack(gt, pred)
+    assert result.ap.total == 100
+    assert (result.mota, result.hota) == (None, None)
+    assert any("no track ids" in text for text in result.warnings)
+    assert result.to_dict()["hota"] is None
