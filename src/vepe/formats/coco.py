@@ -59,15 +59,18 @@ def parse_coco(data: Any, source: Path) -> tuple[Sequence, ...]:
     images = image_table(data, source)
     places = [frame_place(source, i, str(m.get("file_name", ""))) for i, m in enumerate(images)]
     people = _read_people(data, len(names), source, images, places)
-    skeleton = skeleton_named(names, _edges(data, names))
+    skeleton = skeleton_named(names, _edges(data, names, source))
     by_video: defaultdict[Any, list[int]] = defaultdict(list)
     for i, image in enumerate(images):
-        by_video[image.get("video_id")].append(i)
-    videos = {v.get("id"): v for v in data.get("videos") or [] if isinstance(v, dict)}
+        video = image.get("video_id")
+        if not isinstance(video, int | str | None):
+            raise VepeError(f"{places[i]}: video_id is {video!r}; give a number or leave it out.")
+        by_video[video].append(i)
+    videos = _videos(data, source)
     extra = {k: v for k, v in data.items() if k not in ("images", "annotations", "videos")}
     sequences = []
     for video, members in by_video.items():
-        name = str(videos.get(video, {}).get("name") or video or source.stem)
+        name = str(videos.get(video or 0, {}).get("name") or video or source.stem)
         frames = tuple(
             _read_frame(images[i], n, people[images[i]["id"]], places[i])
             for n, i in enumerate(members)
@@ -76,13 +79,30 @@ def parse_coco(data: Any, source: Path) -> tuple[Sequence, ...]:
     return tuple(sequences)
 
 
-def _edges(data: dict[str, Any], names: list[str]) -> list[tuple[int, int]]:
+def _edges(data: dict[str, Any], names: list[str], source: Path) -> list[tuple[int, int]]:
     """Limbs of the category, from COCO's counting (from 1) to ours."""
     for category in data["categories"]:
-        if category.get("keypoints") == names:
-            pairs = category.get("skeleton") or []
-            return [(int(a) - 1, int(b) - 1) for a, b in pairs if max(a, b) <= len(names)]
+        if not isinstance(category, dict) or category.get("keypoints") != names:
+            continue
+        pairs = np.array(category.get("skeleton") or [], dtype=object).reshape(-1)
+        wrong = [i for i in pairs if type(i) is not int or not 1 <= i <= len(names)]
+        if wrong or len(pairs) % 2:
+            raise VepeError(
+                f"{source}: the category's 'skeleton' is no list of pairs of keypoints, counted "
+                f"from 1 to {len(names)}; mend or remove it."
+            )
+        return [(int(a) - 1, int(b) - 1) for a, b in pairs.reshape(-1, 2)]
     return []
+
+
+def _videos(data: dict[str, Any], source: Path) -> dict[int | str, dict[str, Any]]:
+    """The videos of the file by their id."""
+    videos = data.get("videos") or []
+    if not isinstance(videos, list) or not all(
+        isinstance(v, dict) and isinstance(v.get("id"), int | str) for v in videos
+    ):
+        raise VepeError(f"{source}: 'videos' is no list of records with an id; mend or remove it.")
+    return {v["id"]: v for v in videos}
 
 
 def _read_frame(
@@ -120,7 +140,7 @@ def _read_people(
     where = []
     for i, record in enumerate(annotations):
         image_id = record.get("image_id") if isinstance(record, dict) else None
-        if image_id not in place_of:
+        if not isinstance(image_id, int) or image_id not in place_of:
             raise VepeError(
                 f"{source}: annotation {i} speaks of image {image_id!r}, which 'images' lacks; "
                 "add the image or remove the annotation."

@@ -172,7 +172,8 @@ def _annotation(
 ) -> dict[str, Any]:
     extra = dict(person.extra) if sequence.format != "posetrack17" else {}
     box = person_box(person)
-    attributes: dict[str, Any] = {"occluded": False, **extra.pop("attributes", {})}
+    own = extra.pop("attributes", None)
+    attributes: dict[str, Any] = {"occluded": False, **(own if isinstance(own, dict) else {})}
     record: dict[str, Any] = {
         "id": own_id,
         "image_id": image_id,

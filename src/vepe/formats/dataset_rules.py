@@ -108,9 +108,10 @@ def _whole_rules(sequence: Sequence) -> Iterator[Finding]:
 
 def _frame_counts(sequence: Sequence) -> Iterator[Finding]:
     """Frames that are there against `nframes`, for every video of the file."""
-    there = Counter((f.extra.get("vid_id"), f.extra.get("nframes")) for f in sequence.frames)
+    records = [f.extra for f in sequence.frames if isinstance(f.extra.get("nframes"), int)]
+    there = Counter((str(r.get("vid_id")), int(r["nframes"])) for r in records)
     for (video, said), count in there.items():
-        if isinstance(said, int) and said != count:
+        if said != count:
             yield Finding(
                 "problem", str(sequence.source), f"{count} of {said} frames of video {video}",
                 "Restore the missing frames, or correct 'nframes' where a part is meant.",

@@ -93,17 +93,18 @@ def is_coco(data: Any) -> bool:
         return True
     categories = data.get("categories")
     names = {
-        name
+        str(name)
         for category in (categories if isinstance(categories, list) else [])
-        if isinstance(category, dict)
-        for name in category.get("keypoints") or []
+        if isinstance(category, dict) and isinstance(category.get("keypoints"), list)
+        for name in category["keypoints"]
     }
     if names and not set(POSETRACK15.keypoints) <= names:
         return True
     images = [i for i in data["images"] if isinstance(i, dict)]
     marked = any(key in image for image in images for key in _POSETRACK_IMAGE_KEYS)
+    annotations = data.get("annotations")
     confidences = any(
         isinstance(a, dict) and "score" in a and "scores" not in a
-        for a in data.get("annotations") or []
+        for a in (annotations if isinstance(annotations, list) else [])
     )
     return not marked or confidences

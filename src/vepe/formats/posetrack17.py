@@ -15,7 +15,7 @@ from jaxtyping import Float
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
 from vepe.formats.files import dump_json, load_json
-from vepe.formats.records import track_id_or_none
+from vepe.formats.records import is_finite_number, track_id_or_none
 from vepe.formats.visibility import posetrack_visibility
 from vepe.skeleton import POSETRACK15
 
@@ -105,7 +105,7 @@ def _number(value: Any, what: str, place: str) -> float:
     value = _one(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise VepeError(f"{place}: {what} is {value!r}, not a number; mend or remove it.")
-    if not np.isfinite(value):
+    if not is_finite_number(value):
         raise VepeError(f"{place}: {what} is {value}; give a finite number or remove the point.")
     return float(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def image_table(data: dict[str, Any], source: Path) -> list[dict[str, Any]]:
     seen: set[int] = set()
     for i, image in enumerate(images):
         image_id = image.get("id") if isinstance(image, dict) else None
-        if not isinstance(image_id, int):
+        if not isinstance(image_id, int) or abs(image_id) >= 2**63:
             raise VepeError(f"{source}, frame {i}: the image has no whole number 'id'; add one.")
         if image_id in seen:
             raise VepeError(f"{source}, frame {i}: image id {image_id} is used twice; renumber.")
@@ -79,7 +80,7 @@ def score_array(
     if bad.any():
         for row in np.flatnonzero(bad.any(axis=1)):
             given = lists[row]
-            if given is not nan and any(s is not None and not np.isfinite(s) for s in given):
+            if given is not nan and not all(s is None or is_finite_number(s) for s in given):
                 raise VepeError(f"{where[row]}: a keypoint's score is not finite; give a number.")
     return array
 
@@ -107,21 +108,31 @@ def _array(
     raise VepeError(f"{where[0]}: {what} cannot be read as numbers; write the file again.")
 
 
+def is_finite_number(value: Any) -> bool:
+    """Whether a JSON value is a number (no boolean) that float64 can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
 def number_or_none(value: Any, what: str, place: str) -> float | None:
     """A finite number, or None for a missing one. Raises VepeError otherwise."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+    if not is_finite_number(value):
         raise VepeError(f"{place}: {what} is {value!r}; give a finite number or leave it out.")
     return float(value)
 
 
 def whole_or_none(value: Any, what: str, place: str) -> int | None:
     """A whole number, or None for a missing one. Raises VepeError otherwise."""
-    if type(value) is int or value is None:
+    if value is None or (type(value) is int and abs(value) < 2**63):
         return value
     number = number_or_none(value, what, place)
-    if number is None or number != int(number):
+    if number is None or number != int(number) or abs(number) >= 2**63:
         raise VepeError(f"{place}: {what} is {value!r}; give a whole number or leave it out.")
     return int(number)
 
