@@ -76,7 +76,7 @@ def predict(
 
 
 def named_pictures(given: list[Path]) -> list[tuple[Path, str]]:
-    """Every picture with the name it gets in the result: its file's, or its path where two share one.
+    """Every picture with its name in the result: its file's, or its path where two share that.
 
     Raises:
         VepeError: where something given is not there, or a folder holds no picture.

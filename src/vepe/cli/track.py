@@ -59,7 +59,7 @@ def track(
     conf: Annotated[
         float,
         typer.Option(
-            help="Person score that starts a track; a track goes on with scores down to 2/9 of it."
+            help="Person score that starts a track; once begun, it goes on with lower ones."
         ),
     ] = DEFAULT_CONF,
     window: Annotated[
@@ -149,13 +149,12 @@ def result_name(source: str, info: VideoInfo) -> str:
     """What the results of a source are called, without ending."""
     path = Path(source)
     if path.is_dir():
-        name = path.absolute().name
-    elif info.path is not None:
-        name = path.stem
-    else:
-        # A camera, or an address: its last part, or the host where there is none.
-        name = Path(info.name.partition("?")[0].rstrip("/")).stem
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "video" if info.live else name or "video"
+        return path.absolute().name or "video"
+    if info.path is not None:
+        return path.stem
+    # A camera, or an address: its last part, or the host where there is none.
+    name = Path(info.name.partition("?")[0].rstrip("/")).stem
+    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "video"
 
 
 @contextmanager

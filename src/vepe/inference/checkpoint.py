@@ -174,9 +174,13 @@ def _opened(path: Path) -> Any:
         if path.stat().st_size == 0:
             raise VepeError(f"'{path}' is empty (0 bytes); fetch or train the weights again.")
         return safe_open(path, framework="pt")
-    except SafetensorError as error:
-        if "InvalidOffset" in str(error) or "Incomplete" in str(error):
-            raise VepeError(f"'{path}' is cut off; copy or train the weights again.") from None
+    except SafetensorError:
+        with path.open("rb") as file:
+            begins_well = file.read(9)[8:] == b"{"  # 8 bytes of length, then the header's JSON
+        if begins_well:
+            raise VepeError(
+                f"'{path}' is cut off or damaged; copy or train the weights again."
+            ) from None
         raise VepeError(
             f"'{path}' is not a file of weights, or is damaged; give a {SUFFIX} file that VEPE "
             "wrote."

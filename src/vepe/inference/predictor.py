@@ -52,7 +52,7 @@ def load(
         name: a preset whose weights come with VEPE, or the path of a `.safetensors` file.
         device: `auto` (the best there is), `cpu`, `cuda`, `cuda:1` or `mps`.
         conf: lowest person score that is told, 0..1. In videos it is the score that starts a
-            track; a track goes on with people down to two ninths of it (see `tracker_settings`).
+            track; once begun, it goes on with lower ones (see `tracker_settings`).
         window: frames that each frame's poses are read from, itself included.
         lookahead: how many of those lie in the future; results come that many frames later.
         input_px: longer side of the network's input. More finds smaller people, more slowly.

@@ -20,7 +20,7 @@ import numpy as np
 
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
-from vepe.formats.frame_ids import frame_ids
+from vepe.formats.frame_ids import coded_frame_id
 from vepe.formats.posetrack18_writer import posetrack18_document
 from vepe.formats.tracks import sequence_from_tracks
 from vepe.formats.writers import WRITERS, write_tracks
@@ -149,8 +149,7 @@ def write_results(spool: PoseSpool, stem: Path, formats: tuple[str, ...]) -> lis
 
 def write_posetrack(spool: PoseSpool, path: Path) -> Path:
     """PoseTrack18's layout, as `vepe.formats.posetrack18_writer` has it, written frame by frame."""
-    described = [(poses.frame_index, name) for poses, name in spool.read()]
-    ids = frame_ids([name for _, name in described], [index for index, _ in described])
+    ids = _coded_ids(spool)
     with replacing(path) as beside, beside.open("w", encoding="utf-8") as out:
         out.write('{"images": [')
         for i, document in enumerate(_documents(spool, ids)):
@@ -169,9 +168,24 @@ def write_posetrack(spool: PoseSpool, path: Path) -> Path:
     return path
 
 
-def _documents(spool: PoseSpool, ids: list[int]) -> Iterator[dict[str, Any]]:
-    for (poses, name), image_id in zip(spool.read(), ids, strict=True):
-        yield _document(spool, poses, name, image_id)
+def _coded_ids(spool: PoseSpool) -> list[int] | None:
+    """PoseTrack's own ids of the frames, where all their names allow it; else frames are numbered.
+
+    The rule of `vepe.formats.frame_ids`, but for a video, whose frames have no names of their own,
+    the first one decides.
+    """
+    ids = []
+    for _, name in spool.read():
+        coded = coded_frame_id(name)
+        if coded is None:
+            return None
+        ids.append(coded)
+    return ids if len(set(ids)) == len(ids) else None
+
+
+def _documents(spool: PoseSpool, ids: list[int] | None) -> Iterator[dict[str, Any]]:
+    for i, (poses, name) in enumerate(spool.read()):
+        yield _document(spool, poses, name, poses.frame_index if ids is None else ids[i])
 
 
 def _document(spool: PoseSpool, poses: FramePoses, name: str, image_id: int) -> dict[str, Any]:

@@ -1,0 +1,151 @@
+"""`vepe predict`: COCO results of single pictures, drawings, and refusals in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tiny_models import moving_frames, tiny_weights_file
+from vepe.cli import app as cli
+from vepe.inference.predictor import load
+from vepe.skeleton import POSETRACK15
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return tiny_weights_file(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Three pictures of different sizes."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, width in (("a.jpg", 48), ("b10.png", 31), ("b9.png", 90)):
+        (image,) = moving_frames(1, width=width)
+        Image.fromarray(image).save(folder / name)
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+@pytest.fixture
+def predict(weights: Path, tmp_path: Path) -> Callable[..., int]:
+    def call(*words: object) -> int:
+        options = ["--model", weights, "-o", tmp_path / "poses.json"]
+        return cli.run([str(word) for word in ["predict", *options, *words]])
+
+    return call
+
+
+def result(tmp_path: Path) -> dict:
+    return json.loads((tmp_path / "poses.json").read_text())
+
+
+def test_results(predict, pictures: Path, weights: Path, tmp_path: Path, capsys) -> None:
+    assert predict(pictures, "--conf", 0.01) == 0
+    document = result(tmp_path)
+    assert document["categories"][0]["keypoints"] == list(POSETRACK15.keypoints)
+    images = document["images"]
+    assert [i["file_name"] for i in images] == ["a.jpg", "b9.png", "b10.png"]
+    assert [(i["width"], i["height"]) for i in images] == [(48, 32), (90, 32), (31, 32)]
+    assert len({i["id"] for i in images}) == 3
+    poses = load(weights, device="cpu", conf=0.01).predict(pictures / "b9.png")
+    mine = [a for a in document["annotations"] if a["image_id"] == images[1]["id"]]
+    assert len(mine) == len(poses) == 5
+    for person, points, confidence, score in zip(
+        mine, poses.keypoints_px, poses.keypoint_scores, poses.scores, strict=True
+    ):
+        expected = np.concatenate([points, confidence[:, None]], axis=1)
+        found = np.reshape(person["keypoints"], (15, 3))
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+        assert person["score"] == pytest.approx(float(score), abs=1e-5)
+        assert person["category_id"] == document["categories"][0]["id"]
+    captured = capsys.readouterr()
+    assert captured.out.startswith("3 pictures, 15 people: ")
+    assert captured.err == ""
+
+
+def test_a_picture_says_the_same_alone(predict, pictures: Path, tmp_path: Path) -> None:
+    """Results do not depend on what else is given."""
+    predict(pictures, "--conf", 0)
+    together = [a["keypoints"] for a in result(tmp_path)["annotations"] if a["image_id"] == 3]
+    predict(pictures / "b10.png", "--conf", 0)
+    assert [a["keypoints"] for a in result(tmp_path)["annotations"]] == together
+
+
+def test_drawings(predict, pictures: Path, tmp_path: Path) -> None:
+    assert predict(pictures, "--draw", tmp_path / "drawn") == 0
+    drawn = {p.name: Image.open(p) for p in (tmp_path / "drawn").iterdir()}
+    assert {n: (i.format, i.size) for n, i in drawn.items()} == {
+        "a.jpg": ("JPEG", (48, 32)),
+        "b9.png": ("PNG", (90, 32)),
+        "b10.png": ("PNG", (31, 32)),
+    }
+    before = np.asarray(Image.open(pictures / "b9.png"))
+    assert (np.asarray(drawn["b9.png"]) != before).any()
+    predict(pictures, "--draw", tmp_path / "nobody", "--conf", 1)
+    assert (np.asarray(Image.open(tmp_path / "nobody" / "b9.png")) == before).all()
+
+
+def test_names_that_two_pictures_share(predict, pictures: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.fromarray(moving_frames(1)[0]).save(other / "a.jpg")
+    assert predict(pictures / "a.jpg", other / "a.jpg", pictures / "b9.png", other / "a.jpg") == 0
+    assert [i["file_name"] for i in result(tmp_path)["images"]] == [
+        (pictures / "a.jpg").as_posix(), (other / "a.jpg").as_posix(), "b9.png",
+    ]  # fmt: skip
+
+
+def test_nobody(predict, pictures: Path, tmp_path: Path) -> None:
+    assert predict(pictures, "--conf", 1) == 0
+    document = result(tmp_path)
+    assert len(document["images"]) == 3
+    assert document["annotations"] == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (33, 31)])
+def test_odd_sizes(size, predict, tmp_path: Path) -> None:
+    Image.fromarray(np.full((*size, 3), 80, np.uint8)).save(tmp_path / "odd.png")
+    assert predict(tmp_path / "odd.png", "--conf", 0) == 0
+    assert len(result(tmp_path)["annotations"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["{tmp}/nosuch.jpg"], "There is no file or folder"),
+        (["{tmp}/empty"], "holds no pictures"),
+        (["{tmp}/zero.jpg"], "is empty (0 bytes)"),
+        (["{tmp}/pictures", "{tmp}/pictures/notes.txt"], "is not a picture"),
+        (["{tmp}/cut.jpg"], "is damaged or cut off"),
+        (["{tmp}/pictures", "-o", "{tmp}/empty"], "is a folder; name a file"),
+        (["{tmp}/pictures", "-o", "{tmp}/zero.jpg/x.json"], "cannot be written"),
+        (["{tmp}/pictures", "--draw", "{tmp}/zero.jpg"], "is a file, not a folder"),
+        (["{tmp}/pictures", "--draw", "{tmp}/pictures"], "would replace the pictures"),
+        (["{tmp}/pictures", "--model", "vepe-x"], "There is no preset 'vepe-x'"),
+        (["{tmp}/pictures", "--conf", "-1"], "conf is -1"),
+        ([], "Missing argument"),
+    ],
+)
+def test_refusals(words, says, predict, pictures: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "zero.jpg").write_bytes(b"")
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.jpg")
+    data = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
+    assert predict(*(word.format(tmp=tmp_path) for word in words)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert says in captured.err
+    assert captured.err.count("\n") == 1
+    assert sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*")) == before

@@ -1,0 +1,46 @@
+"""Devices by name, with a sentence for those that are not there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vepe.errors import VepeError
+from vepe.inference.devices import choose_device
+
+
+def test_auto_takes_what_is_there(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device() == torch.device("cpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device() == torch.device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device() == torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("gpu", "'gpu' is no device; give auto, cpu, cuda"),
+        ("", "is no device"),
+        ("meta", "'meta' is no device"),
+        ("cuda", "There is no device 'cuda': torch"),
+        ("cuda:3", "There is no device 'cuda:3': torch"),
+        ("mps", "There is no device 'mps' here"),
+    ],
+)
+def test_devices_that_are_not_there(name: str, says: str, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(VepeError) as caught:
+        choose_device(name)
+    assert says in str(caught.value)
+
+
+def test_a_gpu_too_many(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(VepeError, match="cuda:0 to cuda:1"):
+        choose_device("cuda:2")

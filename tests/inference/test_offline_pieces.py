@@ -1,0 +1,69 @@
+"""Offline smoothing in pieces is offline smoothing of the whole, wherever the pieces end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vepe.config.tracking import SmoothingSettings
+from vepe.inference.smoothing import OfflineSmoothing
+from vepe.skeleton import POSETRACK15
+from vepe.tracking.smoothing_offline import smooth_offline
+from vepe.types import FramePoses, PoseTracks, VideoInfo
+
+
+def walkers(seconds: float, fps: float, rng: np.random.Generator) -> list[FramePoses]:
+    """People that come and go, with gaps short and long, jumps and noise."""
+    frames = []
+    for t in range(int(seconds * fps)):
+        time_s = t / fps
+        people = [
+            i
+            for i in range(5)
+            if rng.random() > 0.15 and (time_s + 1.7 * i) % 5 > 0.3 * i and time_s > 0.9 * i
+        ]
+        place = np.array([[100 * i + 8 * time_s + 300 * (time_s > 7), 60 + 5 * i] for i in people])
+        shape = np.linspace(0, 80, 15)[:, None] * [0.3, 1.0]
+        noise = rng.normal(0, 3, (len(people), 15, 2))
+        points = place.reshape(-1, 1, 2) + shape + noise
+        scores = np.sort(rng.random(len(people)))[::-1]
+        frames.append(
+            FramePoses(
+                frame_index=t,
+                time_s=time_s,
+                keypoints_px=points.astype(np.float32),
+                keypoint_scores=rng.random((len(people), 15)).astype(np.float32),
+                scores=scores.astype(np.float32),
+                track_ids=np.array(people, np.int64) + 1,
+            )
+        )
+    return frames
+
+
+@pytest.mark.parametrize("fps", [7.0, 25.0])
+@pytest.mark.parametrize("piece_s", [0.3, 1.0, 4.0, 100.0])
+def test_pieces_are_the_whole(fps: float, piece_s: float, rng) -> None:
+    settings = SmoothingSettings()
+    frames = walkers(14, fps, rng)
+    whole = smooth_offline(
+        PoseTracks(VideoInfo("v", 0, 0, fps), POSETRACK15, tuple(frames)), settings
+    ).frames
+    assert sum(len(f) for f in whole) > sum(len(f) for f in frames)  # gaps were filled
+    smoothing = OfflineSmoothing(settings, piece_s)
+    told = [poses for frame in frames for poses in smoothing.push(frame)]
+    held = len(frames) - len(told)
+    told += smoothing.finish()
+    assert [p.frame_index for p in told] == list(range(len(frames)))
+    assert held <= (piece_s + smoothing.margin_s) * fps + 2
+    for a, b in zip(told, whole, strict=True):
+        np.testing.assert_array_equal(a.track_ids, b.track_ids)
+        np.testing.assert_allclose(a.keypoints_px, b.keypoints_px, atol=1e-4)
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)
+
+
+def test_nothing_and_one_frame(rng) -> None:
+    assert OfflineSmoothing().finish() == []
+    smoothing = OfflineSmoothing()
+    (frame,) = walkers(0.05, 25, rng)
+    assert smoothing.push(frame) == []
+    assert len(smoothing.finish()) == 1

@@ -1,0 +1,239 @@
+"""The track pipeline: what it writes, in bounded memory, and what is left when something fails."""
+
+from __future__ import annotations
+
+import json
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+
+from tiny_models import moving_frames, tiny_predictor, write_video
+from vepe.errors import VepeError
+from vepe.inference import pipeline
+from vepe.inference.pipeline import TrackJob, run
+from vepe.skeleton import POSETRACK15
+from vepe.types import Frame, FramePoses, VideoInfo
+from vepe.video.reader import open_video
+from vepe.video.source import VideoSource
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("video") / "clip.mp4", moving_frames(20))
+
+
+def decoded(path: Path) -> list[float]:
+    """Times of all frames of a video."""
+    with av.open(str(path)) as container:
+        return [float(f.time) for f in container.decode(video=0)]
+
+
+def images_of(path: Path) -> list[dict]:
+    return json.loads(path.read_text())["images"]
+
+
+def go(predictor, source: Path, job: TrackJob, **options):
+    with open_video(source, stride=job.stride) as opened:
+        return run(predictor, opened, job, again=lambda: open_video(source), **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"lookahead": 2}, {"smooth": "causal"}, {"smooth": "offline"}]
+)
+def test_video_and_poses_of_every_frame(options, video: Path, tmp_path: Path) -> None:
+    predictor = tiny_predictor(conf=0.3, **options)
+    done = []
+    report = go(predictor, video, TrackJob(tmp_path / "out", "clip"), on_frame=done.append)
+    assert done == list(range(1, 21))
+    assert (report.frames, report.stopped, report.warnings) == (20, False, [])
+    assert report.paths == [tmp_path / "out" / "clip.mp4", tmp_path / "out" / "clip.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip.json", "clip.mp4"]
+    np.testing.assert_allclose(decoded(report.paths[0]), np.arange(20) / 25, atol=1e-4)
+    document = json.loads(report.paths[1].read_text())
+    assert [i["frame_id"] for i in document["images"]] == list(range(20))
+    told = list(predictor.track(video))
+    assert len(document["annotations"]) == report.people == sum(len(p) for p in told)
+    first = next(a for a in document["annotations"] if a["image_id"] == 7)
+    np.testing.assert_allclose(
+        np.reshape(first["keypoints"], (17, 3))[0, :2], told[7].keypoints_px[0, 0], atol=1e-3
+    )
+
+
+def test_people_are_drawn(video: Path, tmp_path: Path) -> None:
+    report = go(tiny_predictor(conf=0.3), video, TrackJob(tmp_path, "drawn"))
+    nobody = go(tiny_predictor(conf=1.0), video, TrackJob(tmp_path, "plain"))
+    assert report.people > 0
+    assert nobody.people == 0
+    pictures = []
+    for path in (report.paths[0], nobody.paths[0], video):
+        with open_video(path) as source:
+            pictures.append(np.stack([f.image for f in source]).astype(float))
+    assert np.abs(pictures[0] - pictures[2]).mean() > 3 * np.abs(pictures[1] - pictures[2]).mean()
+
+
+def test_no_video_and_other_formats(video: Path, tmp_path: Path) -> None:
+    job = TrackJob(tmp_path, "a", video=False, formats=("posetrack", "csv", "mot", "coco"))
+    report = go(tiny_predictor(conf=0.3), video, job)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "a.coco.json", "a.csv", "a.json", "a.mot.txt",
+    ]  # fmt: skip
+    assert set(report.paths) == set(tmp_path.iterdir())
+
+
+def test_stride_keeps_indices_and_halves_the_rate(video: Path, tmp_path: Path) -> None:
+    report = go(tiny_predictor(conf=0.3), video, TrackJob(tmp_path, "a", stride=2))
+    assert report.frames == 10
+    np.testing.assert_allclose(decoded(tmp_path / "a.mp4"), np.arange(0, 20, 2) / 25, atol=1e-4)
+    assert [i["frame_id"] for i in images_of(tmp_path / "a.json")] == list(range(0, 20, 2))
+
+
+def test_folder_frames_keep_their_names(tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "000522_mpii_test"
+    folder.mkdir()
+    for t, image in enumerate(moving_frames(3)):
+        Image.fromarray(image).save(folder / f"{t:06d}.png")
+    go(tiny_predictor(conf=0.3), folder, TrackJob(tmp_path / "out", folder.name, video=False))
+    images = images_of(tmp_path / "out" / f"{folder.name}.json")
+    assert [i["file_name"] for i in images] == [f"{folder.name}/{t:06d}.png" for t in range(3)]
+    assert images[1]["id"] == 10005220001  # PoseTrack's own code of that frame
+
+
+def test_results_are_not_replaced_unasked(video: Path, tmp_path: Path) -> None:
+    predictor = tiny_predictor(conf=0.3)
+    (tmp_path / "a.json").write_text("mine")
+    with pytest.raises(VepeError, match=r"a\.json' is already there; add --overwrite"):
+        go(predictor, video, TrackJob(tmp_path, "a"))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert (tmp_path / "a.json").read_text() == "mine"
+    go(predictor, video, TrackJob(tmp_path, "a", overwrite=True))
+    assert len(images_of(tmp_path / "a.json")) == 20
+
+
+def test_the_source_is_never_replaced(video: Path, tmp_path: Path) -> None:
+    own = tmp_path / "clip.mp4"
+    own.write_bytes(video.read_bytes())
+    with pytest.raises(VepeError, match="would replace"):
+        go(tiny_predictor(), own, TrackJob(tmp_path, "clip", overwrite=True))
+    assert own.read_bytes() == video.read_bytes()
+
+
+def test_stopping_keeps_what_was_done(video: Path, tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def on_frame(count: int) -> None:
+        if count == 8:
+            stop.set()
+
+    job = TrackJob(tmp_path, "a")
+    report = go(tiny_predictor(conf=0.3, lookahead=1), video, job, stop=stop, on_frame=on_frame)
+    assert report.stopped
+    assert report.frames == 8
+    assert len(decoded(tmp_path / "a.mp4")) == 8
+    assert len(images_of(tmp_path / "a.json")) == 8
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "a.mp4"]
+
+
+def test_stopping_before_the_first_frame_leaves_nothing(video: Path, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    report = go(tiny_predictor(), video, TrackJob(tmp_path / "out", "a"), stop=stop)
+    assert (report.frames, report.paths) == (0, [])
+    assert not (tmp_path / "out").exists()
+
+
+class Endless(VideoSource):
+    """Frames made on the fly; `fail_at` raises instead of that frame."""
+
+    def __init__(self, count: int, fail_at: int = -1, size: int = 64) -> None:
+        self.info = VideoInfo("made", size, size, 25.0, count)
+        self._count, self._fail_at, self._size = count, fail_at, size
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        for i in range(self._count):
+            if i == self._fail_at:
+                raise RuntimeError("the source broke")
+            yield Frame(i, i / 25, np.full((self._size, self._size, 3), i % 200, np.uint8))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Puppet:
+    """Stands in for a predictor: two people in every frame, at no cost."""
+
+    skeleton = POSETRACK15
+    smooth = "off"
+
+    def __init__(self, fail_at: int = -1) -> None:
+        self._fail_at = fail_at
+
+    def new_stream(self) -> SimpleNamespace:
+        return SimpleNamespace(push=self._push, finish=list)
+
+    def _push(self, image: np.ndarray, time_s: float, frame_index: int) -> list[FramePoses]:
+        if frame_index == self._fail_at:
+            raise ZeroDivisionError("the network broke")
+        points = np.full((2, 15, 2), 20.0 + frame_index % 9, np.float32)
+        scores = np.ones((2, 15), np.float32)
+        ids = np.array([1, 2])
+        return [FramePoses(frame_index, time_s, points, scores, scores[:, 0], ids)]
+
+
+@pytest.mark.parametrize("stage", ["reading", "network", "drawing", "spool", "results"])
+def test_an_error_in_any_stage_comes_out_once_and_leaves_nothing(
+    stage: str, tmp_path: Path, monkeypatch
+) -> None:
+    source = Endless(40, fail_at=15 if stage == "reading" else -1)
+    puppet = Puppet(fail_at=15 if stage == "network" else -1)
+    calls = []
+
+    def failing(*_: object, **__: object) -> None:
+        calls.append(1)
+        raise MemoryError("no room")
+
+    if stage == "drawing":
+        monkeypatch.setattr(pipeline, "draw_poses", failing)
+    if stage == "spool":
+        monkeypatch.setattr(pipeline.PoseSpool, "append", failing)
+    if stage == "results":
+        monkeypatch.setattr(pipeline, "write_results", failing)
+    kinds = {"reading": RuntimeError, "network": ZeroDivisionError}
+    threads = threading.active_count()
+    with pytest.raises(kinds.get(stage, MemoryError)):
+        run(puppet, source, TrackJob(tmp_path / "out", "a"))  # type: ignore[arg-type]
+    assert len(calls) <= 1
+    left = [p.name for p in (tmp_path / "out").iterdir()] if (tmp_path / "out").exists() else []
+    # Poses are written last: a video that was finished by then is whole, and stays.
+    assert left == (["a.mp4"] if stage == "results" else [])
+    assert threading.active_count() == threads
+
+
+def peak_bytes(frames: int, folder: Path, *, video: bool) -> int:
+    """Most memory that Python and NumPy held while that many frames went through."""
+    tracemalloc.start()
+    try:
+        run(Puppet(), Endless(frames), TrackJob(folder, "a", video=video, overwrite=True))  # type: ignore[arg-type]
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
+    peak_bytes(50, tmp_path, video=False)  # what is imported and cached on first use
+    short, long = (peak_bytes(n, tmp_path, video=False) for n in (200, 1200))
+    assert long < short + 50_000, (short, long)  # 1000 more frames: under 50 bytes each
+
+
+def test_two_sources_of_one_frame_each(tmp_path: Path) -> None:
+    report = run(Puppet(), Endless(1, size=1), TrackJob(tmp_path, "a"))  # type: ignore[arg-type]
+    assert report.frames == 1
+    assert len(decoded(tmp_path / "a.mp4")) == 1

@@ -1,0 +1,110 @@
+"""The letterbox: sizes, padding, and coordinates there and back."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vepe.errors import VepeError
+from vepe.inference.preprocess import FILL, Letterbox, letterbox
+
+
+@pytest.mark.parametrize(
+    ("source", "resized", "padded"),
+    [
+        ((1920, 1080), (384, 216), (384, 224)),
+        ((1080, 1920), (216, 384), (224, 384)),
+        ((384, 384), (384, 384), (384, 384)),
+        ((480, 270), (384, 216), (384, 224)),
+        ((100, 50), (200, 100), (224, 128)),  # grown by 2 and no more
+        ((33, 31), (66, 62), (96, 64)),
+        ((1, 1), (32, 32), (32, 32)),  # slivers keep a cell of the coarsest map
+        ((4000, 3), (384, 32), (384, 32)),
+    ],
+)
+def test_sizes(source, resized, padded) -> None:
+    fit = Letterbox.of(source, 384, 32)
+    assert (fit.resized_wh, fit.input_wh) == (resized, padded)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    width=st.integers(1, 5000),
+    height=st.integers(1, 5000),
+    input_px=st.integers(32, 1500),
+    stride=st.sampled_from([32, 64]),
+)
+def test_any_size_fits_and_inverts(width: int, height: int, input_px: int, stride: int) -> None:
+    fit = Letterbox.of((width, height), input_px, stride)
+    assert all(side % stride == 0 for side in fit.input_wh)
+    assert all(0 <= p - r < stride for p, r in zip(fit.input_wh, fit.resized_wh, strict=True))
+    assert max(fit.resized_wh) <= max(input_px, stride)
+    corners = np.array([[0, 0], [width, height], [width / 3, height / 7], [-5, 2 * height]])
+    np.testing.assert_allclose(fit.to_source(fit.to_input(corners)), corners, atol=1e-6)
+    # The outer corners of the picture are the outer corners of its place in the input.
+    np.testing.assert_allclose(fit.to_input(corners[:2]), [[0, 0], fit.resized_wh])
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (150, 90), (61, 47)])
+def test_pixels_land_where_the_coordinates_say(width: int, height: int) -> None:
+    """A soft spot, found again by its centre of mass in the input."""
+    spot = np.array([0.62 * width, 0.31 * height])
+    y, x = np.mgrid[:height, :width] + 0.5
+    spread = 0.06 * width
+    image = 255 * np.exp(-((x - spot[0]) ** 2 + (y - spot[1]) ** 2) / (2 * spread**2))
+    tensor, padding, fit = letterbox(image.astype(np.uint8)[..., None].repeat(3, 2), 96, 32)
+    light = tensor[0, 0].numpy().copy()
+    if padding is not None:
+        light[padding[0].numpy()] = 0
+    v, u = np.mgrid[: light.shape[0], : light.shape[1]] + 0.5
+    found = np.array([(u * light).sum(), (v * light).sum()]) / light.sum()
+    np.testing.assert_allclose(found, fit.to_input(spot), atol=0.15)
+
+
+def test_padding_and_values() -> None:
+    image = np.full((50, 100, 3), (255, 128, 0), np.uint8)
+    tensor, padding, fit = letterbox(image, 100, 32)
+    assert (tensor.shape, fit.resized_wh) == ((1, 3, 64, 128), (100, 50))
+    assert padding is not None
+    inside = torch.zeros(1, 64, 128, dtype=torch.bool)
+    inside[0, :50, :100] = True
+    assert torch.equal(padding, ~inside)
+    expected = torch.tensor([1.0, 128 / 255, 0.0])[:, None].expand(3, 50 * 100)
+    torch.testing.assert_close(tensor[0][:, inside[0]], expected)
+    assert (tensor[0][:, padding[0]] == FILL).all()
+
+
+def test_no_padding_where_all_fits() -> None:
+    tensor, padding, _ = letterbox(np.zeros((96, 128, 3), np.uint8), 128, 32)
+    assert padding is None
+    assert tensor.shape == (1, 3, 96, 128)
+
+
+def test_shrinking_averages_and_growing_interpolates(rng) -> None:
+    image = rng.integers(0, 255, (128, 256, 3)).astype(np.uint8)
+    shrunk, _, _ = letterbox(image, 128, 32)
+    area = cv2.resize(image, (128, 64), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(shrunk[0].permute(1, 2, 0) * 255, area, atol=1e-3)
+    grown, _, _ = letterbox(image[:64, :64], 128, 32)
+    linear = cv2.resize(image[:64, :64], (128, 128), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(grown[0].permute(1, 2, 0) * 255, linear, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4, 3)),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        [[0, 0, 0]],
+        None,
+    ],
+)
+def test_what_is_no_picture(image) -> None:
+    with pytest.raises(VepeError, match="A picture must"):
+        letterbox(image, 64, 32)
