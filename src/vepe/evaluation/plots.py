@@ -1,0 +1,186 @@
+"""The report's pictures, drawn by matplotlib without any display."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vepe.evaluation.average_precision import precision_recall
+from vepe.evaluation.posetrack import PoseTrackMatch
+from vepe.evaluation.results import COLUMNS, PoseTrackResult
+from vepe.evaluation.timelines import Timeline
+from vepe.skeleton import POSETRACK15
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, QUIET, GRID = "#1f2933", "#7b8794", "#e4e7eb"
+MAIN, SECOND, BAD, GOOD = "#2f6f9f", "#d98c3f", "#c8372d", "#2e8b57"
+LINES = (MAIN, SECOND, "#6b8e5a")
+
+
+def figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
+    """A new figure in inches and its array of axes, with the report's look."""
+    from matplotlib.figure import Figure
+
+    fig: Figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+    axes = fig.subplots(rows, columns, squeeze=False, **options)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.spines[["left", "bottom"]].set_color(GRID)
+        axis.tick_params(colors=QUIET, labelsize=8, length=0)
+        axis.set_axisbelow(True)
+    return fig, axes
+
+
+def ap_plot(result: PoseTrackResult) -> Figure:
+    """AP of every joint beside the seven columns, where MOTA stands next to AP."""
+    fig, axes = figure(10, 4.4, 1, 2, width_ratios=[1, 1.15])
+    left, right = axes[0]
+    names = [name for joints in COLUMNS.values() for name in joints]
+    values = [result.ap.joints[n] for n in names]
+    _bars(left, [n.replace("_", " ") for n in names], [("AP", values, MAIN)], "AP by joint")
+    series = [("AP", list(result.ap.columns().values()), MAIN)]
+    if result.mota is not None:
+        series.append(("MOTA", list(result.mota.columns().values()), SECOND))
+    _bars(right, list(result.ap.columns()), series, "The seven columns and the total")
+    return fig
+
+
+def _bars(
+    axis: Axes, names: list[str], series: list[tuple[str, list[float], str]], title: str
+) -> None:
+    height = 0.74 / len(series)
+    y = np.arange(len(names))
+    for k, (label, values, colour) in enumerate(series):
+        place = y + (k - (len(series) - 1) / 2) * height
+        shown = np.nan_to_num(values)
+        axis.barh(place, np.maximum(shown, -100), height * 0.92, color=colour, label=label)
+        for at, value in zip(place, values, strict=True):
+            text = "n/a" if np.isnan(value) else f"{value:.1f}"
+            axis.text(max(0.0, np.nan_to_num(value)) + 1.5, at, text, va="center", fontsize=7.5,
+                      color=INK)  # fmt: skip
+    lowest = min(0.0, *(max(-100.0, float(np.nanmin(v))) for _, v, _ in series))
+    axis.set(xlim=(lowest * 1.08, 112), ylim=(len(names) - 0.4, -0.6))
+    axis.set_yticks(y, names, color=INK, fontsize=8.5)
+    axis.set_xticks([t for t in (-100, -50, 0, 25, 50, 75, 100) if t >= lowest])
+    axis.grid(axis="x", color=GRID)
+    axis.spines["left"].set_visible(False)
+    axis.set_title(title, loc="left", fontsize=10, color=INK)
+    if len(series) > 1:
+        axis.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), ncols=2,
+                    borderaxespad=0.1)  # fmt: skip
+
+
+def curves_plot(match: PoseTrackMatch, result: PoseTrackResult) -> Figure:
+    """Precision over recall, one small plot a column."""
+    fig, axes = figure(10, 5, 2, 4, sharex=True, sharey=True)
+    kit = match.protocol == "posetrack21"
+    for axis, (column, joints) in zip(axes.flat, COLUMNS.items(), strict=False):
+        for joint, colour in zip(joints, LINES, strict=False):
+            index = POSETRACK15.keypoints.index(joint)
+            curve = precision_recall(match.frames, match.labels, index, kit=kit)
+            side = joint.split("_")[0] if column != "Head" else joint.replace("_", " ")
+            label = f"{side}  {result.ap.joints[joint]:.1f}"
+            if np.isfinite(curve.recall).all():
+                axis.plot(curve.recall, curve.precision, color=colour, lw=1.4, label=label)
+        axis.set(xlim=(0, 1.01), ylim=(0, 1.03))
+        axis.grid(color=GRID)
+        axis.set_title(column, loc="left", fontsize=9.5, color=INK)
+        axis.legend(frameon=False, fontsize=7.5, loc="lower left", handlelength=1.2)
+    for axis in axes[1]:
+        axis.set_xlabel("recall", fontsize=8, color=QUIET)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("precision", fontsize=8, color=QUIET)
+    last = axes.flat[-1]
+    last.set_axis_off()
+    last.text(0, 0.9, "Numbers: AP of the joint.\nScores run from high (left)\nto low (right).",
+              fontsize=8.5, color=QUIET, va="top", transform=last.transAxes)  # fmt: skip
+    axes[0, -1].tick_params(labelbottom=True)
+    return fig
+
+
+def timeline_plot(timeline: Timeline) -> Figure:
+    """Rows are ground truth people, colours predicted tracks; switches and breaks are marked."""
+    rows, columns = timeline.present.shape
+    fig, axes = figure(10, 0.75 + 0.24 * rows)
+    axis = axes[0, 0]
+    tracks = np.unique(timeline.partner[timeline.partner >= 0])
+    colour_of = {int(t): _track_colour(k) for k, t in enumerate(tracks)}
+    for r in range(rows):
+        for c in np.flatnonzero(timeline.present[r]):
+            partner = int(timeline.partner[r, c])
+            colour = colour_of.get(partner, "#d3d8de")
+            height = 0.62 if partner >= 0 else 0.14
+            axis.barh(r, 1.0, height, left=c - 0.5, color=colour, linewidth=0)
+    for marks, marker, colour in (
+        (timeline.fragment & ~timeline.switch, "o", "white"),
+        (timeline.switch, "D", BAD),
+    ):
+        at_row, at_column = np.nonzero(marks)
+        axis.scatter(at_column - 0.5, at_row, marker=marker, s=26, color=colour, edgecolors=INK,
+                     linewidths=0.8, zorder=3)  # fmt: skip
+    axis.set(xlim=(-1, max(columns, 12)), ylim=(rows - 0.4, -0.6))
+    axis.set_yticks(np.arange(rows), [f"person {i + 1}" for i in range(rows)], fontsize=8)
+    ticks = np.unique(np.linspace(0, columns - 1, min(columns, 12)).astype(int))
+    axis.set_xticks(ticks, [str(p) for p in timeline.position[ticks]])
+    axis.set_xlabel("frame of the file", fontsize=8, color=QUIET)
+    axis.set_title(
+        f"{timeline.sequence}: switches {int(timeline.switch.sum())}, "
+        f"fragmentations {int(timeline.fragment.sum())}",
+        loc="left", fontsize=9.5, color=INK,
+    )  # fmt: skip
+    return fig
+
+
+def _track_colour(index: int) -> Any:
+    """Colours that stay apart: the hue turns by the golden angle."""
+    from matplotlib.colors import hsv_to_rgb
+
+    return hsv_to_rgb([(0.58 + index * 0.381966) % 1, 0.5, 0.82 - 0.16 * (index % 3 == 1)])
+
+
+def frame_plot(match: PoseTrackMatch, index: int, picture: UInt8[np.ndarray, "H W 3"]) -> Figure:
+    """A frame with the ground truth in white, found joints green, missed and wrong ones red."""
+    height, width = picture.shape[:2]
+    wide = 9.0
+    fig, axes = figure(wide, max(1.5, wide * height / width))
+    axis = axes[0, 0]
+    axis.set_axis_off()
+    axis.imshow(picture)
+    frames, labels = match.frames, match.labels
+    truth = np.arange(*frames.truth_first[index : index + 2])
+    found = np.arange(*frames.found_first[index : index + 2])
+    _limbs(axis, frames.truth.xy[truth], frames.truth.present[truth], "white", "-")
+    _limbs(axis, frames.found.xy[found], frames.found.present[found], "#ffd166", ":")
+    hit = labels.correct[found] & frames.found.present[found]
+    wrong = frames.found.present[found] & ~hit
+    seen = np.zeros((len(truth), frames.truth.present.shape[1]), bool)
+    for row, partner in zip(hit, labels.partner[found], strict=True):
+        if partner >= 0:
+            seen[partner - frames.truth_first[index]] |= row
+    missed = frames.truth.present[truth] & ~seen
+    for xy, marker, colour in (
+        (frames.found.xy[found][hit], "o", GOOD),
+        (frames.found.xy[found][wrong], "x", BAD),
+    ):
+        axis.scatter(*xy.T, s=16, marker=marker, color=colour, linewidths=1.4, zorder=4)
+    axis.scatter(*frames.truth.xy[truth][missed].T, s=38, marker="o", facecolors="none",
+                 edgecolors=BAD, linewidths=1.3, zorder=4)  # fmt: skip
+    axis.set(xlim=(0, width), ylim=(height, 0))
+    return fig
+
+
+def _limbs(axis: Axes, xy: np.ndarray, present: np.ndarray, colour: str, style: Any) -> None:
+    lines: Sequence[Any] = [
+        xy[i, [a, b]]
+        for i in range(len(xy))
+        for a, b in POSETRACK15.edges
+        if present[i, a] and present[i, b]
+    ]
+    for line in lines:
+        axis.plot(*np.asarray(line).T, color=colour, lw=1.3, ls=style, alpha=0.9)
