@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,35 @@ def test_stride_keeps_indices_and_halves_the_rate(video: Path, tmp_path: Path) -
     assert report.frames == 10
     np.testing.assert_allclose(decoded(tmp_path / "a.mp4"), np.arange(0, 20, 2) / 25, atol=1e-4)
     assert [i["frame_id"] for i in images_of(tmp_path / "a.json")] == list(range(0, 20, 2))
+
+
+def with_sound(video: Path, path: Path, seconds: float) -> Path:
+    """The video with a tone beside it."""
+    tone = (9000 * np.sin(np.arange(int(16000 * seconds)) / 6)).astype(np.int16)[None]
+    with av.open(str(video)) as source, av.open(str(path), "w") as target:
+        pictures = target.add_stream_from_template(source.streams.video[0])
+        sound = target.add_stream("aac", rate=16000, layout="mono")
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = pictures
+                target.mux(packet)
+        frame = av.AudioFrame.from_ndarray(tone, "s16", "mono")
+        frame.sample_rate, frame.pts = 16000, 0
+        for packet in [*sound.encode(frame), *sound.encode(None)]:
+            target.mux(packet)
+    return path
+
+
+def test_the_sound_is_kept(video: Path, tmp_path: Path) -> None:
+    source = with_sound(video, tmp_path / "loud.mp4", 0.8)
+    go(tiny_predictor(conf=0.3), source, TrackJob(tmp_path / "out", "loud"))
+    with av.open(str(tmp_path / "out" / "loud.mp4")) as container:
+        assert len(container.streams.video) == 1
+        (sound,) = container.streams.audio
+        assert sound.codec_context.name == "aac"
+        samples = np.concatenate([f.to_ndarray()[0] for f in container.decode(sound)])
+    assert len(samples) / 16000 == pytest.approx(0.8, abs=0.15)
+    assert np.abs(samples).max() > 0.1
 
 
 def test_folder_frames_keep_their_names(tmp_path: Path) -> None:
@@ -186,6 +216,25 @@ class Puppet:
         scores = np.ones((2, 15), np.float32)
         ids = np.array([1, 2])
         return [FramePoses(frame_index, time_s, points, scores, scores[:, 0], ids)]
+
+
+class Hanging(Endless):
+    """A camera that stops sending: only `close` ends the wait."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from super().__iter__()
+        while not self.closed:
+            time.sleep(0.01)
+
+
+def test_a_camera_that_hangs_can_be_stopped(tmp_path: Path) -> None:
+    stop, source = threading.Event(), Hanging(5)
+    threading.Timer(0.5, stop.set).start()
+    begun = time.monotonic()
+    report = run(Puppet(), source, TrackJob(tmp_path, "a"), stop=stop)  # type: ignore[arg-type]
+    assert time.monotonic() - begun < 4
+    assert (report.frames, report.stopped) == (5, True)
+    assert len(images_of(tmp_path / "a.json")) == 5
 
 
 @pytest.mark.parametrize("stage", ["reading", "network", "drawing", "spool", "results"])

@@ -153,6 +153,7 @@ def run(
                 with writing:
                     _infer(predictor, frames, source, writing, on_frame, show)
             finally:
+                source.close()  # first, lest the reading thread wait for a camera that hangs
                 frames.close()
             paths = [job.video_path] if writer is not None and spool.frames else []
             if spool.frames:

@@ -192,6 +192,7 @@ class Predictor:
                     for poses in told:
                         yield from offline.push(poses) if offline else (poses,)
             finally:
+                video.close()  # first, lest the reading thread wait for a camera that hangs
                 frames.close()
         for poses in stream.finish():
             yield from offline.push(poses) if offline else (poses,)
