@@ -25,7 +25,7 @@ class KeypointSearch(nn.Module):
         reach: half the side of the grid in units of the person's size.
     """
 
-    def __init__(self, dim: int, channels: int = 32, side: int = 7, reach: float = 0.15) -> None:
+    def __init__(self, dim: int, channels: int = 32, side: int = 5, reach: float = 0.15) -> None:
         super().__init__()
         self.reach = reach
         self.to_query = nn.Linear(dim, channels)

@@ -1,0 +1,106 @@
+"""What a training run does: data, stages, optimiser. Recipes in `config/presets/recipes/*.yaml`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from vepe.config.base import Settings
+
+
+class StillsConfig(Settings):
+    """Pseudo-clips from labelled pictures in COCO-style tar shards."""
+
+    kind: Literal["stills"] = "stills"
+    shards: tuple[str, ...] = Field(min_length=1, description="glob patterns below `data_root`")
+    share: float = Field(1.0, gt=0)
+    complete_background: float = Field(1.0, ge=0, le=1)
+    incomplete_background: float = Field(0.0, ge=0, le=1)
+    layouts: tuple[float, float, float] = (0.4, 0.25, 0.35)
+    sizes: tuple[float, float] = (0.3, 1.1)
+    motion: float = Field(1.0, ge=0)
+
+
+class FramesConfig(Settings):
+    """Real clips in COCO-style tar shards whose pictures carry `video_id` and `time_s`."""
+
+    kind: Literal["frames"] = "frames"
+    shards: tuple[str, ...] = Field(min_length=1)
+    share: float = Field(1.0, gt=0)
+    incomplete_background: float = Field(0.0, ge=0, le=1)
+    max_gap_s: float = Field(0.4, gt=0, description="longest time between two frames of a clip")
+
+
+class SyntheticConfig(Settings):
+    """Procedural clips made in code."""
+
+    kind: Literal["synthetic"] = "synthetic"
+    share: float = Field(1.0, gt=0)
+    people: tuple[int, int] = (1, 5)
+    fps: float = Field(12.5, gt=0)
+
+
+SourceConfig = Annotated[StillsConfig | FramesConfig | SyntheticConfig, Field(discriminator="kind")]
+
+
+class LossConfig(Settings):
+    """Weights of the losses; 0 switches a part off."""
+
+    score: float = Field(2.0, ge=0)
+    l1: float = Field(5.0, ge=0)
+    oks: float = Field(4.0, ge=0)
+    confidence: float = Field(1.0, ge=0)
+    dense: float = Field(1.0, ge=0)
+    denoising: float = Field(1.0, ge=0)
+    contrastive: float = Field(2.0, ge=0)
+    cosine: float = Field(3.0, ge=0)
+    proposals: float = Field(1.0, ge=0)
+    layers: float = Field(1.0, ge=0)
+
+
+class StageConfig(Settings):
+    """One stage of a run: what is trained on what, for how long.
+
+    Give `steps` for a run that can be repeated exactly, or `minutes` for a budget of wall time;
+    with both, whichever comes first ends the stage. The schedule follows the same measure.
+    """
+
+    name: str
+    steps: int | None = Field(None, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    frames: int = Field(1, ge=1, description="frames of a clip")
+    size_px: int = Field(320, ge=64, description="side of the training pictures")
+    batch: int = Field(16, ge=1, description="clips a step and process")
+    lr: float = Field(5e-4, gt=0)
+    backbone_lr: float = Field(0.0, ge=0, description="0 freezes the backbone")
+    freeze: tuple[str, ...] = Field((), description="parts whose weights stay, by module name")
+    warmup_steps: int = Field(100, ge=0)
+    noise_groups: int = Field(2, ge=0, description="denoising copies of each person, half far")
+    data: tuple[SourceConfig, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ends(self) -> StageConfig:
+        if self.steps is None and self.minutes is None:
+            raise ValueError("give steps or minutes, or the stage never ends")
+        return self
+
+
+class TrainConfig(Settings):
+    """A whole run."""
+
+    model: str | dict[str, Any] = Field("vepe-n", description="preset, YAML file, or options")
+    backbone_weights: str | None = Field(None, description="safetensors of the bare backbone")
+    pretrained_backbone: bool = Field(False, description="let timm download ImageNet weights")
+    init: str | None = Field(None, description="checkpoint to start from")
+    data_root: str = "."
+    seed: int = 0
+    workers: int = Field(1, ge=0, description="processes that make clips")
+    weight_decay: float = Field(1e-4, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    accumulate: int = Field(1, ge=1)
+    checkpoint_minutes: float = Field(5.0, gt=0)
+    losses: LossConfig = LossConfig()
+    stages: tuple[StageConfig, ...] = Field(min_length=1)

@@ -1,0 +1,235 @@
+"""The training loop, on accelerate: stages, checkpoints, resume, EMA, and a clean stop."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from torch.utils.data import DataLoader
+
+from vepe.allocator import keep_freed_memory
+from vepe.config.load import override, parse, read_yaml
+from vepe.config.model import ModelConfig
+from vepe.config.training import StageConfig, TrainConfig
+from vepe.data.batch import collate
+from vepe.data.mixture import ResumableOrder
+from vepe.errors import VepeError
+from vepe.inference.checkpoint import load_weights, save_weights
+from vepe.losses.criterion import Criterion, LossWeights, total
+from vepe.losses.denoising import NoiseSettings
+from vepe.models.build import build_model
+from vepe.models.vepe import Vepe
+from vepe.training.checkpoint import (
+    Progress,
+    load_checkpoint,
+    save_checkpoint,
+    seed_everything,
+)
+from vepe.training.ema import Ema
+from vepe.training.journal import Journal
+from vepe.training.optimiser import build_optimiser, freeze, rate_factor, set_mode, set_rate
+from vepe.training.sources import build_mixture
+from vepe.training.step import TrainingStep, check_finite, detached
+
+
+class Trainer:
+    """One run: `train()` goes through all stages and writes `weights.safetensors`.
+
+    Args:
+        config: the whole run.
+        folder: where checkpoints, logs and weights go.
+        resume: go on from `last.pt` in `folder`.
+
+    Raises:
+        VepeError: where the folder holds a run and `resume` is not asked for, or data, weights or
+            parts are missing.
+    """
+
+    def __init__(self, config: TrainConfig, folder: Path, *, resume: bool = False) -> None:
+        keep_freed_memory()
+        self.config, self.folder = config, folder
+        self.last = folder / "last.pt"
+        if self.last.exists() and not resume:
+            raise VepeError(
+                f"'{folder}' already holds a run; add --resume to go on or choose another folder."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.accelerator = Accelerator(
+            mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate
+        )
+        seed_everything(config.seed)
+        self.model_config, self.model = _build(config)
+        self.model.backbone.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
+        self.ema = Ema(self.model, config.ema)
+        self.start = Progress()
+        self.restored: dict | None = None
+        if resume:
+            self.start, self.restored = load_checkpoint(self.last, config.model_dump_json())
+            self.model.load_state_dict(self.restored["model"])
+            self.ema.load_state_dict(self.restored["ema"])
+        self.ema.model.to(self.accelerator.device)
+
+    def train(self) -> Path:
+        """Runs all stages; returns the file with the averaged weights."""
+        main = self.accelerator.is_main_process
+        with Journal(self.folder if main else None) as journal:
+            for number, stage in enumerate(self.config.stages):
+                if number < self.start.stage:
+                    continue
+                begin = self.start if number == self.start.stage else Progress(stage=number)
+                self._stage(stage, begin, journal)
+        return self.export()
+
+    def export(self) -> Path:
+        """Writes the averaged weights as they stand."""
+        path = self.folder / "weights.safetensors"
+        if self.accelerator.is_main_process:
+            training = {"recipe": self.config.model_dump(mode="json")}
+            save_weights(path, self.ema.model, self.model_config, training)
+        return path
+
+    def _stage(self, stage: StageConfig, begin: Progress, journal: Journal) -> None:
+        device = self.accelerator.device
+        frozen = freeze(self.model, stage)
+        sigmas = torch.tensor(self.model_config.skeleton.sigmas, device=device)
+        criterion = Criterion(sigmas, LossWeights(**self.config.losses.model_dump()))
+        step_module = TrainingStep(
+            self.model,
+            criterion,
+            NoiseSettings(groups=stage.noise_groups),
+            identity=self.model_config.consistency.enabled,
+            frozen_frames=frozen,
+        )
+        optimiser = build_optimiser(self.model, stage, self.config.weight_decay)
+        step_module, optimiser = self.accelerator.prepare(step_module, optimiser)
+        if self.restored is not None and begin.step:
+            optimiser.load_state_dict(self.restored["optimiser"])
+        self.restored = None
+        loader = self._loader(stage, begin)
+        noise = torch.Generator()
+        clock = _Clock(stage, begin)
+        set_mode(self.model)
+        parts_to_save = {"model": self.model, "ema": self.ema, "optimiser": optimiser}
+        saved = time.monotonic()
+        for step, batch in enumerate(loader, start=begin.step):
+            done = clock.progress(step)
+            if done >= 1:
+                break
+            factor = rate_factor(step, done, stage.warmup_steps)
+            set_rate(optimiser, factor)
+            noise.manual_seed(hash((self.config.seed, begin.stage, step)) % 2**63)
+            with self.accelerator.accumulate(step_module):
+                with self.accelerator.autocast():
+                    parts = step_module(batch, noise)
+                check_finite_or_stop(parts, step)
+                self.accelerator.backward(total(parts))
+                if self.accelerator.sync_gradients:
+                    trained = [p for p in self.model.parameters() if p.requires_grad]
+                    self.accelerator.clip_grad_norm_(trained, self.config.clip_norm)
+                optimiser.step()
+                optimiser.zero_grad()
+            if self.accelerator.sync_gradients:
+                self.ema.update(self.model)
+            journal.step(stage.name, step, done, detached(parts), batch.clips, factor * stage.lr)
+            if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
+                self._save(Progress(begin.stage, step + 1, clock.elapsed_s()), parts_to_save)
+                self.export()
+                saved = time.monotonic()
+        self._save(Progress(begin.stage + 1), parts_to_save)
+
+    def _loader(self, stage: StageConfig, begin: Progress) -> DataLoader:
+        """Batches from the exact sample on; with a budget of minutes the order never ends."""
+        root, skeleton = Path(self.config.data_root), self.model_config.skeleton
+        mixture = build_mixture(stage, root, skeleton, self.config.seed + 1000 * begin.stage)
+        order = ResumableOrder(
+            batch=stage.batch,
+            start_step=begin.step,
+            steps=stage.steps or 2**31,
+            rank=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+        )
+        return DataLoader(
+            mixture,  # type: ignore[arg-type]
+            batch_sampler=order,
+            num_workers=self.config.workers,
+            collate_fn=collate,
+            pin_memory=self.accelerator.device.type == "cuda",
+            worker_init_fn=_give_way,
+            prefetch_factor=4 if self.config.workers else None,
+        )
+
+    def _save(self, progress: Progress, parts: dict) -> None:
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.last, progress, parts, self.config.model_dump_json())
+
+
+def _give_way(worker: int) -> None:
+    """Clips are made in the gaps: on few cores, a worker that preempts the step costs it more."""
+    os.nice(10)
+
+
+class _Clock:
+    """Progress of a stage by steps or minutes, whichever is further."""
+
+    def __init__(self, stage: StageConfig, begin: Progress) -> None:
+        self.stage, self.before, self.started = stage, begin.elapsed_s, time.monotonic()
+
+    def elapsed_s(self) -> float:
+        """Seconds spent in the stage, earlier sessions included."""
+        return self.before + time.monotonic() - self.started
+
+    def progress(self, step: int) -> float:
+        """0 at the start, 1 at the end."""
+        by_step = step / self.stage.steps if self.stage.steps else 0.0
+        by_time = self.elapsed_s() / (60 * self.stage.minutes) if self.stage.minutes else 0.0
+        return max(by_step, by_time)
+
+
+def check_finite_or_stop(parts: dict[str, torch.Tensor], step: int) -> None:
+    """Stops a run whose loss is not finite, naming the part."""
+    try:
+        check_finite(parts)
+    except ArithmeticError as error:
+        raise VepeError(
+            f"The loss part '{error}' is not finite at step {step}; lower the learning rate or "
+            "look at the batch, and resume from the last checkpoint."
+        ) from None
+
+
+def _build(config: TrainConfig) -> tuple[ModelConfig, Vepe]:
+    """The model of a run, with the weights it starts from."""
+    if isinstance(config.model, str):
+        data = read_yaml(config.model)
+    else:
+        data = override(config.model, [])
+        if "extends" in data:
+            data = {**read_yaml(str(data.pop("extends"))), **data}
+    model_config = parse(ModelConfig, data, "model")
+    if config.init is not None:
+        model, found, _ = load_weights(config.init)
+        if asdict(found.skeleton) != asdict(model_config.skeleton):
+            raise VepeError(
+                f"'{config.init}' has the skeleton '{found.skeleton.name}', the run wants "
+                f"'{model_config.skeleton.name}'; give both the same."
+            )
+        fresh = build_model(model_config)
+        fresh.load_state_dict(model.state_dict())
+        return model_config, fresh
+    model = build_model(model_config, pretrained_backbone=config.pretrained_backbone)
+    if config.backbone_weights is not None:
+        path = Path(config.data_root) / config.backbone_weights
+        if not path.is_file():
+            raise VepeError(f"There is no backbone file '{path}'; check `backbone_weights`.")
+        try:
+            model.backbone.net.load_state_dict(load_file(path))
+        except RuntimeError as error:
+            raise VepeError(
+                f"'{path}' does not fit the backbone '{model_config.backbone}': "
+                f"{str(error).splitlines()[-1].strip()}."
+            ) from error
+    return model_config, model
