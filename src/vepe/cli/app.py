@@ -19,6 +19,7 @@ from vepe.cli.doctor import doctor
 from vepe.cli.models import models
 from vepe.cli.predict import predict
 from vepe.cli.track import track
+from vepe.cli.train import train
 from vepe.errors import VepeError
 
 EXIT_USER_ERROR = 2
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(track)
 app.command()(predict)
 app.command()(models)
+app.command()(train)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(convert)
 app.add_typer(data.app, name="data")
