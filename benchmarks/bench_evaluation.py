@@ -108,18 +108,21 @@ def evaluate(folder: Path, profile: bool) -> None:
     from vepe.evaluation import evaluate_posetrack
 
     profiler = cProfile.Profile()
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     if profile:
         profiler.enable()
     result = evaluate_posetrack(folder / "gt", folder / "pred")
     profiler.disable()
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     assert result.mota is not None
     assert result.hota is not None
     print(result.counts)
     print(f"AP {result.ap.total:.3f}  MOTA {result.mota.total:.3f}  HOTA {result.hota['HOTA']:.3f}")
-    print(f"{seconds:.1f} s, at most {peak:.0f} MiB{' (profiled)' if profile else ''}")
+    print(
+        f"{seconds:.1f} s ({cpu:.1f} s of one core), at most {peak:.0f} MiB"
+        f"{' (profiled)' if profile else ''}"
+    )
     if profile:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(18)
 

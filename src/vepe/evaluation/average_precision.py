@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vepe.evaluation.frames import MATCH_DISTANCE, NUM_JOINTS, ScoredFrames
+from vepe.evaluation.frames import MATCH_DISTANCE, NUM_JOINTS, ScoredFrames, joints_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,8 @@ def label_joints(frames: ScoredFrames) -> JointLabels:
         partner[found[best]] = truth[best]
         hit = partner[pairs.found] == pairs.truth
         correct[pairs.found[hit], pairs.joint[hit]] = True
-    annotated = np.zeros((len(frames.sequences), NUM_JOINTS), np.int64)
-    np.add.at(annotated, frames.sequence[frames.truth.frame], frames.truth.present)
+    truth_sequence = frames.sequence[frames.truth.frame]
+    annotated = joints_by(truth_sequence, frames.truth.present, len(frames.sequences))
     return JointLabels(correct, partner, frames.sequence[frames.found.frame], annotated)
 
 
@@ -119,13 +119,14 @@ def precision_recall(
     kit: bool = False,
 ) -> Curve:
     """The curve of one joint; empty where it is never predicted."""
-    chosen = frames.found.present[:, joint]
-    annotated = labels.annotated[:, joint].sum()
-    if sequence is not None:
-        chosen = chosen & (labels.sequence == sequence)
+    if sequence is None:
+        people, annotated = slice(None), labels.annotated[:, joint].sum()
+    else:
+        people = slice(*np.searchsorted(labels.sequence, [sequence, sequence + 1]))
         annotated = labels.annotated[sequence, joint]
-    order = np.argsort(-frames.found.scores[chosen, joint], kind="stable")
-    hits = np.cumsum(labels.correct[chosen, joint][order])
+    chosen = frames.found.present[people, joint]
+    order = np.argsort(-frames.found.scores[people, joint][chosen], kind="stable")
+    hits = np.cumsum(labels.correct[people, joint][chosen][order])
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = hits / (max(annotated, 1) if kit else annotated)
     return Curve(recall, hits / np.arange(1, len(hits) + 1))

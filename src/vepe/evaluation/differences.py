@@ -8,7 +8,7 @@ import numpy as np
 
 from vepe.evaluation.average_precision import JointLabels, joint_ap, label_joints
 from vepe.evaluation.frames import ScoredFrames
-from vepe.evaluation.hota import hota_parts, hota_scores
+from vepe.evaluation.hota import hota_scores
 from vepe.evaluation.mota import count_mot, joint_mot
 from vepe.evaluation.posetrack import PoseTrackMatch
 from vepe.evaluation.results import JointTable, PoseTrackResult
@@ -142,7 +142,7 @@ def _mot_rows(match: PoseTrackMatch, result: PoseTrackResult) -> list[Difference
 def _hota_row(match: PoseTrackMatch, result: PoseTrackResult) -> Difference:
     rules = ("kit", "fixed") if result.hota_rule == "kit" else ("fixed", "kit")
     values = [
-        float(hota_scores(hota_parts(match.kit_frames, r))["HOTA"][-1])  # type: ignore[arg-type]
+        float(hota_scores(match.hota(r))["HOTA"][-1])  # type: ignore[arg-type]
         for r in rules
     ]
     return _row(

@@ -148,6 +148,15 @@ class ScoredFrames:
         return _close_pairs(self)
 
 
+def joints_by(
+    group: Int[np.ndarray, "n"], present: Bool[np.ndarray, "n J"], size: int
+) -> Int[np.ndarray, "size J"]:
+    """How often every joint is present in every group."""
+    row, joint = np.nonzero(present)
+    count = np.bincount(group[row] * NUM_JOINTS + joint, minlength=size * NUM_JOINTS)
+    return count.reshape(size, NUM_JOINTS)
+
+
 def _close_pairs(frames: ScoredFrames) -> ClosePairs:
     first_t, first_p = frames.truth_first, frames.found_first
     num_t, num_p = np.diff(first_t), np.diff(first_p)

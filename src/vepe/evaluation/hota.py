@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
-from vepe.evaluation.assignment import choose_pairs
-from vepe.evaluation.frames import NEAR_DISTANCE, NUM_JOINTS, ClosePairs, ScoredFrames
+from vepe.evaluation.frames import NUM_JOINTS, ScoredFrames, joints_by
+from vepe.evaluation.hota_assignments import HotaSums, sum_assignments
 
 HotaRule = Literal["kit", "fixed"]
-ALPHAS = np.arange(0.05, 0.99, 0.05)
-"""Similarity thresholds; a similarity of 0.5 is a quarter of a head size."""
-_EPS = np.finfo("float").eps
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,43 +33,33 @@ class HotaParts:
     loc_a: Float[np.ndarray, "A S J+1"]
 
 
-def hota_parts(frames: ScoredFrames, rule: HotaRule = "kit") -> HotaParts:
-    """Assigns joints in every frame and counts, per threshold, sequence and joint.
+def hota_parts(
+    frames: ScoredFrames, rule: HotaRule = "kit", sums: HotaSums | None = None
+) -> HotaParts:
+    """Counts and means per threshold, sequence and joint.
 
     Args:
         rule: 'kit' counts as the PoseTrack21 kit: a frame with people on one side alone adds the
             joints of the *whole sequence* to the misses (or false positives), and a joint that a
             sequence does not have at all pulls the mean over joints down. 'fixed' adds that
             frame's joints, and leaves such a joint out of the mean.
+        sums: of these frames, where they are known already.
     """
-    matches, similarity = _matched(frames)
-    shape = (len(ALPHAS), len(frames.sequences), NUM_JOINTS)
-    tp, loc, ass_a, ass_re, ass_pr, frag = (np.zeros(shape) for _ in range(6))
-    table = _Associations.of(frames, matches)
-    for a, alpha in enumerate(ALPHAS):
-        good = similarity >= alpha - _EPS
-        count = table.count(good)
-        union = np.maximum(1, table.truth_total + table.found_total - count)
-        squared = count.astype(float) ** 2
-        tp[a] = table.per_cell(count)
-        loc[a] = table.sum_matches(similarity, good)
-        ass_a[a] = table.per_cell(squared / union)
-        ass_re[a] = table.per_cell(squared / np.maximum(1, table.truth_total))
-        ass_pr[a] = table.per_cell(squared / np.maximum(1, table.found_total))
-        frag[a] = table.fragments(good, union)
+    s = sums or sum_assignments(frames)
     truth_missed, found_extra = _unmatched(frames, rule)
     both = _joints_of_two_sided(frames)
-    found = np.maximum(1, tp)
-    counted = joints_that_exist(frames) if rule == "fixed" else np.ones(shape[1:], bool)
+    found = np.maximum(1, s.tp)
+    exist = joints_that_exist(frames)
+    counted = exist if rule == "fixed" else np.ones_like(exist)
     return HotaParts(
-        tp=_with_sum(tp),
-        fn=_with_sum(both[0] - tp + truth_missed),
-        fp=_with_sum(both[1] - tp + found_extra),
-        ass_a=_with_mean(ass_a / found, counted),
-        ass_re=_with_mean(ass_re / found, counted),
-        ass_pr=_with_mean(ass_pr / found, counted),
-        frag_a=_with_mean(frag / found, counted),
-        loc_a=_with_mean(np.maximum(1e-10, loc) / np.maximum(1e-10, tp), counted),
+        tp=_with_sum(s.tp),
+        fn=_with_sum(both[0] - s.tp + truth_missed),
+        fp=_with_sum(both[1] - s.tp + found_extra),
+        ass_a=_with_mean(s.ass_a / found, counted),
+        ass_re=_with_mean(s.ass_re / found, counted),
+        ass_pr=_with_mean(s.ass_pr / found, counted),
+        frag_a=_with_mean(s.frag / found, counted),
+        loc_a=_with_mean(np.maximum(1e-10, s.loc) / np.maximum(1e-10, s.tp), counted),
     )
 
 
@@ -137,107 +124,13 @@ def _final(
     return {name: 100 * value.mean(axis=0) for name, value in values.items()}
 
 
-def _matched(frames: ScoredFrames) -> tuple[ClosePairs, Float[np.ndarray, "m"]]:
-    """Joints assigned for the largest sum of similarities; by truth track, joint and time."""
-    pairs = frames.pairs
-    similarity = np.maximum((-1 / NEAR_DISTANCE) * pairs.distance + 1, 0)
-    frame = frames.truth.frame[pairs.truth]
-
-    def shape(problem: int) -> tuple[int, int]:
-        f = problem // NUM_JOINTS
-        rows = frames.truth_first[f + 1] - frames.truth_first[f]
-        return int(rows), int(frames.found_first[f + 1] - frames.found_first[f])
-
-    chosen = choose_pairs(
-        frame * NUM_JOINTS + pairs.joint,
-        pairs.truth - frames.truth_first[frame],
-        pairs.found - frames.found_first[frame],
-        -similarity,
-        shape,
-        lambda cost, size: 0.0,
-    )
-    index = np.flatnonzero(chosen)
-    order = np.lexsort((frame[index], pairs.joint[index], frames.truth.track[pairs.truth[index]]))
-    return pairs.select(index[order]), similarity[index[order]]
-
-
-@dataclass(frozen=True, eq=False)
-class _Associations:
-    """Every (truth track, predicted track, joint) that was ever matched.
-
-    Attributes:
-        member: (m,) association of every match.
-        cell: (n,) sequence * J + joint of every association.
-        truth_total, found_total: (n,) joints that the two tracks have in all.
-    """
-
-    num_sequences: int
-    member: Int[np.ndarray, "m"]
-    cell: Int[np.ndarray, "n"]
-    truth_total: Int[np.ndarray, "n"]
-    found_total: Int[np.ndarray, "n"]
-
-    @staticmethod
-    def of(frames: ScoredFrames, matches: ClosePairs) -> _Associations:
-        truth = frames.truth.track[matches.truth]
-        found = frames.found.track[matches.found]
-        tracks = int(frames.found.track.max(initial=0)) + 1
-        owner = truth * NUM_JOINTS + matches.joint
-        _, first, member = np.unique(owner * tracks + found, return_index=True, return_inverse=True)
-        sequence = frames.sequence[frames.truth.frame[matches.truth[first]]]
-        joint = matches.joint[first]
-        return _Associations(
-            len(frames.sequences),
-            member,
-            sequence * NUM_JOINTS + joint,
-            _track_totals(frames.truth.track, frames.truth.present)[truth[first], joint],
-            _track_totals(frames.found.track, frames.found.present)[found[first], joint],
-        )
-
-    def count(self, good: np.ndarray) -> Int[np.ndarray, "n"]:
-        """Matches of every association among the good ones."""
-        return np.bincount(self.member[good], minlength=len(self.cell))
-
-    def per_cell(self, value: np.ndarray) -> Float[np.ndarray, "S J"]:
-        """A value per association, summed by sequence and joint."""
-        size = self.num_sequences * NUM_JOINTS
-        return np.bincount(self.cell, value, size).reshape(-1, NUM_JOINTS)
-
-    def sum_matches(self, value: np.ndarray, good: np.ndarray) -> Float[np.ndarray, "S J"]:
-        """A value per match, summed by sequence and joint."""
-        size = self.num_sequences * NUM_JOINTS
-        cells = self.cell[self.member[good]]
-        return np.bincount(cells, value[good], size).reshape(-1, NUM_JOINTS)
-
-    def fragments(self, good: np.ndarray, union: np.ndarray) -> Float[np.ndarray, "S J"]:
-        """Sum over unbroken runs of an association of length squared over its union.
-
-        A run ends where the object is matched with another track, not where it is missed.
-        """
-        member = self.member[good]
-        if not len(member):
-            return np.zeros((self.num_sequences, NUM_JOINTS))
-        # Associations differ where the object differs, so their change alone bounds the runs.
-        starts = np.flatnonzero(np.diff(member, prepend=-1))
-        length = np.diff(np.append(starts, len(member))).astype(float)
-        total = np.bincount(member[starts], length**2, len(self.cell))
-        return self.per_cell(total / union)
-
-
-def _track_totals(track: np.ndarray, present: np.ndarray) -> Int[np.ndarray, "T J"]:
-    totals = np.zeros((int(track.max(initial=-1)) + 1, NUM_JOINTS), np.int64)
-    np.add.at(totals, track, present)
-    return totals
-
-
 def _frame_joints(frames: ScoredFrames) -> tuple[np.ndarray, np.ndarray]:
     """Joints that exist in every frame: (truth (F, J), found (F, J))."""
-    result = []
-    for people in (frames.truth, frames.found):
-        total = np.zeros((len(frames), NUM_JOINTS))
-        np.add.at(total, people.frame, people.present)
-        result.append(total)
-    return result[0], result[1]
+    size = len(frames)
+    return (
+        joints_by(frames.truth.frame, frames.truth.present, size),
+        joints_by(frames.found.frame, frames.found.present, size),
+    )
 
 
 def joints_that_exist(frames: ScoredFrames) -> Bool[np.ndarray, "S J"]:
@@ -273,9 +166,9 @@ def _unmatched(frames: ScoredFrames, rule: HotaRule) -> tuple[np.ndarray, np.nda
 
 
 def _by_sequence(frames: ScoredFrames, value: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    result = np.zeros((len(frames.sequences), value.shape[1]))
-    np.add.at(result, frames.sequence[chosen], value[chosen])
-    return result
+    sequence, size = frames.sequence[chosen], len(frames.sequences)
+    columns = (np.bincount(sequence, v, size) for v in value[chosen].T)
+    return np.column_stack(list(columns))
 
 
 def _with_sum(value: Float[np.ndarray, "A S J"]) -> Float[np.ndarray, "A S J+1"]:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vepe.evaluation.assignment import choose_pairs
-from vepe.evaluation.frames import MATCH_DISTANCE, NUM_JOINTS, ClosePairs, ScoredFrames
+from vepe.evaluation.frames import MATCH_DISTANCE, NUM_JOINTS, ClosePairs, ScoredFrames, joints_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,10 +214,9 @@ def _counts(
         return np.bincount(key, weight, shape[0] * NUM_JOINTS).reshape(shape)
 
     def joints(people_frame: np.ndarray, present: np.ndarray) -> Float[np.ndarray, "S J"]:
-        result = np.zeros(shape)
         counted = both[people_frame]
-        np.add.at(result, frames.sequence[people_frame[counted]], present[counted])
-        return result
+        sequence_of = frames.sequence[people_frame[counted]]
+        return joints_by(sequence_of, present[counted], shape[0]).astype(float)
 
     truth = joints(frames.truth.frame, frames.truth.present)
     found = joints(frames.found.frame, frames.found.present)

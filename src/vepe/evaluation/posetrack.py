@@ -22,6 +22,7 @@ from vepe.evaluation.hota import (
     joints_that_exist,
     sequence_hota,
 )
+from vepe.evaluation.hota_assignments import HotaSums, sum_assignments
 from vepe.evaluation.mota import MotCounts, MotEvents, count_mot, joint_mot
 from vepe.evaluation.pairing import Source, paired_sequences
 from vepe.evaluation.results import (
@@ -123,6 +124,14 @@ class PoseTrackMatch:
         return count_mot(self.mot_frames)
 
     @cached_property
+    def _hota_sums(self) -> HotaSums:
+        return sum_assignments(self.kit_frames)
+
+    def hota(self, rule: HotaRule) -> HotaParts:
+        """What HOTA is computed from, on the PoseTrack21 kit's frames under every protocol."""
+        return hota_parts(self.kit_frames, rule, self._hota_sums)
+
+    @cached_property
     def has_tracks(self) -> bool:
         """Whether tracking can be scored: all people have an identity.
 
@@ -145,7 +154,7 @@ class PoseTrackMatch:
 
     def result(self, hota: HotaRule = "kit") -> PoseTrackResult:
         """Everything that is reported."""
-        parts = hota_parts(self.kit_frames, hota) if self.has_tracks else None
+        parts = self.hota(hota) if self.has_tracks else None
         total = self._scores(None, parts, hota)
         names = self.frames.sequences
         scored = np.bincount(self.frames.sequence, minlength=len(names)) > 0
@@ -219,9 +228,7 @@ class PoseTrackMatch:
         lacking = (~joints_that_exist(frames)[np.unique(frames.sequence)]).any(axis=1)
         if not alone.any() and not lacking.any():
             return []
-        kit, fixed = (
-            hota_scores(hota_parts(frames, rule))["HOTA"][-1] for rule in ("kit", "fixed")
-        )
+        kit, fixed = (hota_scores(self.hota(rule))["HOTA"][-1] for rule in ("kit", "fixed"))
         if abs(kit - fixed) < 1e-9:
             return []
         return [
