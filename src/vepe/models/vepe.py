@@ -134,11 +134,16 @@ class Vepe(nn.Module):
         padding: Bool[Tensor, "B T H W"] | None = None,
         keys: Sequence[int] | None = None,
     ) -> list[PoseOutput]:
-        """Poses of the frames `keys` (all, where None) of every clip, each frame encoded once."""
-        batch, frames = clips.shape[:2]
-        by_frame = None if padding is None else padding.transpose(0, 1).flatten(0, 1)
-        features = self.encode_frame(clips.transpose(0, 1).flatten(0, 1), by_frame)
-        single = [features[slice(t * batch, (t + 1) * batch)] for t in range(frames)]
+        """Poses of the frames `keys` (all, where None) of every clip, each frame encoded once.
+
+        Frames are encoded one time step after the other, as in a stream, so that rounding is the
+        same too. Training encodes all frames as one batch instead (`vepe.training.step`).
+        """
+        frames = clips.shape[1]
+        single = [
+            self.encode_frame(clips[:, t], None if padding is None else padding[:, t])
+            for t in range(frames)
+        ]
         return self.fuse_keys(single, times_s, range(frames) if keys is None else keys)
 
     def fuse_keys(

@@ -1,0 +1,32 @@
+"""Labels made by hand, for tests of the losses."""
+
+from __future__ import annotations
+
+import torch
+
+from vepe.losses.targets import Targets
+
+SIGMAS = torch.full((5,), 0.07)
+
+
+def labelled_people(
+    *places: tuple[float, float], size: float = 40.0, background: float = 1.0, room: int = 0
+) -> Targets:
+    """One frame with a person of five keypoints around each place, and `room` empty slots."""
+    shape = torch.tensor([[0, 0], [-0.4, -0.4], [0.4, -0.4], [-0.4, 0.4], [0.4, 0.4]]) * size
+    count = len(places) + room
+    points, boxes = torch.zeros(1, count, 5, 2), torch.zeros(1, count, 4)
+    for i, place in enumerate(places):
+        points[0, i] = shape + torch.tensor(place)
+        boxes[0, i] = torch.tensor([*place, *place]) + size / 2 * torch.tensor([-1, -1, 1, 1])
+    valid = torch.arange(count).unsqueeze(0) < len(places)
+    return Targets(
+        keypoints_px=points,
+        labelled=valid.unsqueeze(-1).repeat(1, 1, 5),
+        areas_px=torch.full((1, count), size * size * 0.53),
+        boxes_xyxy_px=boxes,
+        track_ids=torch.where(valid, torch.arange(count), -1),
+        valid=valid,
+        ignore_boxes_xyxy_px=torch.zeros(1, 1, 4),
+        background_weight=torch.tensor([background]),
+    )

@@ -1,0 +1,105 @@
+"""Streaming frame by frame gives what the clip pass gives: the law the whole design rests on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_networks import lively_model
+
+from vepe.models.state import StreamState, window_bounds
+from vepe.models.vepe import Vepe
+
+FRAMES = 7
+TOLERANCE_PX = 1e-4
+
+
+def clip() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(3)
+    images = torch.rand(1, FRAMES, 3, 64, 96)
+    times = torch.tensor([[0.0, 0.04, 0.08, 0.15, 0.16, 0.31, 0.5]], dtype=torch.float64)
+    padding = torch.zeros(1, FRAMES, 64, 96, dtype=torch.bool)
+    padding[..., 80:] = True
+    return images, times, padding
+
+
+def streamed(model: Vepe, images, times, padding) -> list:
+    state, outputs = StreamState(), []
+    for t in range(images.shape[1]):
+        state, output = model.step(state, images[:, t], float(times[0, t]), padding[:, t])
+        assert len(state.frames) <= model.window
+        if output is not None:
+            outputs.append(output)
+    return outputs + model.flush(state)
+
+
+@pytest.mark.parametrize(
+    ("window", "lookahead"),
+    [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (5, 0), (5, 2)],
+)
+def test_streaming_equals_the_clip_pass(window: int, lookahead: int) -> None:
+    model = lively_model()
+    model.window, model.lookahead = window, lookahead
+    with torch.inference_mode():
+        whole = model(*clip())
+        stream = streamed(model, *clip())
+    assert len(stream) == len(whole) == FRAMES
+    for t, (a, b) in enumerate(zip(whole, stream, strict=True)):
+        off = (a.keypoints_px - b.keypoints_px).abs().max().item()
+        assert off < TOLERANCE_PX, f"frame {t}: {off} px"
+        torch.testing.assert_close(a.score_logits, b.score_logits, atol=1e-4, rtol=0)
+        torch.testing.assert_close(a.confidence_logits, b.confidence_logits, atol=1e-4, rtol=0)
+        torch.testing.assert_close(a.identity, b.identity, atol=1e-5, rtol=0)
+
+
+def test_the_window_matters() -> None:
+    """Were the temporal parts deaf, every test above would pass for nothing."""
+    model = lively_model()
+    answers = []
+    with torch.inference_mode():
+        for window in (1, 3):
+            model.window, model.lookahead = window, 0
+            answers.append(model(*clip())[-1].keypoints_px)
+    assert (answers[0] - answers[1]).abs().max() > 0.1
+
+
+def test_batches_do_not_matter() -> None:
+    model = lively_model()
+    images, times, padding = clip()
+    other = torch.rand(1, FRAMES, 3, 64, 96)
+    with torch.inference_mode():
+        alone = model(images, times, padding)
+        both = model(torch.cat([images, other]), times.repeat(2, 1), torch.cat([padding, padding]))
+    for a, b in zip(alone, both, strict=True):
+        # Another batch size means other kernels: rounding differs, and deep layers amplify it.
+        assert (a.keypoints_px - b.keypoints_px[:1]).abs().max() < 1e-2
+
+
+def test_true_times_matter_and_their_origin_does_not() -> None:
+    model = lively_model()
+    model.window = 3
+    images, times, padding = clip()
+    with torch.inference_mode():
+        base = model(images, times, padding)[-1].keypoints_px
+        later = model(images, times + 5000, padding)[-1].keypoints_px
+        slower = model(images, times * 3, padding)[-1].keypoints_px
+    assert (base - later).abs().max() < 1e-3
+    assert (base - slower).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("key", "available", "window", "lookahead", "bounds"),
+    [
+        (0, 9, 3, 0, (0, 1)),
+        (1, 9, 3, 0, (0, 2)),
+        (5, 9, 3, 0, (3, 6)),
+        (0, 9, 3, 1, (0, 2)),
+        (5, 9, 3, 1, (4, 7)),
+        (8, 9, 3, 1, (7, 9)),
+        (5, 9, 5, 2, (3, 8)),
+        (5, 9, 1, 4, (5, 6)),  # a window of one has no future
+    ],
+)
+def test_window_bounds(
+    key: int, available: int, window: int, lookahead: int, bounds: tuple[int, int]
+) -> None:
+    assert window_bounds(key, available, window, lookahead) == bounds

@@ -1,0 +1,162 @@
+"""The composed network: switches, presets, skeletons, padding, precision, gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_networks import lively_model, tiny_config
+
+from vepe.config.load import parse, preset_names, read_yaml
+from vepe.config.model import ModelConfig
+from vepe.models.build import build_model
+from vepe.skeleton import COCO17, POSETRACK15, Skeleton
+
+
+def clip(batch: int = 1, frames: int = 3, height: int = 64, width: int = 96):
+    torch.manual_seed(1)
+    times = torch.arange(frames, dtype=torch.float64).expand(batch, -1) / 25
+    return torch.rand(batch, frames, 3, height, width), times
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone"),
+    [
+        ({}, []),
+        ({"temporal": {"pose_encoder": False}}, ["pose_encoder"]),
+        ({"temporal": {"memory_encoder": False}}, ["memory_encoder"]),
+        (
+            {"temporal": {"pose_encoder": False, "memory_encoder": False}},
+            ["pose_encoder", "memory_encoder"],
+        ),
+        ({"consistency": {"enabled": False}}, []),
+        ({"consistency": {"matching": "uniform"}}, []),
+        ({"keypoint_search": False}, []),
+        ({"spatial_encoder": {"layers": 0}}, []),
+    ],
+)
+def test_parts_switch_off_and_the_rest_runs_and_learns(changes: dict, gone: list[str]) -> None:
+    model = lively_model(**changes)
+    for part in ("pose_encoder", "memory_encoder"):
+        assert (getattr(model, part) is None) == (part in gone)
+    images, times = clip()
+    output = model.train()(images, times)[-1]
+    assert output.keypoints_px.shape == (1, 6, 15, 2)
+    loss = output.keypoints_px.sum() + output.score_logits.sum() + output.confidence_logits.sum()
+    loss.backward()
+    silent = [
+        name
+        for name, p in model.pose_decoder.named_parameters()
+        if p.grad is None or not torch.isfinite(p.grad).all()
+    ]
+    assert not silent
+
+
+def test_each_switch_changes_the_answer() -> None:
+    images, times = clip()
+    answers = []
+    for changes in (
+        {},
+        {"temporal": {"pose_encoder": False}},
+        {"temporal": {"memory_encoder": False}},
+        {"consistency": {"matching": "uniform"}},
+    ):
+        model = lively_model()
+        other = lively_model(**changes)
+        other.load_state_dict(model.state_dict(), strict=False)
+        with torch.inference_mode():
+            answers.append(other(images, times)[-1].keypoints_px)
+    for a in range(len(answers)):
+        for b in range(a):
+            assert (answers[a] - answers[b]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_build_and_answer(name: str) -> None:
+    config = parse(ModelConfig, read_yaml(name), name)
+    assert config.name == name
+    if config.backbone.startswith(("swin", "resnet")):
+        with torch.device("meta"):  # the big ones: shapes alone
+            model = build_model(config)
+        assert sum(p.numel() for p in model.parameters()) > 2e7
+        return
+    model = build_model(config).eval()
+    size = 4 * model.stride
+    with torch.inference_mode():
+        output = model(*clip(frames=2, height=size, width=size))[-1]
+    assert output.keypoints_px.shape[2:] == (15, 2)
+
+
+def some_skeleton(count: int) -> Skeleton:
+    names = tuple(f"point_{i}" for i in range(count))
+    return Skeleton("some", names, (), (), (0.05,) * count)
+
+
+@pytest.mark.parametrize("skeleton", [some_skeleton(1), some_skeleton(133), COCO17, POSETRACK15])
+def test_any_skeleton(skeleton: Skeleton) -> None:
+    model = build_model(tiny_config(skeleton=skeleton.to_dict())).eval()
+    with torch.inference_mode():
+        output = model(*clip())[0]
+    assert output.keypoints_px.shape == (1, 6, len(skeleton), 2)
+    assert output.confidence_logits.shape == (1, 6, len(skeleton))
+
+
+@pytest.mark.parametrize("height", [32, 64])
+@pytest.mark.parametrize("width", [32, 160])
+def test_odd_shapes_of_inputs(height: int, width: int) -> None:
+    model = lively_model()
+    with torch.inference_mode():
+        output = model(*clip(height=height, width=width))[0]
+    assert torch.isfinite(output.keypoints_px).all()
+
+
+def test_what_lies_in_the_padding_does_not_matter() -> None:
+    """Two fillings of the padding, behind a cut that the backbone cannot see across."""
+    model = lively_model()
+    images, times = clip(frames=2)
+    padding = torch.zeros(1, 2, 64, 96, dtype=torch.bool)
+    padding[..., 64:] = True
+    with torch.inference_mode():
+        features = []
+        for fill in (0.0, 1.0):
+            frame = images[:, 0].clone()
+            frame[..., 64:] = fill
+            maps = model.pyramid(model.backbone(images[:, 0]), 64, 96)
+            for level in maps:
+                level[..., level.shape[-1] * 2 // 3 :] = fill
+            features.append(maps)
+        from vepe.models.spatial_encoder import Memory
+        from vepe.models.vepe import _padding_by_level
+
+        answers = []
+        for maps in features:
+            memory = Memory(maps, _padding_by_level(padding[:, 0], maps), model.pyramid.strides)
+            proposals = model.proposals(model.spatial_encoder(memory))
+            answers.append(proposals)
+    assert (answers[0].score_logits[0] > -1e3).sum() > 0
+    assert torch.equal(answers[0].index, answers[1].index)
+    torch.testing.assert_close(answers[0].keypoints_px, answers[1].keypoints_px)
+
+
+def test_proposals_never_stand_in_the_padding() -> None:
+    model = lively_model()
+    padding = torch.zeros(1, 64, 96, dtype=torch.bool)
+    padding[..., 48:] = True
+    with torch.inference_mode():
+        features = model.encode_frame(clip()[0][:, 0], padding)
+    chosen = features.proposals.centres_px[features.proposals.index[0]]
+    real = features.proposals.score_logits[0] > -1e3
+    assert real.any()
+    assert (chosen[real][:, 0] < 48).all()
+
+
+def test_bfloat16_stays_near_float32() -> None:
+    model = lively_model()
+    images, times = clip()
+    with torch.inference_mode():
+        exact = model.encode_frame(images[:, 0]).memory.maps[0]
+        with torch.autocast("cpu", torch.bfloat16):
+            half = model(images, times)[-1]
+            near = model.encode_frame(images[:, 0]).memory.maps[0]
+    assert torch.isfinite(half.keypoints_px).all()
+    assert half.keypoints_px.dtype == torch.float32
+    assert (exact - near.float()).abs().mean() < 0.05 * exact.abs().mean() + 0.02
