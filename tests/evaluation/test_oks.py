@@ -150,3 +150,15 @@ def test_broken_file_is_named(tmp_path: Path) -> None:
         evaluate_coco(OKS / "coco17_gt.json", broken)
     with pytest.raises(VepeError, match=r"none\.json.*does not exist"):
         evaluate_coco(OKS / "coco17_gt.json", tmp_path / "none.json")
+
+
+def test_missing_area_is_said_once() -> None:
+    truth, found = _load("coco17_gt.json"), _load("coco17_det.json")
+    for entry in truth["annotations"]:
+        entry["area"] = 0.53 * entry["bbox"][2] * entry["bbox"][3]
+    expected = coco_oks_ap(truth, found)
+    for entry in truth["annotations"]:
+        del entry["area"]
+    with pytest.warns(UserWarning, match="33 people") as caught:
+        assert coco_oks_ap(truth, found) == expected
+    assert len(caught) == 1

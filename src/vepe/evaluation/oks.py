@@ -139,6 +139,13 @@ def paired_tables(
             f"No OKS sigma is known for keypoint {', '.join(unknown)}; put 'sigmas' into the "
             "category of the ground truth or give --sigmas."
         )
+    bare = [a["source_id"] for a in truth.people if "area" not in a]
+    if bare:
+        warnings.warn(
+            f"{len(bare)} people of the ground truth have no area (first: annotation {bare[0]}); "
+            f"{AREA_PER_BOX} of the box is used.",
+            stacklevel=2,
+        )
     recount = joints == "shared" and names != truth.names
     return CocoTables(
         names=names,
@@ -200,10 +207,5 @@ def _reduced_person(
     result["num_keypoints"] = labelled if recount else result.get("num_keypoints", labelled)
     result["iscrowd"] = int(result.get("iscrowd", 0))
     if "area" not in result:
-        warnings.warn(
-            f"The ground truth gives no area (annotation {result['source_id']} and perhaps more): "
-            f"{AREA_PER_BOX} of the box is used.",
-            stacklevel=2,
-        )
         result["area"] = AREA_PER_BOX * result["bbox"][2] * result["bbox"][3]
     return result
