@@ -112,7 +112,7 @@ def test_odd_shapes_of_inputs(height: int, width: int) -> None:
 def test_what_lies_in_the_padding_does_not_matter() -> None:
     """Two fillings of the padding, behind a cut that the backbone cannot see across."""
     model = lively_model()
-    images, times = clip(frames=2)
+    images = clip(frames=2)[0]
     padding = torch.zeros(1, 2, 64, 96, dtype=torch.bool)
     padding[..., 64:] = True
     with torch.inference_mode():

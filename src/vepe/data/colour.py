@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 def change_colours(
     images: UInt8[np.ndarray, "T H W 3"], rng: np.random.Generator
 ) -> UInt8[np.ndarray, "T H W 3"]:
-    """Brightness, contrast, saturation and tint by a colour matrix; now and then grey or blurred."""
+    """Brightness, contrast, saturation and tint by one matrix; now and then grey or blurred."""
     contrast, brightness = rng.uniform(0.7, 1.35), rng.uniform(-30, 30)
     saturation = 0.0 if rng.random() < 0.05 else rng.uniform(0.6, 1.4)
     grey = np.full((3, 3), 1 / 3)

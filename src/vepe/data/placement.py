@@ -106,7 +106,7 @@ def draw_matrix(
     half = 0.5 * extent * scale
     corner = np.array([region.x, region.y], np.float64)
     room = np.array([region.width, region.height], np.float64)
-    target = corner + [_between(rng, half, room[0]), _between(rng, half, room[1])]
+    target = corner + np.array([_between(rng, half, room[0]), _between(rng, half, room[1])])
     # Slide the picture so that it covers as much of the region as it can.
     drawn = np.array([width, height]) * stretch * scale
     middle = target + linear @ (np.array([width, height]) / 2 - centre)

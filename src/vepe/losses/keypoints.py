@@ -1,4 +1,4 @@
-"""Keypoint losses of matched people: place (L1 and OKS) and confidence. Unlabelled joints: masked."""
+"""Keypoint losses of matched people: place (L1, OKS) and confidence; unlabelled joints masked."""
 
 from __future__ import annotations
 

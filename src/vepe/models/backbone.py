@@ -35,6 +35,9 @@ class Backbone(nn.Module):
         channels: their channels.
     """
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, name: str, strides: tuple[int, ...], *, pretrained: bool = False) -> None:
         super().__init__()
         self.name = name

@@ -48,10 +48,7 @@ class Pyramid(nn.Module):
     ) -> None:
         super().__init__()
         self.strides = strides
-        nearest = [
-            min(range(len(in_strides)), key=lambda i, s=stride: abs(in_strides[i] / s - 1))
-            for stride in strides
-        ]
+        nearest = [_nearest(in_strides, stride) for stride in strides]
         self.sources = tuple(nearest)
         self.lateral = nn.ModuleList(
             nn.Sequential(nn.Conv2d(in_channels[i], dim, 1, bias=False), nn.GroupNorm(8, dim))
@@ -80,3 +77,8 @@ class Pyramid(nn.Module):
             fine = F.avg_pool2d(levels[i - 1], 2)
             levels[i] = self.up[i - 1](levels[i] + fine)
         return levels
+
+
+def _nearest(strides: tuple[int, ...], wanted: int) -> int:
+    """Index of the stride that is nearest to the wanted one."""
+    return min(range(len(strides)), key=lambda i: abs(strides[i] / wanted - 1))

@@ -25,6 +25,8 @@ class KeypointSearch(nn.Module):
         reach: half the side of the grid in units of the person's size.
     """
 
+    grid: Tensor
+
     def __init__(self, dim: int, channels: int = 32, side: int = 5, reach: float = 0.15) -> None:
         super().__init__()
         self.reach = reach
@@ -46,7 +48,7 @@ class KeypointSearch(nn.Module):
         image_wh_px: Float[Tensor, "2"],
     ) -> tuple[Float[Tensor, "B N K 2"], Float[Tensor, "B N K"], Float[Tensor, "B N K C"]]:
         """Steps in units of the person's size, the best match's logit, and what was seen there."""
-        batch, people, keypoints, _ = queries.shape
+        people, keypoints = queries.shape[1:3]
         reach = (self.reach * size_px)[:, :, None, None, None]
         places = keypoints_px.unsqueeze(3) + self.grid * reach
         keys = sample_map(self.to_key(level_map), places.flatten(1, 2), image_wh_px)

@@ -6,7 +6,6 @@ before. It holds tensors and plain values alone and loads with `weights_only=Tru
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,7 +47,7 @@ def save_checkpoint(path: Path, progress: Progress, parts: dict[str, Any], confi
     beside = path.with_suffix(".writing")
     try:
         torch.save(state, beside)
-        os.replace(beside, path)
+        beside.replace(path)
     except (OSError, RuntimeError) as error:
         beside.unlink(missing_ok=True)
         raise VepeError(
@@ -71,7 +70,8 @@ def load_checkpoint(path: Path, config: str) -> tuple[Progress, dict[str, Any]]:
         raise VepeError(f"There is no checkpoint '{path}' to resume from.") from None
     except Exception as error:
         raise VepeError(
-            f"The checkpoint '{path}' is damaged ({type(error).__name__}); remove it and start anew."
+            f"The checkpoint '{path}' is damaged ({type(error).__name__}); remove it and start "
+            "anew."
         ) from error
     if state["config"] != config:
         raise VepeError(

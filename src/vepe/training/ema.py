@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import copy
 
+from typing import Generic, TypeVar
+
 import torch
 from torch import Tensor, nn
 
+M = TypeVar("M", bound=nn.Module)
 
-class Ema:
+
+class Ema(Generic[M]):
     """Exponential moving average of a model's weights.
 
     The decay grows with the steps, min(decay, (1 + n) / (10 + n)), so that the random start is
     soon forgotten in short runs.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+    def __init__(self, model: M, decay: float) -> None:
+        self.model: M = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay, self.steps = decay, 0
 
     @torch.no_grad()

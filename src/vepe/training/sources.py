@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 
 from vepe.config.training import FramesConfig, StageConfig, StillsConfig, SyntheticConfig
@@ -77,11 +76,11 @@ def _read(
 ) -> list[Still]:
     stills: list[Still] = []
     for pattern in patterns:
-        paths = sorted(glob.glob(str(root / pattern)))
+        paths = sorted(root.glob(pattern))
         if not paths:
             raise VepeError(
                 f"No training data match '{root / pattern}'; give --data-root the folder of shards."
             )
         for path in paths:
-            stills += read_shard(Path(path), skeleton, complete=complete, incomplete=incomplete)
+            stills += read_shard(path, skeleton, complete=complete, incomplete=incomplete)
     return stills
