@@ -106,10 +106,12 @@ class Vepe(nn.Module):
 
         Args:
             window: features of T frames in order of time.
-            times_s: their timestamps in seconds.
+            times_s: their timestamps in seconds, best as float64 on the CPU (not every device has
+                it, and a long video's times are large).
             key: index of the frame that is asked for.
         """
-        frame, delta_s = window[key], deltas_s(times_s, key)
+        frame = window[key]
+        delta_s = deltas_s(times_s, key).to(frame.keypoints_px.device)
         memory, queries = frame.memory, frame.queries.queries
         if self.memory_encoder is not None:
             memory = self.memory_encoder([f.memory for f in window], key, delta_s)
@@ -194,8 +196,7 @@ class Vepe(nn.Module):
         count = len(state.frames)
         key = count - state.pending
         first, end = window_bounds(key, count, self.window, self._lookahead)
-        device = state.frames[key].keypoints_px.device
-        times = torch.tensor([state.times_s[first:end]], dtype=torch.float64, device=device)
+        times = torch.tensor([state.times_s[first:end]], dtype=torch.float64)
         return self.fuse(state.frames[first:end], times, key - first)
 
 

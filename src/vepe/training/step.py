@@ -56,7 +56,7 @@ class TrainingStep(nn.Module):
             )
         frames = [features[batch.rows(t)] for t in range(batch.frames)]
         keys = range(batch.frames)
-        outputs = model.fuse_keys(frames, batch.times_s.to(device), keys)
+        outputs = model.fuse_keys(frames, batch.times_s, keys)
         for key, output in zip(keys, outputs, strict=True):
             found = self.criterion.key_frame(output.layers, targets[batch.rows(key)], 1 / len(keys))
             for name, value in found.items():

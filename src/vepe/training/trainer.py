@@ -31,6 +31,7 @@ from vepe.training.checkpoint import (
     seed_everything,
 )
 from vepe.training.ema import Ema
+from vepe.training.interruption import Interruption
 from vepe.training.journal import Journal
 from vepe.training.optimiser import build_optimiser, freeze, rate_factor, set_mode, set_rate
 from vepe.training.sources import build_mixture
@@ -77,12 +78,12 @@ class Trainer:
     def train(self) -> Path:
         """Runs all stages; returns the file with the averaged weights."""
         main = self.accelerator.is_main_process
-        with Journal(self.folder if main else None) as journal:
+        with Journal(self.folder if main else None) as journal, Interruption() as interruption:
             for number, stage in enumerate(self.config.stages):
                 if number < self.start.stage:
                     continue
                 begin = self.start if number == self.start.stage else Progress(stage=number)
-                self._stage(stage, begin, journal)
+                self._stage(stage, begin, journal, interruption)
         return self.export()
 
     def export(self) -> Path:
@@ -93,7 +94,9 @@ class Trainer:
             save_weights(path, self.ema.model, self.model_config, training)
         return path
 
-    def _stage(self, stage: StageConfig, begin: Progress, journal: Journal) -> None:
+    def _stage(
+        self, stage: StageConfig, begin: Progress, journal: Journal, interruption: Interruption
+    ) -> None:
         device = self.accelerator.device
         frozen = freeze(self.model, stage)
         sigmas = torch.tensor(self.model_config.skeleton.sigmas, device=device)
@@ -136,6 +139,10 @@ class Trainer:
             if self.accelerator.sync_gradients:
                 self.ema.update(self.model)
             journal.step(stage.name, step, done, detached(parts), batch.clips, factor * stage.lr)
+            if interruption.asked:
+                self._save(Progress(begin.stage, step + 1, clock.elapsed_s()), parts_to_save)
+                journal.console.print(f"Stopped. Go on with --resume and -o {self.folder}.")
+                raise KeyboardInterrupt
             if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
                 self._save(Progress(begin.stage, step + 1, clock.elapsed_s()), parts_to_save)
                 self.export()
