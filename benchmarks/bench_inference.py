@@ -1,4 +1,4 @@
-"""How fast a model streams a clip on this machine: the network alone, and the whole of `vepe track`.
+"""How fast a model streams a clip here: the network alone, and the whole of `vepe track`.
 
     python benchmarks/bench_inference.py [CLIP] [--model vepe-n] [--runs 5]
 
@@ -62,9 +62,8 @@ def main() -> None:
         whole.append(command_fps(options.model, options.clip, count))
     threads = torch.get_num_threads()
     print(f"{options.model} at {model.config.input_px} px on {options.clip.name}, {count} frames")
-    print(
-        f"{platform.processor() or platform.machine()}, {threads} threads, torch {torch.__version__}"
-    )
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {threads} threads, torch {torch.__version__}")
     for name, values in (("network and tracker", alone), ("vepe track", whole)):
         low, middle, high = min(values), statistics.median(values), max(values)
         print(f"{name}: {middle:.1f} frames/s (min {low:.1f}, max {high:.1f}, {len(values)} runs)")

@@ -318,7 +318,8 @@ def test_show_without_a_display(track, place: Path, tmp_path: Path, monkeypatch,
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("options", [[], ["--smooth", "offline"]], ids=["plain", "offline"])
 def test_ctrl_c_keeps_what_was_done(options: list[str], place: Path, tmp_path: Path) -> None:
-    long = write_video(tmp_path / "long.mp4", moving_frames(2000))
+    # Noise, new in every frame: it packs badly, so the encoder's first bytes come early.
+    long = write_video(tmp_path / "long.mp4", [moving_frames(1, seed=t)[0] for t in range(600)])
     out = tmp_path / "out"
     words = ["-m", "vepe", "track", long, "-o", out, "--model", place / "tiny.safetensors"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
@@ -327,12 +328,14 @@ def test_ctrl_c_keeps_what_was_done(options: list[str], place: Path, tmp_path: P
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
-        while not list(out.glob(".*.partial")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(1.5)
+        # Once the encoder has let go of its first bytes, some frames are done for sure.
+        deadline = time.monotonic() + 300
+        while process.poll() is None and time.monotonic() < deadline:
+            if any(path.stat().st_size > 4096 for path in out.glob(".*.partial")):
+                break
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        told, errors = process.communicate(timeout=60)
+        told, errors = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 130, errors
@@ -340,7 +343,7 @@ def test_ctrl_c_keeps_what_was_done(options: list[str], place: Path, tmp_path: P
     assert "(stopped early)" in told
     assert names(out) == ["long.json", "long.mp4"]
     done = len(json.loads((out / "long.json").read_text())["images"])
-    assert 0 < done < 2000
+    assert 0 < done < 600
     assert frame_count(out / "long.mp4") == done
     assert told.startswith(f"{done} frames")
 

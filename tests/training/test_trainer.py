@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +203,29 @@ def test_ema_follows() -> None:
     assert values == sorted(values)
     assert values[0] == pytest.approx(9 / 11)
     assert values[-1] == pytest.approx(1.0)
+
+
+def test_ctrl_c_ends_the_step_and_the_run_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vepe.training import trainer as module
+
+    real, done = module.check_finite_or_stop, 0
+
+    def press_ctrl_c(parts: dict, step: int) -> None:
+        nonlocal done
+        done += 1
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        real(parts, step)
+
+    Trainer(recipe(), tmp_path / "whole").train()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "check_finite_or_stop", press_ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(recipe(), tmp_path / "cut").train()
+    state = torch.load(tmp_path / "cut" / "last.pt", weights_only=True)
+    assert state["progress"]["step"] == 2
+    Trainer(recipe(), tmp_path / "cut", resume=True).train()
+    whole, cut = final_weights(tmp_path / "whole"), final_weights(tmp_path / "cut")
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
