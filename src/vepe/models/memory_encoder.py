@@ -17,6 +17,9 @@ from vepe.models.deformable import DeformableAttention
 from vepe.models.positions import TimeEmbedding
 from vepe.models.spatial_encoder import Memory, MemoryTokens
 
+FrameValues = list[Float[Tensor, "B C h w"]]
+"""The value projections of one frame's levels for one layer."""
+
 
 class MemoryEncoderLayer(nn.Module):
     """Deformable attention over the window, then a feed-forward block."""
@@ -32,15 +35,11 @@ class MemoryEncoderLayer(nn.Module):
         self.feed_forward = FeedForwardBlock(dim, hidden)
 
     def forward(
-        self, memory: Memory, window: list[Memory], delta_s: Float[Tensor, "B T"]
+        self, memory: Memory, window: list[FrameValues], delta_s: Float[Tensor, "B T"]
     ) -> Memory:
         """`memory` with its chosen levels enhanced by what the window holds."""
         tokens, positions, centres, radii = self.tokens.read(memory)
-        maps = [frame.cleared() for frame in window]
-        values = [
-            torch.stack([self.attention.project(m[level]) for m in maps], dim=1)
-            for level in range(len(memory.maps))
-        ]
+        values = [torch.stack(level, dim=1) for level in zip(*window, strict=True)]
         seen = self.attention(
             self.norm(tokens) + positions,
             centres.expand(len(tokens), -1, -1),
@@ -70,9 +69,21 @@ class MemoryEncoder(nn.Module):
             MemoryEncoderLayer(dim, heads, points, hidden, levels, total) for _ in range(layers)
         )
 
-    def forward(self, window: list[Memory], key: int, delta_s: Float[Tensor, "B T"]) -> Memory:
-        """The key frame's memory, enhanced; `window[key]` is the key frame itself."""
-        memory = window[key]
-        for layer in self.layers:
-            memory = layer(memory, window, delta_s)
+    def project(self, memory: Memory) -> list[FrameValues]:
+        """What each layer reads of a frame; made once a frame, whatever windows it is in."""
+        maps = memory.cleared()
+        return [[layer.attention.project(m) for m in maps] for layer in self.layers]
+
+    def forward(
+        self, memory: Memory, window: list[list[FrameValues]], delta_s: Float[Tensor, "B T"]
+    ) -> Memory:
+        """The key frame's memory, enhanced.
+
+        Args:
+            memory: the key frame's.
+            window: `project`ed memories of all frames of the window, the key frame's among them.
+            delta_s: seconds from the key frame to each of them.
+        """
+        for index, layer in enumerate(self.layers):
+            memory = layer(memory, [frame[index] for frame in window], delta_s)
         return memory

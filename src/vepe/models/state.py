@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vepe.models.decoder_layer import LayerOutput
+from vepe.models.memory_encoder import FrameValues
 from vepe.models.pose_encoder import FrameQueries
 from vepe.models.proposals import Proposals
 from vepe.models.spatial_encoder import Memory
@@ -24,6 +25,7 @@ class FrameFeatures:
 
     Attributes:
         memory: the encoded maps.
+        values: the memory as each layer of the memory encoder reads it; empty without one.
         queries: instance and pose queries of the N people with identity and place.
         keypoints_px: (B, N, K, 2) poses of the spatial decoder.
         layers: what every layer of the spatial decoder says.
@@ -31,6 +33,7 @@ class FrameFeatures:
     """
 
     memory: Memory
+    values: list[FrameValues]
     queries: FrameQueries
     keypoints_px: Float[Tensor, "B N K 2"]
     layers: list[LayerOutput]
@@ -40,8 +43,14 @@ class FrameFeatures:
         """Some rows of the batch, without the layers' and cells' details that only losses need."""
         q = self.queries
         queries = FrameQueries(q.queries[rows], q.points_px[rows], q.identity[rows], q.scores[rows])
+        values = [[level[rows] for level in layer] for layer in self.values]
         return FrameFeatures(
-            self.memory[rows], queries, self.keypoints_px[rows], self.layers, self.proposals
+            self.memory[rows],
+            values,
+            queries,
+            self.keypoints_px[rows],
+            self.layers,
+            self.proposals,
         )
 
 

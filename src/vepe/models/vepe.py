@@ -97,7 +97,8 @@ class Vepe(nn.Module):
             self.identity(queries[:, own, 0]),
             last.score_logits.detach().sigmoid(),
         )
-        return FrameFeatures(memory, described, last.keypoints_px, layers, proposals)
+        values = [] if self.memory_encoder is None else self.memory_encoder.project(memory)
+        return FrameFeatures(memory, values, described, last.keypoints_px, layers, proposals)
 
     def fuse(
         self, window: Sequence[FrameFeatures], times_s: Float[Tensor, "B T"], key: int
@@ -114,7 +115,7 @@ class Vepe(nn.Module):
         delta_s = deltas_s(times_s, key).to(frame.keypoints_px.device)
         memory, queries = frame.memory, frame.queries.queries
         if self.memory_encoder is not None:
-            memory = self.memory_encoder([f.memory for f in window], key, delta_s)
+            memory = self.memory_encoder(memory, [f.values for f in window], delta_s)
         if self.pose_encoder is not None:
             size = person_size_px(frame.keypoints_px)
             frames = [f.queries for f in window]
