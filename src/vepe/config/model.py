@@ -1,4 +1,4 @@
-"""What a model is made of. Presets in `config/presets/*.yaml` are values of `ModelConfig`."""
+"""What a model is made of; the presets in `config/presets/models` are values of it."""
 
 from __future__ import annotations
 

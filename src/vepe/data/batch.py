@@ -74,7 +74,7 @@ def collate(clips: list[Clip]) -> Batch:
         labelled[row, :n] = who.visibility > 0
         areas[row, :n] = who.areas_px
         boxes[row, :n] = who.boxes_xyxy_px
-        ids[row, :n] = np.where(who.track_ids >= 0, who.track_ids + 1_000_000 * b, -1)
+        ids[row, :n] = np.where(who.track_ids >= 0, who.track_ids + (b << 32), -1)
         valid[row, :n] = labelled[row, :n].any(axis=1)
         ignore[row, : len(who.ignore_boxes_xyxy_px)] = who.ignore_boxes_xyxy_px
         background[row] = clip.background_weight

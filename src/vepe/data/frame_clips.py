@@ -49,7 +49,7 @@ class FrameClips:
             if still.video is not None:
                 videos.setdefault(still.video, []).append(still)
         ordered = [sorted(v, key=lambda s: s.time_s) for v in videos.values()]
-        self.videos = [v for v in ordered if len(v) >= settings.frames]
+        self.videos = [v for v in ordered if len(v) >= settings.frames and _dense(v, settings)]
         if not self.videos:
             raise VepeError(
                 f"No video of these shards has {settings.frames} frames; use a smaller clip."
@@ -94,7 +94,7 @@ class FrameClips:
         )
 
     def _choose(self, rng: np.random.Generator) -> list[Still]:
-        """Consecutive frames with random skips, none longer than the largest gap."""
+        """Frames with equal skips, none of them longer than the largest gap."""
         video = self.videos[rng.integers(len(self.videos))]
         frames = self.settings.frames
         for stride in (int(rng.integers(1, 5)), 1):
@@ -104,5 +104,13 @@ class FrameClips:
                 chosen = video[start : start + reach + 1 : stride]
                 gaps = np.diff([still.time_s for still in chosen])
                 if frames == 1 or gaps.max() <= self.settings.max_gap_s:
-                    return chosen
-        return chosen
+                    raise AssertionError(
+                        "videos whose consecutive frames are too far apart were left out"
+                    )
+        raise AssertionError("videos whose consecutive frames are too far apart were left out")
+
+
+def _dense(video: list[Still], settings: FrameClipSettings) -> bool:
+    """Whether consecutive frames are near enough for a clip."""
+    gaps = np.diff([still.time_s for still in video])
+    return settings.frames == 1 or float(gaps.max()) <= settings.max_gap_s

@@ -61,7 +61,7 @@ class Motion:
 
 
 def draw_motion(rng: np.random.Generator, side_px: float, strength: float) -> Motion:
-    """A random motion; `strength` 0 keeps still, 1 drifts by up to a tenth of `side_px` a wave."""
+    """A random motion; `strength` 0 keeps still, 1 drifts by some 8 % of `side_px` (one sigma)."""
     return Motion(
         shift_px=rng.normal(0, 0.08 * side_px * strength, 2),
         turn_rad=float(rng.normal(0, 0.1 * strength)),
@@ -135,8 +135,6 @@ def warp(
     """Draws the picture into a region of the canvas; around it the canvas stays as it is."""
     local = matrix.copy()
     local[:2, 2] -= (region.x, region.y)
-    # Coordinates count from the outer corner of a pixel, OpenCV's from its middle.
-    local[:2, 2] += 0.5 * local[:2, :2].sum(axis=1) - 0.5
     scale = np.sqrt(abs(np.linalg.det(local[:2, :2])))
     if scale < 0.6:
         # Shrink by area first: bilinear sampling alone would skip pixels.
@@ -144,6 +142,8 @@ def warp(
         size = (max(int(width * scale * 1.3), 1), max(int(height * scale * 1.3), 1))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         local = local @ np.diag([width / size[0], height / size[1], 1.0])
+    # Coordinates count from the outer corner of a pixel, OpenCV's from its middle.
+    local[:2, 2] += 0.5 * local[:2, :2].sum(axis=1) - 0.5
     view = canvas[region.y : region.y + region.height, region.x : region.x + region.width]
     drawn = np.ascontiguousarray(view)
     cv2.warpAffine(
@@ -176,7 +176,8 @@ def move_people(
     boxes = _move_boxes(people.boxes_xyxy_px, matrix, low, high)
     unsure = _move_boxes(people.ignore_boxes_xyxy_px, matrix, low, high)
     side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
-    good = (visibility.astype(bool).sum(axis=1) >= MIN_LABELLED) & (side >= MIN_SIDE_PX)
+    enough = min(MIN_LABELLED, visibility.shape[1])
+    good = (visibility.astype(bool).sum(axis=1) >= enough) & (side >= MIN_SIDE_PX)
     ignored = np.concatenate([unsure, boxes[~good]])
     ignored = ignored[((ignored[:, 2:] - ignored[:, :2]) > 1).all(axis=1)]
     return People(

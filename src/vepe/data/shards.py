@@ -73,7 +73,7 @@ def read_shard(
         VepeError: where the shard is missing, no tar, or holds no labels.
     """
     try:
-        with tarfile.open(path) as tar:
+        with tarfile.open(path, "r:") as tar:
             members = {m.name: m for m in tar if m.isfile()}
             labels = [m for name, m in members.items() if name.endswith(".json")]
             stream = tar.extractfile(labels[0]) if labels else None

@@ -71,8 +71,7 @@ class Criterion:
         `counts`: True for predictions that take part; the rest is left out.
         """
         if matches is None:
-            cost = pair_costs(output.keypoints_px, targets, self.sigmas, self.costs)
-            matches = match(output.score_logits, cost, targets, self.costs)
+            matches = self.matches(output, targets)
         at = (matches.frame, matches.prediction)
         labels = MatchedLabels.of(targets, matches)
         l1, oks, quality = place_losses(output.keypoints_px[at], labels, self.sigmas)
@@ -90,6 +89,11 @@ class Criterion:
             f"{prefix}/oks": w.oks * scale * oks,
             f"{prefix}/confidence": w.confidence * scale * sure,
         }, matches
+
+    def matches(self, output: LayerOutput, targets: Targets) -> Matches:
+        """Which of a layer's people is which labelled person."""
+        cost = pair_costs(output.keypoints_px, targets, self.sigmas, self.costs)
+        return match(output.score_logits, cost, targets, self.costs)
 
     def proposals(self, proposals: Proposals, targets: Targets) -> Parts:
         """Losses of all cells: one-to-one (what selects) and one-to-many (training alone)."""

@@ -16,7 +16,7 @@ from vepe.losses.targets import Targets
 
 @dataclass(frozen=True)
 class MatchCosts:
-    """Weights of the matching costs (GroupPose's 2 / 10 / 4, with L1 in units of the person)."""
+    """Weights of the matching costs, after GroupPose's; L1 is in units of the person here."""
 
     score: float = 2.0
     l1: float = 5.0
@@ -64,7 +64,8 @@ def match(
     `poses` are `pair_costs`, with whatever else a match shall cost.
     """
     cost = poses - costs.score * score_logits.sigmoid().unsqueeze(-1)
-    table = cost.float().cpu().numpy()
+    # A diverged network gives NaN: any match will do then, the loss itself stops the run.
+    table = np.nan_to_num(cost.float().cpu().numpy(), nan=1e6, posinf=1e6, neginf=-1e6)
     valid = targets.valid.cpu().numpy()
     frames, predictions, people = [], [], []
     for b in range(len(table)):

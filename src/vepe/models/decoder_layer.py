@@ -103,7 +103,7 @@ class PoseDecoderLayer(nn.Module):
         by_keypoint = self.across(by_keypoint, positions.transpose(1, 2).flatten(0, 1), people_mask)
         queries = by_keypoint.view(batch, tokens, people, -1).transpose(1, 2)
 
-        values = [self.image.project(m).unsqueeze(1) for m in memory.cleared()]
+        values = [v.unsqueeze(1) for v in memory.projected(self.image.project)]
         radius = (0.3 * size).repeat_interleave(tokens, dim=1).unsqueeze(-1)
         seen = self.image(
             (self.norm(queries) + positions).flatten(1, 2),
@@ -123,9 +123,8 @@ class PoseDecoderLayer(nn.Module):
         match = None
         if self.search is not None:
             pose = queries[:, :, 1:]
-            step, match, content = self.search(
-                pose, reference, size, memory.cleared()[0], memory.image_wh_px
-            )
+            keys = memory.projected(self.search.to_key, slice(0, 1))[0]
+            step, match, content = self.search(pose, reference, size, keys, memory.image_wh_px)
             queries = torch.cat([queries[:, :, :1], pose + content], dim=2)
         score, delta, confidence = self.heads(queries)
         if match is not None:

@@ -23,8 +23,8 @@ class InstanceConsistency(nn.Module):
     """Soft association of the people of two frames.
 
     Args:
-        matching: `identity` associates by embedding; `uniform` gives every person of the other
-            frame the same share (the control that shows what identity is worth).
+        matching: `identity` associates by embedding; `uniform` shares out by person score alone,
+            whoever it is (the control that shows what identity is worth).
     """
 
     def __init__(self, matching: Matching = "identity") -> None:
@@ -35,8 +35,14 @@ class InstanceConsistency(nn.Module):
     def similarity(
         self, key: Float[Tensor, "... N D"], other: Float[Tensor, "... M D"]
     ) -> Float[Tensor, "... N M"]:
-        """Cosines over the learnt temperature: the logits of the contrastive loss, too."""
-        return key @ other.transpose(-1, -2) / self.log_temperature.clamp(-4.0, 0.0).exp()
+        """Cosines over the learnt temperature, in float32 under autocast too."""
+        cosine = (key.unsqueeze(-2) * other.unsqueeze(-3)).sum(dim=-1)
+        return cosine.float() / self.temperature
+
+    @property
+    def temperature(self) -> Float[Tensor, ""]:
+        """What cosines are divided by, here and in the contrastive loss; 0.02 to 1."""
+        return self.log_temperature.clamp(-4.0, 0.0).exp()
 
     def forward(
         self,
@@ -54,8 +60,6 @@ class InstanceConsistency(nn.Module):
             shares = presence.expand(-1, key.shape[1], -1).softmax(dim=-1)
             return shares, torch.ones_like(shares[..., 0])
         logits = self.similarity(key, other)
-        forward, backward = (logits + presence).softmax(dim=-1), logits.softmax(dim=-2)
-        both = forward * backward
-        shares = both / both.sum(dim=-1, keepdim=True).clamp_min(1e-6)
-        certainty = both.amax(dim=-1).sqrt()
-        return shares, certainty
+        # In log space: products of small shares would vanish, and their roots have no slope there.
+        both = (logits + presence).log_softmax(dim=-1) + logits.log_softmax(dim=-2)
+        return both.softmax(dim=-1), (0.5 * both.amax(dim=-1)).exp()

@@ -8,6 +8,8 @@ after TransVOD's temporal deformable encoder (arXiv 2201.05047) and Snipper (arX
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -71,8 +73,8 @@ class MemoryEncoder(nn.Module):
 
     def project(self, memory: Memory) -> list[FrameValues]:
         """What each layer reads of a frame; made once a frame, whatever windows it is in."""
-        maps = memory.cleared()
-        return [[layer.attention.project(m) for m in maps] for layer in self.layers]
+        layers = cast(list[MemoryEncoderLayer], list(self.layers))
+        return [memory.projected(layer.attention.project) for layer in layers]
 
     def forward(
         self, memory: Memory, window: list[list[FrameValues]], delta_s: Float[Tensor, "B T"]

@@ -110,7 +110,7 @@ class PoseEncoder(nn.Module):
                 continue
             shares, sure = consistency(own.identity, frame.identity, frame.scores)
             matched.append(_gather(shares, frame.queries))
-            place = _gather(shares, frame.points_px)
+            place = _gather_points(shares, frame.points_px)
             motion.append((place - own.points_px) / size_px[:, :, None, None])
             certainty.append(sure)
         stacked, moved = torch.stack(matched, dim=3), torch.stack(motion, dim=3).clamp(-1, 1)
@@ -119,6 +119,13 @@ class PoseEncoder(nn.Module):
         for layer in self.layers:
             queries = layer(queries, stacked, moved, delta_s, log_certainty)
         return queries
+
+
+def _gather_points(
+    shares: Float[Tensor, "B N M"], points_px: Float[Tensor, "B M J 2"]
+) -> Float[Tensor, "B N J 2"]:
+    """As `_gather`, but in float32 under autocast too: half precision would round by pixels."""
+    return (shares.float()[..., None, None] * points_px.unsqueeze(1)).sum(dim=2)
 
 
 def _gather(

@@ -44,18 +44,21 @@ class KeypointSearch(nn.Module):
         queries: Float[Tensor, "B N K C"],
         keypoints_px: Float[Tensor, "B N K 2"],
         size_px: Float[Tensor, "B N"],
-        level_map: Float[Tensor, "B C h w"],
+        keys: Float[Tensor, "B c h w"],
         image_wh_px: Float[Tensor, "2"],
     ) -> tuple[Float[Tensor, "B N K 2"], Float[Tensor, "B N K"], Float[Tensor, "B N K C"]]:
-        """Steps in units of the person's size, the best match's logit, and what was seen there."""
+        """Steps in units of the person's size, the best match's logit, and what was seen there.
+
+        `keys` are the finest level of the memory after `to_key`.
+        """
         people, keypoints = queries.shape[1:3]
         reach = (self.reach * size_px)[:, :, None, None, None]
         places = keypoints_px.unsqueeze(3) + self.grid * reach
-        keys = sample_map(self.to_key(level_map), places.flatten(1, 2), image_wh_px)
-        keys = keys.unflatten(2, (people, keypoints))
+        found = sample_map(keys, places.flatten(1, 2), image_wh_px)
+        found = found.unflatten(2, (people, keypoints))
         query = self.to_query(queries) / keys.shape[1] ** 0.5
-        logits = torch.einsum("bnkc,bcnkp->bnkp", query, keys) + self.distance_bias
+        logits = torch.einsum("bnkc,bcnkp->bnkp", query, found) + self.distance_bias
         weights = logits.float().softmax(dim=-1)
         step = (weights @ self.grid) * self.reach
-        content = torch.einsum("bnkp,bcnkp->bnkc", weights.to(keys.dtype), keys)
+        content = torch.einsum("bnkp,bcnkp->bnkc", weights.to(found.dtype), found)
         return step, logits.amax(dim=-1), self.to_content(content)

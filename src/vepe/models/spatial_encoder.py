@@ -7,6 +7,8 @@ arXiv 2303.07335).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -56,12 +58,19 @@ class Memory:
         height, width = level_map.shape[-2:]
         return cell_centres_px(height, width, self.strides[level], level_map.device)
 
-    def cleared(self) -> list[Float[Tensor, "B C h w"]]:
-        """The maps with zeros in the padding, so that nothing can be read there."""
+    def projected(
+        self, project: Callable[[Tensor], Tensor], levels: slice = slice(None)
+    ) -> list[Float[Tensor, "B D h w"]]:
+        """Chosen levels after a projection, with zeros in the padding.
+
+        Padding then reads like the places outside the picture: nothing is there.
+        """
+        values = [project(level) for level in self.maps[levels]]
         if self.padding is None:
-            return self.maps
+            return values
         return [
-            m.masked_fill(p.unsqueeze(1), 0.0) for m, p in zip(self.maps, self.padding, strict=True)
+            value.masked_fill(padded.unsqueeze(1), 0.0)
+            for value, padded in zip(values, self.padding[levels], strict=True)
         ]
 
 
@@ -119,7 +128,7 @@ class SpatialEncoderLayer(nn.Module):
     def forward(self, memory: Memory) -> Memory:
         """The memory with the chosen levels updated."""
         tokens, positions, centres, radii = self.tokens.read(memory)
-        values = [self.attention.project(m).unsqueeze(1) for m in memory.cleared()]
+        values = [v.unsqueeze(1) for v in memory.projected(self.attention.project)]
         seen = self.attention(
             self.norm(tokens) + positions,
             centres.expand(len(tokens), -1, -1),

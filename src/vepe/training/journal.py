@@ -29,6 +29,7 @@ class Journal:
         self.board = None
         self.sums: dict[str, float] = defaultdict(float)
         self.count, self.samples, self.since = 0, 0, time.monotonic()
+        self.stage, self.at = "", (0, 0.0)
         self.console = console or Console(stderr=True)
         self.progress = Progress(
             TextColumn("[bold]{task.fields[stage]}[/]"),
@@ -63,6 +64,7 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.flush()
         self.progress.stop()
         if self.file is not None:
             self.file.close()
@@ -73,20 +75,28 @@ class Journal:
         self, stage: str, step: int, done: float, parts: dict[str, float], samples: int, rate: float
     ) -> None:
         """Notes one step: `done` is the stage's progress in 0..1, `rate` the learning rate."""
+        if stage != self.stage:
+            self.flush()
+            self.stage = stage
         for name, value in parts.items():
             self.sums[name] += value
         self.count += 1
         self.samples += samples
-        if self.count < EVERY:
-            self.progress.update(self.task, completed=done, stage=stage, step=step)
+        self.at = (step, rate)
+        self.progress.update(self.task, completed=done, stage=stage, step=step)
+        if self.count >= EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes the means of the steps since the last line, where there are any."""
+        if not self.count:
             return
+        step, rate = self.at
         means = {name: value / self.count for name, value in self.sums.items()}
         speed = self.samples / max(time.monotonic() - self.since, 1e-9)
         loss = sum(means.values())
-        self.progress.update(
-            self.task, completed=done, stage=stage, step=step, loss=loss, speed=speed
-        )
-        self.write(stage, step, {"loss": loss, **means, "clips_per_s": speed, "lr": rate})
+        self.progress.update(self.task, loss=loss, speed=speed)
+        self.write(self.stage, step, {"loss": loss, **means, "clips_per_s": speed, "lr": rate})
         self.sums.clear()
         self.count, self.samples, self.since = 0, 0, time.monotonic()
 

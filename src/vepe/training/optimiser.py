@@ -38,8 +38,8 @@ def freeze(model: Vepe, stage: StageConfig) -> bool:
 def set_mode(model: Vepe) -> None:
     """Training mode for what is trained, evaluation mode for what is frozen.
 
-    The proposal head always trains in its own sense: its dense outputs are wanted while any part
-    before it learns. Batch statistics of a trained backbone are kept too (small batches).
+    A frozen proposal head still gives its dense outputs while the pyramid before it learns. Batch
+    statistics of a trained backbone are kept too (small batches).
     """
     model.train()
     model.backbone.eval()
@@ -47,6 +47,8 @@ def set_mode(model: Vepe) -> None:
         parameters = list(part.parameters())
         if parameters and not any(p.requires_grad for p in parameters):
             part.eval()
+    if any(p.requires_grad for p in model.pyramid.parameters()):
+        model.proposals.train()
 
 
 def build_optimiser(model: Vepe, stage: StageConfig, weight_decay: float) -> torch.optim.AdamW:

@@ -46,9 +46,7 @@ class TrainingStep(nn.Module):
         poses = None if noised is None else noised.poses
         features = model.encode_frame(batch.pixels(device), None, poses)
         if self.frozen_frames:
-            own = slice(0, features.proposals.score_logits.shape[1])
-            last = features.layers[-1].people(own)
-            _, matches = self.criterion.layer(last, targets, "frozen")
+            matches = self.criterion.matches(features.layers[-1], targets)
             parts: Parts = {}
         else:
             parts, matches = self.criterion.frames(
@@ -62,9 +60,9 @@ class TrainingStep(nn.Module):
             for name, value in found.items():
                 parts[name] = parts[name] + value if name in parts else value
         if self.identity and batch.frames > 1:
-            temperature = model.consistency.log_temperature.clamp(-4.0, 0.0).exp()
-            identity = features.queries.identity
-            parts |= self.criterion.identity(identity, matches, targets, temperature)
+            parts |= self.criterion.identity(
+                features.queries.identity, matches, targets, model.consistency.temperature
+            )
         return parts
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from dataclasses import asdict
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
@@ -97,7 +100,12 @@ class Trainer:
     def _stage(
         self, stage: StageConfig, begin: Progress, journal: Journal, interruption: Interruption
     ) -> None:
+        self.accelerator.free_memory()  # the last stage's optimiser
         device = self.accelerator.device
+        if begin.stage > 0 and begin.step == 0:
+            # A new stage builds on the averaged weights, for those are what will be used.
+            self.model.load_state_dict(self.ema.model.state_dict())
+            self.ema.steps = 0
         frozen = freeze(self.model, stage)
         sigmas = torch.tensor(self.model_config.skeleton.sigmas, device=device)
         criterion = Criterion(sigmas, LossWeights(**self.config.losses.model_dump()))
@@ -125,7 +133,7 @@ class Trainer:
                 break
             factor = rate_factor(step, done, stage.warmup_steps)
             set_rate(optimiser, factor)
-            noise.manual_seed(hash((self.config.seed, begin.stage, step)) % 2**63)
+            noise.manual_seed(self._noise_seed(begin.stage, step))
             with self.accelerator.accumulate(step_module):
                 with self.accelerator.autocast():
                     parts = step_module(batch, noise)
@@ -170,6 +178,11 @@ class Trainer:
             prefetch_factor=4 if self.config.workers else None,
         )
 
+    def _noise_seed(self, stage: int, step: int) -> int:
+        """Every step and process draws its own noise, the same in a resumed run."""
+        parts = (self.config.seed, stage, step, self.accelerator.process_index)
+        return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
     def _save(self, progress: Progress, parts: dict) -> None:
         if self.accelerator.is_main_process:
             save_checkpoint(self.last, progress, parts, self.config.model_dump_json())
@@ -177,7 +190,10 @@ class Trainer:
 
 def _give_way(worker: int) -> None:
     """Clips are made in the gaps: on few cores, a worker that preempts the step costs it more."""
-    os.nice(10)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
+    cv2.setNumThreads(1)
+    if hasattr(os, "nice"):
+        os.nice(10)
 
 
 class _Clock:
