@@ -65,6 +65,27 @@ def test_a_dot_moves_with_its_keypoint(seed: int) -> None:
                 assert np.abs(brightest_near(canvas, point) - point).max() < 1.0
 
 
+@pytest.mark.parametrize("scale", [0.2, 0.3, 0.5, 0.7, 1.0, 1.7])
+def test_no_scale_shifts_the_picture(scale: float) -> None:
+    """A wide soft blob: its centre of mass must land where its label does, to a twentieth."""
+    y, x = np.mgrid[:400, :400] + 0.5
+    blob = np.exp(-((x - 203.3) ** 2 + (y - 196.6) ** 2) / (2 * 30.0**2)) * 255
+    picture = blob.astype(np.uint8)[..., None].repeat(3, axis=2)
+    matrix = np.diag([scale, scale, 1.0])
+    side = int(400 * scale)
+    canvas = np.zeros((side, side, 3), np.uint8)
+    warp(picture, matrix, canvas, Region(0, 0, side, side))
+    weight = canvas[..., 0].astype(float)
+    y, x = np.mgrid[:side, :side] + 0.5
+    centre = np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+    assert np.abs(centre - scale * np.array([203.3, 196.6])).max() < 0.08
+
+
+def test_one_keypoint_is_enough_where_there_is_but_one() -> None:
+    placed = move_people(people_at(np.array([[[50.0, 50.0]]])), np.eye(3), Region(0, 0, 99, 99))
+    assert len(placed) == 1
+
+
 def test_boxes_hold_their_keypoints_and_areas_scale() -> None:
     rng = np.random.default_rng(1)
     people = people_at(rng.uniform(20, 140, (3, 15, 2)))

@@ -8,7 +8,10 @@ from tiny_networks import lively_model, tiny_config
 
 from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.model import ModelConfig
+from vepe.errors import VepeError
 from vepe.models.build import build_model
+from vepe.models.deformable import sample_map
+from vepe.models.spatial_encoder import Memory
 from vepe.skeleton import COCO17, POSETRACK15, Skeleton
 
 
@@ -100,6 +103,27 @@ def test_any_skeleton(skeleton: Skeleton) -> None:
     assert output.confidence_logits.shape == (1, 6, len(skeleton))
 
 
+@pytest.mark.parametrize(
+    "backbone",
+    ["resnet10t", "vit_tiny_patch16_224", "swinv2_cr_tiny_224", "convnextv2_atto", "davit_tiny"],
+)
+def test_families_of_backbones(backbone: str) -> None:
+    model = build_model(tiny_config(backbone=backbone)).eval()
+    with torch.inference_mode():
+        output = model(*clip(frames=1))[0]
+    assert torch.isfinite(output.keypoints_px).all()
+
+
+def test_unknown_backbones_are_named() -> None:
+    with pytest.raises(VepeError, match="did you mean 'resnet18'"):
+        build_model(tiny_config(backbone="resnet_18"))
+
+
+def test_sizes_must_fit_the_stride() -> None:
+    with pytest.raises(ValueError, match="stride 32"):
+        lively_model()(*clip(height=60))
+
+
 @pytest.mark.parametrize("height", [32, 64])
 @pytest.mark.parametrize("width", [32, 160])
 def test_odd_shapes_of_inputs(height: int, width: int) -> None:
@@ -109,32 +133,29 @@ def test_odd_shapes_of_inputs(height: int, width: int) -> None:
     assert torch.isfinite(output.keypoints_px).all()
 
 
-def test_what_lies_in_the_padding_does_not_matter() -> None:
-    """Two fillings of the padding, behind a cut that the backbone cannot see across."""
+def test_padding_reads_like_the_outside() -> None:
+    """Maps with a padded last column, whatever it holds, decode like the maps cut there."""
     model = lively_model()
-    images = clip(frames=2)[0]
-    padding = torch.zeros(1, 2, 64, 96, dtype=torch.bool)
-    padding[..., 64:] = True
+    images = clip(frames=1)[0][:, 0]
+    maps = model.pyramid(model.backbone(images), 64, 96)
+    padding = [torch.zeros(1, *m.shape[-2:], dtype=torch.bool) for m in maps]
+    for level, padded in zip(maps, padding, strict=True):
+        last = level.shape[-1] // 3
+        padded[..., -last:] = True
+        level[..., -last:] = 100.0
+    cut = [m[..., : m.shape[-1] * 2 // 3] for m in maps]
+    answers = []
     with torch.inference_mode():
-        features = []
-        for fill in (0.0, 1.0):
-            frame = images[:, 0].clone()
-            frame[..., 64:] = fill
-            maps = model.pyramid(model.backbone(images[:, 0]), 64, 96)
-            for level in maps:
-                level[..., level.shape[-1] * 2 // 3 :] = fill
-            features.append(maps)
-        from vepe.models.spatial_encoder import Memory
-        from vepe.models.vepe import _padding_by_level
-
-        answers = []
-        for maps in features:
-            memory = Memory(maps, _padding_by_level(padding[:, 0], maps), model.pyramid.strides)
-            proposals = model.proposals(model.spatial_encoder(memory))
-            answers.append(proposals)
-    assert (answers[0].score_logits[0] > -1e3).sum() > 0
-    assert torch.equal(answers[0].index, answers[1].index)
-    torch.testing.assert_close(answers[0].keypoints_px, answers[1].keypoints_px)
+        for memory in (
+            Memory(maps, padding, model.pyramid.strides),
+            Memory(cut, None, model.pyramid.strides),
+        ):
+            # Positions are relative to the whole input: compare what is read, not the encoder.
+            values = memory.projected(model.memory_encoder.layers[0].attention.project)
+            at = torch.tensor([[[[10.0, 20.0], [60.0, 40.0], [63.0, 8.0], [70.0, 8.0]]]])
+            answers.append([sample_map(v, at, memory.image_wh_px) for v in values])
+    for a, b in zip(*answers, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_proposals_never_stand_in_the_padding() -> None:
@@ -156,7 +177,11 @@ def test_bfloat16_stays_near_float32() -> None:
         exact = model.encode_frame(images[:, 0]).memory.maps[0]
         with torch.autocast("cpu", torch.bfloat16):
             half = model(images, times)[-1]
+            sampled = sample_map(
+                torch.ones(1, 1, 4, 64), torch.tensor([[[[510.0, 8.0]]]]), torch.tensor([512.0, 32])
+            )
             near = model.encode_frame(images[:, 0]).memory.maps[0]
+    assert sampled.item() == pytest.approx(0.75)  # exact places: half of the last cell is outside
     assert torch.isfinite(half.keypoints_px).all()
     assert half.keypoints_px.dtype == torch.float32
     assert (exact - near.float()).abs().mean() < 0.05 * exact.abs().mean() + 0.02

@@ -16,6 +16,7 @@ from vepe.losses.matcher import MatchCosts, match, pair_costs
 from vepe.losses.oks import oks
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
+from vepe.skeleton import POSETRACK15
 from vepe.tracking.tracker import Tracker
 from vepe.training.step import TrainingStep
 from vepe.types import FramePoses
@@ -108,7 +109,7 @@ def tracked_ids(model: Vepe, batch: Batch, clip: int, sigmas: torch.Tensor) -> t
 def test_two_clips_by_heart() -> None:
     torch.manual_seed(0)
     batch, model = two_clips(), tiny_network()
-    sigmas = torch.full((15,), 0.07)
+    sigmas = torch.tensor(POSETRACK15.sigmas)
     learn(model, batch, sigmas)
     for clip in range(2):
         similarity, ids = tracked_ids(model, batch, clip, sigmas)

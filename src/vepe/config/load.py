@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Mapping
 from importlib import resources
@@ -27,30 +28,37 @@ def read_yaml(source: str | Path, kind: str = "models") -> dict[str, Any]:
     """The mapping of a YAML file or preset, with what it `extends` merged below it.
 
     Raises:
-        VepeError: where there is no such file or preset, or it is not a mapping.
+        VepeError: where there is no such file or preset, it is not a mapping, or files extend
+            each other in a ring.
     """
+    return _read(source, kind, ())
+
+
+def _read(source: str | Path, kind: str, above: tuple[str, ...]) -> dict[str, Any]:
     path = Path(source)
+    if str(source) in above:
+        raise VepeError(f"'{source}' extends itself; take one `extends:` out.")
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise VepeError(f"There is no configuration file '{source}'; check the path.")
-        text, here = path.read_text(encoding="utf-8"), path.parent
+        data, here = path.read_bytes(), path.parent
     else:
         names = preset_names(kind)
         if str(source) not in names:
             raise VepeError(f"There is no preset '{source}'{_nearest(str(source), names)}.")
         preset = resources.files("vepe.config") / "presets" / kind / f"{source}.yaml"
-        text, here = preset.read_text(encoding="utf-8"), Path()
+        data, here = preset.read_bytes(), Path()
     try:
-        data = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(data.decode("utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise VepeError(f"'{source}' is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
+    if not isinstance(values, dict):
         raise VepeError(f"'{source}' must hold keys and values at its top.")
-    base = data.pop("extends", None)
+    base = values.pop("extends", None)
     if base is None:
-        return data
-    base_source = here / base if str(base).endswith((".yaml", ".yml")) else base
-    return merge(read_yaml(base_source, kind), data)
+        return values
+    below = here / str(base) if str(base).endswith((".yaml", ".yml")) else str(base)
+    return merge(_read(below, kind, (*above, str(source))), values)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,19 +75,43 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def override(data: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
     """`data` with `a.b=value` settings applied; values are read as YAML.
 
+    A number in a key is a place in a list: `stages.0.minutes=5`. Settings below a `model` that is
+    a preset's name change that preset.
+
     Raises:
-        VepeError: where a setting has no `=`.
+        VepeError: where a setting has no `=`, its value is no YAML, or a list has no such place.
     """
-    result = dict(data)
+    result: Any = copy.deepcopy(dict(data))
     for setting in settings:
-        key, equals, value = setting.partition("=")
+        key, equals, text = setting.partition("=")
         if not equals:
             raise VepeError(f"'{setting}' is not a setting; write key=value.")
-        nested: Any = yaml.safe_load(value)
-        for part in reversed(key.strip().split(".")):
-            nested = {part: nested}
-        result = merge(result, nested)
-    return result
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise VepeError(f"The value in '{setting}' is not valid YAML; quote it.") from None
+        path = key.strip().split(".")
+        if path[0] == "model" and len(path) > 1 and isinstance(result.get("model"), str):
+            result["model"] = {"extends": result["model"]}
+        result = _placed(result, path, value, setting)
+    return dict(result)
+
+
+def _placed(current: Any, path: list[str], value: Any, setting: str) -> Any:
+    """`current` with `value` at the end of `path`."""
+    if not path:
+        return value
+    first, rest = path[0], path[1:]
+    if isinstance(current, list):
+        if not first.isdigit() or int(first) >= len(current):
+            raise VepeError(
+                f"'{setting}': '{first}' is not a place in a list of {len(current)}; count from 0."
+            )
+        at = int(first)
+        return [*current[:at], _placed(current[at], rest, value, setting), *current[at + 1 :]]
+    mapping = dict(current) if isinstance(current, Mapping) else {}
+    mapping[first] = _placed(mapping.get(first), rest, value, setting)
+    return mapping
 
 
 def parse(model: type[S], data: Mapping[str, Any], source: str) -> S:
@@ -92,30 +124,67 @@ def parse(model: type[S], data: Mapping[str, Any], source: str) -> S:
         return model.model_validate(dict(data))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        keys, known = _walk(model, first["loc"])
+        where = ".".join(keys)
         if first["type"] == "extra_forbidden":
-            known = _known_keys(model, first["loc"][:-1])
-            hint = _nearest(str(first["loc"][-1]), known)
+            hint = _nearest(keys[-1], known)
             raise VepeError(f"{source}: there is no option '{where}'{hint}.") from None
-        problem = first["msg"].removeprefix("Value error, ")
+        problem = _PLAIN.get(first["type"], first["msg"].removeprefix("Value error, "))
         raise VepeError(f"{source}: {where or 'the whole'}: {problem}.") from None
 
 
-def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Keys that are valid at a place inside a configuration."""
-    current: Any = model
-    for part in path:
-        field = current.model_fields.get(part) if hasattr(current, "model_fields") else None
-        if field is None:
-            return []
-        options = [field.annotation, *get_args(field.annotation)]
-        current = next((o for o in options if hasattr(o, "model_fields")), None)
-    return list(current.model_fields) if hasattr(current, "model_fields") else []
+_PLAIN = {
+    "model_type": "give keys and values here",
+    "model_attributes_type": "give keys and values here",
+    "dataclass_type": "give keys and values here",
+    "tuple_type": "give a list here",
+    "missing": "this option is missing",
+    "union_tag_not_found": "give its `kind`",
+}
+"""What pydantic's terms mean to somebody who writes YAML."""
+
+
+def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
+    """The keys of a place as they stand in the file, and the keys that are valid there.
+
+    Pydantic names the kind of a tagged union as if it were a key: it chooses the member and goes.
+    """
+    keys: list[str] = []
+    here: list[Any] = [model]
+    known = list(model.model_fields)
+    for part in location:
+        if isinstance(part, int):
+            keys.append(str(part))
+            continue
+        tagged = [m for m in here if _kind(m) == part]
+        if tagged:
+            here = tagged
+        else:
+            keys.append(part)
+            fields = [m.model_fields[part] for m in here if part in m.model_fields]
+            if not fields:
+                break
+            here = [m for field in fields for m in _models(field.annotation)]
+        known = sorted({name for m in here for name in m.model_fields})
+    return keys, known
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """All models inside a type such as `tuple[A | B, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for argument in get_args(annotation) for m in _models(argument)]
+
+
+def _kind(model: type[BaseModel]) -> str | None:
+    """The value that tells a member of a tagged union from the others."""
+    field = model.model_fields.get("kind")
+    return None if field is None else str(field.default)
 
 
 def _nearest(name: str, known: list[str]) -> str:
     """A hint with the nearest known name, or all of them."""
     close = difflib.get_close_matches(name, known, n=1)
     if close:
-        return f"; did you mean '{close[0]}'?".removesuffix("?")
+        return f"; did you mean '{close[0]}'"
     return f"; known are {', '.join(known)}" if known else ""

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vepe.config.training import LossConfig
 from vepe.losses.consistency import identity_losses
 from vepe.losses.denoising import Noised
 from vepe.losses.keypoints import MatchedLabels, confidence_loss, place_losses
@@ -33,27 +34,11 @@ Parts = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class LossWeights:
-    """Weights of the loss parts; 0 switches one off."""
-
-    score: float = 2.0
-    l1: float = 5.0
-    oks: float = 4.0
-    confidence: float = 1.0
-    dense: float = 1.0
-    denoising: float = 1.0
-    contrastive: float = 2.0
-    cosine: float = 3.0
-    proposals: float = 1.0
-    layers: float = 1.0
-
-
-@dataclass(frozen=True)
 class Criterion:
     """Losses of frames, key frames and identities. Sigmas are the skeleton's, as a tensor."""
 
     sigmas: Float[Tensor, "K"]
-    weights: LossWeights = field(default_factory=LossWeights)
+    weights: LossConfig = field(default_factory=LossConfig)
     costs: MatchCosts = field(default_factory=MatchCosts)
     dense_cells: int = 9
 

@@ -7,12 +7,16 @@ build timm's MobileNetV2 with the width of the pose-pretrained trunks (SAME padd
 
 from __future__ import annotations
 
+import difflib
+
 import timm
 import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from timm.models.efficientnet import _gen_mobilenet_v2
 from torch import Tensor, nn
+
+from vepe.errors import VepeError
 
 POSE_TRUNKS = {
     "mobilenetv2_pose_100": 1.0,
@@ -47,10 +51,7 @@ class Backbone(nn.Module):
             )
             self.mean, self.std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
         else:
-            options = {"dynamic_img_size": True} if "vit_" in name else {}
-            if "swin_" in name:
-                options = {"strict_img_size": False}
-            self.net = timm.create_model(name, features_only=True, pretrained=pretrained, **options)
+            self.net = _timm_model(name, pretrained)
             data = timm.data.resolve_model_data_config(self.net)
             self.mean, self.std = tuple(data["mean"]), tuple(data["std"])
         reductions = list(self.net.feature_info.reduction())
@@ -59,6 +60,11 @@ class Backbone(nn.Module):
             self.indices = [len(reductions) - 1]
         else:
             self.indices = [i for i, r in enumerate(reductions) if r in strides]
+        if not self.indices:
+            raise VepeError(
+                f"Backbone '{name}' has maps at strides {reductions}, none of them among "
+                f"{list(strides)}; change `strides`."
+            )
         self.strides = tuple(reductions[i] for i in self.indices)
         self.channels = tuple(self.net.feature_info.channels()[i] for i in self.indices)
         shift = torch.tensor(self.mean).view(3, 1, 1)
@@ -71,8 +77,10 @@ class Backbone(nn.Module):
         height, width = images.shape[-2:]
         patch = self.strides[-1]
         if height % patch or width % patch:
-            # Only ViTs with odd patches (14) get here: fill up to a whole number of patches.
-            normalised = F.pad(normalised, (0, -width % patch, 0, -height % patch))
+            # Only ViTs with odd patches (14) get here: the whole picture in whole patches, so that
+            # their map covers just what the levels cover.
+            whole = [-(-side // patch) * patch for side in (height, width)]
+            normalised = F.interpolate(normalised, whole, mode="bilinear", align_corners=False)
         maps = self.net(normalised)
         result = []
         for i in self.indices:
@@ -81,3 +89,24 @@ class Backbone(nn.Module):
                 level = level.permute(0, 3, 1, 2)
             result.append(level)
         return result
+
+
+def _timm_model(name: str, pretrained: bool) -> nn.Module:
+    """A timm model that gives feature maps of pictures of any size.
+
+    Families name that freedom differently: plain ViTs `dynamic_img_size`, windowed ones
+    `strict_img_size`, convolutional ones need nothing.
+    """
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=1)
+        hint = f"; did you mean '{near[0]}'" if near else ""
+        raise VepeError(f"timm has no backbone '{name}'{hint}.")
+    for options in ({"dynamic_img_size": True}, {"strict_img_size": False}, {}):
+        try:
+            return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
+        except TypeError as error:
+            if "img_size" not in str(error):
+                raise
+        except RuntimeError as error:
+            raise VepeError(f"Backbone '{name}' gives no feature maps ({error}).") from error
+    raise AssertionError("the last options are empty")

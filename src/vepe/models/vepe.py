@@ -82,8 +82,14 @@ class Vepe(nn.Module):
             images: RGB in 0..1; H and W multiples of `stride`.
             padding: True where a pixel is not part of the picture.
             noised: known poses with noise, in training.
+
+        Raises:
+            ValueError: where H or W is no multiple of `stride`.
         """
-        maps = self.pyramid(self.backbone(images), *images.shape[-2:])
+        height, width = images.shape[-2:]
+        if height % self.stride or width % self.stride:
+            raise ValueError(f"{height} x {width} is not a multiple of the stride {self.stride}")
+        maps = self.pyramid(self.backbone(images), height, width)
         memory = Memory(maps, _padding_by_level(padding, maps), self.pyramid.strides)
         memory = self.spatial_encoder(memory)
         proposals = self.proposals(memory)

@@ -71,16 +71,29 @@ def _source(
     return PseudoClips(stills, skeleton, settings, length=ENDLESS, seed=seed)
 
 
-def _read(
-    patterns: tuple[str, ...], root: Path, skeleton: Skeleton, complete: float, incomplete: float
-) -> list[Still]:
-    stills: list[Still] = []
+def check_shards(stage: StageConfig, root: Path) -> None:
+    """Raises VepeError where a pattern of the stage matches no file."""
+    for config in stage.data:
+        if not isinstance(config, SyntheticConfig):
+            _paths(config.shards, root)
+
+
+def _paths(patterns: tuple[str, ...], root: Path) -> list[Path]:
+    found: list[Path] = []
     for pattern in patterns:
         paths = sorted(root.glob(pattern))
         if not paths:
             raise VepeError(
                 f"No training data match '{root / pattern}'; give --data-root the folder of shards."
             )
-        for path in paths:
-            stills += read_shard(path, skeleton, complete=complete, incomplete=incomplete)
+        found += paths
+    return found
+
+
+def _read(
+    patterns: tuple[str, ...], root: Path, skeleton: Skeleton, complete: float, incomplete: float
+) -> list[Still]:
+    stills: list[Still] = []
+    for path in _paths(patterns, root):
+        stills += read_shard(path, skeleton, complete=complete, incomplete=incomplete)
     return stills

@@ -5,25 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from vepe.allocator import keep_freed_memory
-from vepe.config.load import override, parse, read_yaml
+from vepe.config.load import merge, parse, read_yaml
 from vepe.config.model import ModelConfig
 from vepe.config.training import StageConfig, TrainConfig
 from vepe.data.batch import collate
 from vepe.data.mixture import ResumableOrder
 from vepe.errors import VepeError
 from vepe.inference.checkpoint import load_weights, save_weights
-from vepe.losses.criterion import Criterion, LossWeights, total
+from vepe.losses.criterion import Criterion, total
 from vepe.losses.denoising import NoiseSettings
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
@@ -37,7 +37,7 @@ from vepe.training.ema import Ema
 from vepe.training.interruption import Interruption
 from vepe.training.journal import Journal
 from vepe.training.optimiser import build_optimiser, freeze, rate_factor, set_mode, set_rate
-from vepe.training.sources import build_mixture
+from vepe.training.sources import build_mixture, check_shards
 from vepe.training.step import TrainingStep, check_finite, detached
 
 
@@ -70,6 +70,7 @@ class Trainer:
         self.model_config, self.model = _build(config)
         self.model.backbone.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
         self.ema = Ema(self.model, config.ema)
+        self._check()
         self.start = Progress()
         self.restored: dict | None = None
         if resume:
@@ -97,6 +98,17 @@ class Trainer:
             save_weights(path, self.ema.model, self.model_config, training)
         return path
 
+    def _check(self) -> None:
+        """Finds what later stages lack now, and not after an hour of the first one."""
+        for stage in self.config.stages:
+            freeze(self.model, stage)
+            check_shards(stage, Path(self.config.data_root))
+            if stage.size_px % self.model.stride:
+                raise VepeError(
+                    f"Stage '{stage.name}' has size_px {stage.size_px}; give a multiple of "
+                    f"{self.model.stride}, the model's coarsest stride."
+                )
+
     def _stage(
         self, stage: StageConfig, begin: Progress, journal: Journal, interruption: Interruption
     ) -> None:
@@ -108,7 +120,7 @@ class Trainer:
             self.ema.steps = 0
         frozen = freeze(self.model, stage)
         sigmas = torch.tensor(self.model_config.skeleton.sigmas, device=device)
-        criterion = Criterion(sigmas, LossWeights(**self.config.losses.model_dump()))
+        criterion = Criterion(sigmas, self.config.losses)
         step_module = TrainingStep(
             self.model,
             criterion,
@@ -229,30 +241,38 @@ def _build(config: TrainConfig) -> tuple[ModelConfig, Vepe]:
     if isinstance(config.model, str):
         data = read_yaml(config.model)
     else:
-        data = override(config.model, [])
+        data = dict(config.model)
         if "extends" in data:
-            data = {**read_yaml(str(data.pop("extends"))), **data}
+            data = merge(read_yaml(str(data.pop("extends"))), data)
     model_config = parse(ModelConfig, data, "model")
-    if config.init is not None:
-        model, found, _ = load_weights(config.init)
-        if asdict(found.skeleton) != asdict(model_config.skeleton):
-            raise VepeError(
-                f"'{config.init}' has the skeleton '{found.skeleton.name}', the run wants "
-                f"'{model_config.skeleton.name}'; give both the same."
-            )
-        fresh = build_model(model_config)
-        fresh.load_state_dict(model.state_dict())
-        return model_config, fresh
     model = build_model(model_config, pretrained_backbone=config.pretrained_backbone)
+    if config.init is not None:
+        _start_from(config.init, model, model_config)
     if config.backbone_weights is not None:
-        path = Path(config.data_root) / config.backbone_weights
-        if not path.is_file():
-            raise VepeError(f"There is no backbone file '{path}'; check `backbone_weights`.")
-        try:
-            model.backbone.net.load_state_dict(load_file(path))
-        except RuntimeError as error:
-            raise VepeError(
-                f"'{path}' does not fit the backbone '{model_config.backbone}': "
-                f"{str(error).splitlines()[-1].strip()}."
-            ) from error
+        _load_backbone(Path(config.data_root) / config.backbone_weights, model, model_config)
     return model_config, model
+
+
+def _start_from(init: str, model: Vepe, config: ModelConfig) -> None:
+    """Puts the weights of a checkpoint into the model, which must be of the same make."""
+    found, _, _ = load_weights(init, skeleton=config.skeleton)
+    try:
+        model.load_state_dict(found.state_dict())
+    except RuntimeError as error:
+        raise VepeError(
+            f"'{init}' does not fit the model '{config.name}': "
+            f"{str(error).splitlines()[1].strip()} Start from a checkpoint of the same make."
+        ) from error
+
+
+def _load_backbone(path: Path, model: Vepe, config: ModelConfig) -> None:
+    """Puts the weights of a bare backbone into the model."""
+    if not path.is_file():
+        raise VepeError(f"There is no backbone file '{path}'; check `backbone_weights`.")
+    try:
+        model.backbone.net.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        raise VepeError(
+            f"'{path}' does not fit the backbone '{config.backbone}': "
+            f"{str(error).splitlines()[-1].strip()}."
+        ) from error

@@ -1,0 +1,116 @@
+"""Configurations: presets, `extends`, overrides, and errors that name the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vepe.config.load import merge, override, parse, preset_names, read_yaml
+from vepe.config.model import ModelConfig
+from vepe.config.training import TrainConfig
+from vepe.errors import VepeError
+
+
+def test_extends_merges_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("extends: vepe-n\nname: base\ntemporal: {window: 5}\n")
+    (tmp_path / "mine.yaml").write_text("extends: base.yaml\ndim: 64\nskeleton: coco17\n")
+    config = parse(ModelConfig, read_yaml(tmp_path / "mine.yaml"), "mine.yaml")
+    nano = parse(ModelConfig, read_yaml("vepe-n"), "vepe-n")
+    assert (config.name, config.dim, config.temporal.window) == ("base", 64, 5)
+    assert config.queries == nano.queries
+    assert config.temporal.memory_encoder_levels == nano.temporal.memory_encoder_levels
+    assert config.skeleton.name == "coco17"
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "wanted"),
+    [
+        (["seed=4"], ("seed",), 4),
+        (["losses.oks=0"], ("losses", "oks"), 0),
+        (["stages.1.minutes=5"], ("stages", 1, "minutes"), 5),
+        (["stages.0.freeze=[pyramid]"], ("stages", 0, "freeze", 0), "pyramid"),
+        (["model.temporal.window=5"], ("model", "temporal", "window"), 5),
+        (["model.temporal.window=5"], ("model", "extends"), "vepe-n"),
+    ],
+)
+def test_overrides(settings: list[str], path: tuple, wanted: object) -> None:
+    data = override(read_yaml("vepe-n", "recipes"), settings)
+    found = data
+    for part in path:
+        found = found[part]
+    assert found == wanted
+    parse(TrainConfig, data, "vepe-n")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("seed", "write key=value"),
+        ("losses.oks=[1", "not valid YAML"),
+        ("stages.9.minutes=5", "not a place in a list of 2"),
+        ("stages.first.minutes=5", "not a place in a list of 2"),
+    ],
+)
+def test_overrides_that_cannot_be(setting: str, message: str) -> None:
+    with pytest.raises(VepeError, match=message):
+        override(read_yaml("vepe-n", "recipes"), [setting])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dimm": 3}, "no option 'dimm'; did you mean 'dim'"),
+        ({"temporal": {"windo": 3}}, "no option 'temporal.windo'; did you mean 'window'"),
+        ({"temporal": {"window": 2, "lookahead": 2}}, "lookahead must be smaller"),
+        ({"dim": 100, "heads": 8}, "multiple of heads"),
+        ({"strides": [8, 24]}, "twice the one before"),
+        ({"skeleton": "dog"}, "no skeleton 'dog'"),
+        ({"spatial_encoder": {"levels": [5]}}, "levels must be among"),
+        ({"temporal": 3}, "temporal: give keys and values here"),
+        ({"queries": 0}, "queries"),
+    ],
+)
+def test_wrong_models_are_named(changes: dict, message: str) -> None:
+    with pytest.raises(VepeError, match=message):
+        parse(ModelConfig, merge(read_yaml("vepe-n"), changes), "mine")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("stages.0.minuts=3", "no option 'stages.0.minuts'; did you mean 'minutes'"),
+        ("stages.0.data.0.shrads=[a]", "no option 'stages.0.data.0.shrads'; did you mean 'shards'"),
+        ("losses=3", "losses: give keys and values here"),
+        ("stages.0.data.0.kind=film", "stages.0.data.0"),
+    ],
+)
+def test_wrong_recipes_are_named(setting: str, message: str) -> None:
+    with pytest.raises(VepeError, match=message):
+        parse(TrainConfig, override(read_yaml("vepe-n", "recipes"), [setting]), "vepe-n")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"extends: mine.yaml\n", "extends itself"),
+        (b"\xff\xfe\x00broken", "not valid YAML"),
+        (b"[1, 2", "not valid YAML"),
+        (b"- a\n- b\n", "keys and values"),
+        (b"extends: vepe-x\n", "no preset 'vepe-x'; did you mean"),
+        (b"extends: 3\n", "no preset '3'"),
+    ],
+)
+def test_broken_files_are_told(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(VepeError, match=message):
+        read_yaml(path)
+
+
+def test_missing_files_and_presets_are_told() -> None:
+    with pytest.raises(VepeError, match="no configuration file"):
+        read_yaml("nowhere.yaml")
+    with pytest.raises(VepeError, match="no preset 'vepe_n'; did you mean 'vepe-n'"):
+        read_yaml("vepe_n")
+    assert preset_names() == ["vepe-dinov2-s", "vepe-n", "vepe-r50", "vepe-s", "vepe-swin-l"]
