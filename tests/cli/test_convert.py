@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from typer.testing import CliRunner
 
 from vepe.cli.convert import convert
 from vepe.errors import VepeError
+from vepe.formats.conversion import TARGETS
+from vepe.formats.openpose import write_openpose
+from vepe.formats.posetrack import read_sequence
 
 NEW = Path(__file__).parents[1] / "formats" / "data" / "pt18_000902_mpii_test.json"
 
@@ -41,6 +45,62 @@ def test_problems_reach_the_entry_point(tmp_path) -> None:
     assert isinstance(result.exception, VepeError)
     with pytest.raises(VepeError, match="--like is for submissions"):
         convert(NEW, tmp_path / "x.csv", "csv", like=NEW)
+
+
+def call(*words: object) -> str:
+    """Output of a run that went well; raises what reaches the entry point."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def test_existing_files_are_kept_unless_told(tmp_path) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("mine")
+    with pytest.raises(VepeError, match="already there; add --overwrite"):
+        call(NEW, target, "--to", "csv")
+    assert target.read_text() == "mine"
+    call(NEW, target, "--to", "csv", "--overwrite")
+    assert target.read_text().startswith("frame_index,")
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_folders_are_converted_twice_only_with_overwrite(to, tmp_path) -> None:
+    call(NEW, tmp_path / "out", "--to", to)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    with pytest.raises(VepeError, match="already there"):
+        call(NEW, tmp_path / "out", "--to", to)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    call(NEW, tmp_path / "out", "--to", to, "--overwrite")
+
+
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+@pytest.mark.parametrize(
+    ("source", "target", "to"),
+    [
+        ("a.json", "a.json", "coco"),
+        ("a.json", "link.json", "posetrack17"),
+        ("a.json", "sub/../a.json", "posetrack21"),
+        (".", ".", "posetrack18"),
+        ("a.json", ".", "submission"),
+        ("op", "op", "openpose"),
+        ("op/op", "op", "openpose"),
+        ("op", "op/op_000000000000_keypoints.json", "coco"),
+    ],
+)
+def test_the_source_is_never_replaced(source, target, to, more, tmp_path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.json").write_bytes(NEW.read_bytes())
+    if source != ".":
+        (tmp_path / "link.json").symlink_to(tmp_path / "a.json")
+    folder = tmp_path / source if source.startswith("op") else tmp_path / "op"
+    write_openpose(folder, replace(read_sequence(NEW), name="op"))
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    options = ["--from", "posetrack18"] if source == "." else []
+    with pytest.raises(VepeError, match=r"would replace .* itself"):
+        call(tmp_path / source, tmp_path / target, "--to", to, *options, *more)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
 def test_conversions_keep_every_score(tmp_path) -> None:

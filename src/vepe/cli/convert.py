@@ -27,6 +27,9 @@ def convert(
         Path | None,
         typer.Option(help="Submission: ground truth whose names, frames and year are taken."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there; never the source.")
+    ] = False,
 ) -> None:
     """Convert PoseTrack 2017/2018/2021, COCO, CVAT, MOT, CSV, Parquet and OpenPose files.
 
@@ -34,7 +37,9 @@ def convert(
     """
     from vepe.formats.conversion import convert_annotations
 
-    done = convert_annotations(source, target, to, from_format=from_format, like=like)
+    done = convert_annotations(
+        source, target, to, from_format=from_format, like=like, overwrite=overwrite
+    )
     for note in done.notes:
         typer.echo(f"note: {note}")
     where = str(done.written[0]) if len(done.written) == 1 else f"{len(done.written)} in {target}"

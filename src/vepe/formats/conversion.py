@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vepe.errors import VepeError
@@ -11,7 +12,7 @@ from vepe.formats.annotations import Sequence
 from vepe.formats.coco_writer import write_coco_video
 from vepe.formats.csv_table import write_csv
 from vepe.formats.detect import read_any
-from vepe.formats.files import safe_name
+from vepe.formats.files import check_targets, safe_name
 from vepe.formats.holdings import left_behind
 from vepe.formats.mot import write_mot
 from vepe.formats.openpose import write_openpose
@@ -26,7 +27,7 @@ SYNONYMS = {"coco-video": "coco", "cvat": "coco"}
 _SINGLE: dict[str, tuple[str, Callable[[Path, Sequence], Path]]] = {
     "posetrack17": (".json", write_posetrack17),
     "posetrack18": (".json", lambda path, s: write_posetrack18(path, s)),
-    "posetrack21": (".json", lambda path, s: write_posetrack18(path, s, year=2021)),
+    "posetrack21": (".json", partial(write_posetrack18, year=2021)),
     "csv": (".csv", write_csv),
     "parquet": (".parquet", write_parquet),
     "mot": (".txt", write_mot),
@@ -55,6 +56,7 @@ def convert_annotations(
     *,
     from_format: str | None = None,
     like: Path | None = None,
+    overwrite: bool = False,
 ) -> Conversion:
     """Converts a file or folder.
 
@@ -64,9 +66,11 @@ def convert_annotations(
         to: one of `TARGETS`, or `coco-video` or `cvat` for coco.
         from_format: format of the source; detected where it is None.
         like: ground truth whose names, frames and year a submission takes.
+        overwrite: whether files that are there may be replaced; the source may not be.
 
     Raises:
-        VepeError: where something cannot be read, held or written; nothing is half written.
+        VepeError: where something cannot be read, held or written, or is there already; no file
+            is half written.
     """
     to = SYNONYMS.get(to, to)
     if to not in TARGETS:
@@ -79,11 +83,14 @@ def convert_annotations(
     notes: list[str]
     if to == "submission":
         truth = () if like is None else read_any(like)
-        notes = write_submission(target, sequences, truth)
+        notes = write_submission(target, sequences, truth, overwrite=overwrite)
         written = [target]
     else:
         notes = left_behind(sequences, to)
-        written = _write(target, to, sequences)
+        plan = _plan(target, to, sequences)
+        read = {sequence.source for sequence in sequences}
+        check_targets([path for path, _ in plan], read, overwrite=overwrite)
+        written = [write(path) for path, write in plan]
     return Conversion(
         written=tuple(written),
         sequences=len(sequences),
@@ -93,16 +100,20 @@ def convert_annotations(
     )
 
 
-def _write(target: Path, to: str, sequences: tuple[Sequence, ...]) -> list[Path]:
+def _plan(
+    target: Path, to: str, sequences: tuple[Sequence, ...]
+) -> list[tuple[Path, Callable[[Path], Path]]]:
+    """What is to be written, each with the function that writes it there."""
     if to == "coco":
         file = target if target.suffix.lower() == ".json" else target / "annotations.json"
-        return [write_coco_video(file, sequences)]
+        return [(file, lambda path: write_coco_video(path, sequences))]
     if to.startswith("posetrack"):
         for sequence in sequences:
             require_posetrack_joints(sequence, to)
     ending, write = _SINGLE[to]
+    writers = [_bound(write, sequence) for sequence in sequences]
     if len(sequences) == 1 and (target.suffix.lower() == ending):
-        return [write(target, sequences[0])]
+        return [(target, writers[0])]
     if target.suffix.lower() in (".json", ".csv", ".parquet", ".txt", ".zip"):
         what = f"a file ending in {ending}" if len(sequences) == 1 and ending else "a folder"
         raise VepeError(f"{target} cannot take {len(sequences)} {to} sequence(s); name {what}.")
@@ -110,7 +121,9 @@ def _write(target: Path, to: str, sequences: tuple[Sequence, ...]) -> list[Path]
     if len(set(names)) != len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise VepeError(f"Two sequences are called '{twice}'; rename one of the sources.")
-    return [
-        write(target / f"{name}{ending}", sequence)
-        for name, sequence in zip(names, sequences, strict=True)
-    ]
+    paths = [target / f"{name}{ending}" for name in names]
+    return list(zip(paths, writers, strict=True))
+
+
+def _bound(write: Callable[[Path, Sequence], Path], sequence: Sequence) -> Callable[[Path], Path]:
+    return lambda path: write(path, sequence)

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,36 @@ def dump_json(path: Path, data: Any) -> Path:
 def safe_name(name: str) -> str:
     """A sequence's name as a file name: what is no letter, digit, '-' or '.' becomes '_'."""
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "sequence"
+
+
+def check_targets(
+    targets: Iterable[Path], sources: Iterable[Path], *, overwrite: bool = False
+) -> None:
+    """Whether files (and folders) may be written where they are to be; changes nothing.
+
+    Args:
+        targets: what will be written; a folder here is one that is replaced as a whole.
+        sources: the files that are read; a folder here is one that is read as a whole.
+        overwrite: whether what is there may be replaced. Sources may not, in any case.
+
+    Raises:
+        VepeError: where a target is a source, holds one or lies in one, or is there already
+            (an empty folder does not count).
+    """
+    targets = list(targets)
+    sources = [source.resolve() for source in sources]
+    for target in targets:
+        place = target.resolve()
+        around = (place, *place.parents) if target.exists() else (place,)
+        for source in sources:
+            same = target.exists() and source.exists() and target.samefile(source)
+            if same or source in around or (target.is_dir() and place in source.parents):
+                raise VepeError(f"The result would replace '{source}' itself; name another place.")
+    for target in targets if not overwrite else ():
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise VepeError(
+                f"'{target}' is already there; add --overwrite to replace it, or name another."
+            )
 
 
 @contextmanager

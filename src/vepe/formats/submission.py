@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
-from vepe.formats.files import replacing, safe_name
+from vepe.formats.files import check_targets, replacing, safe_name
 from vepe.formats.posetrack17 import write_posetrack17
 from vepe.formats.posetrack18_writer import require_posetrack_joints, write_posetrack18
 
@@ -45,7 +45,11 @@ class SubmissionNotes:
 
 
 def write_submission(
-    path: Path, results: Iterable[Sequence], truth: Iterable[Sequence] = ()
+    path: Path,
+    results: Iterable[Sequence],
+    truth: Iterable[Sequence] = (),
+    *,
+    overwrite: bool = False,
 ) -> list[str]:
     """Writes `path` (a folder, or a .zip) and returns lines about what was changed.
 
@@ -55,9 +59,11 @@ def write_submission(
 
     Raises:
         VepeError: where a sequence of the ground truth has no result, frames cannot be paired, or
-            a joint of PoseTrack is missing.
+            a joint of PoseTrack is missing; where a file is there already (unless `overwrite`) or
+            is one that was read.
     """
     notes = SubmissionNotes()
+    results, truth = tuple(results), tuple(truth)
     by_name = {sequence.name: sequence for sequence in results}
     ready: list[tuple[str, Sequence, bool]] = []
     names = set()
@@ -73,6 +79,8 @@ def write_submission(
         extra = sorted(set(by_name) - names)[0]
         raise VepeError(f"The ground truth has no sequence '{extra}'; remove it from the results.")
     ready = [(name, _with_ids(sequence, notes), old) for name, sequence, old in ready]
+    files = [_file(path, name) for name, _, _ in ready] if path.suffix.lower() != ".zip" else [path]
+    check_targets(files, {s.source for s in (*results, *truth)}, overwrite=overwrite)
     _write(path, ready)
     return notes.lines()
 
@@ -80,7 +88,7 @@ def write_submission(
 def _write(path: Path, ready: list[tuple[str, Sequence, bool]]) -> None:
     if path.suffix.lower() != ".zip":
         for name, sequence, old in ready:
-            _write_one(path / f"{safe_name(name)}.json", sequence, old)
+            _write_one(_file(path, name), sequence, old)
         return
     with (
         TemporaryDirectory() as folder,
@@ -88,9 +96,13 @@ def _write(path: Path, ready: list[tuple[str, Sequence, bool]]) -> None:
         zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
         for name, sequence, old in ready:
-            file = _write_one(Path(folder) / f"{safe_name(name)}.json", sequence, old)
+            file = _write_one(_file(Path(folder), name), sequence, old)
             archive.write(file, file.name)
             file.unlink()
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{safe_name(name)}.json"
 
 
 def _write_one(path: Path, sequence: Sequence, old: bool) -> Path:
