@@ -30,6 +30,7 @@ RECIPE: dict[str, Any] = {
         "consistency": {"dim": 8},
     },
     "workers": 0,
+    "calibration_batches": 2,
     "seed": 3,
     "stages": [
         {

@@ -101,6 +101,7 @@ class TrainConfig(Settings):
     ema: float = Field(0.999, ge=0, lt=1)
     precision: Literal["no", "bf16", "fp16"] = "no"
     accumulate: int = Field(1, ge=1)
+    calibration_batches: int = Field(30, ge=0, description="to calibrate scores at the end with")
     checkpoint_minutes: float = Field(5.0, gt=0)
     losses: LossConfig = LossConfig()
     stages: tuple[StageConfig, ...] = Field(min_length=1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +29,7 @@ from vepe.losses.criterion import Criterion, total
 from vepe.losses.denoising import NoiseSettings
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
+from vepe.training.calibration import Calibration, calibrate_scores
 from vepe.training.checkpoint import (
     Progress,
     load_checkpoint,
@@ -88,13 +91,30 @@ class Trainer:
                     continue
                 begin = self.start if number == self.start.stage else Progress(stage=number)
                 self._stage(stage, begin, journal, interruption)
-        return self.export()
+        return self.export(self._calibrate())
 
-    def export(self) -> Path:
+    def _calibrate(self) -> Calibration | None:
+        """Calibrates the averaged weights on the last stage's data, after its last batch."""
+        if not self.config.calibration_batches or not self.accelerator.is_main_process:
+            return None
+        stage = self.config.stages[-1].model_copy(
+            update={"steps": self.config.calibration_batches, "minutes": None}
+        )
+        loader = self._loader(stage, Progress(stage=len(self.config.stages)))
+        model = self.ema.model.to(self.accelerator.device)
+        return calibrate_scores(model, self._criterion(), loader)
+
+    def _criterion(self) -> Criterion:
+        sigmas = torch.tensor(self.model_config.skeleton.sigmas, device=self.accelerator.device)
+        return Criterion(sigmas, self.config.losses)
+
+    def export(self, calibration: Calibration | None = None) -> Path:
         """Writes the averaged weights as they stand."""
         path = self.folder / "weights.safetensors"
         if self.accelerator.is_main_process:
-            training = {"recipe": self.config.model_dump(mode="json")}
+            training: dict[str, Any] = {"recipe": self.config.model_dump(mode="json")}
+            if calibration is not None:
+                training["calibration"] = asdict(calibration)
             save_weights(path, self.ema.model, self.model_config, training)
         return path
 
@@ -113,17 +133,14 @@ class Trainer:
         self, stage: StageConfig, begin: Progress, journal: Journal, interruption: Interruption
     ) -> None:
         self.accelerator.free_memory()  # the last stage's optimiser
-        device = self.accelerator.device
         if begin.stage > 0 and begin.step == 0:
             # A new stage builds on the averaged weights, for those are what will be used.
             self.model.load_state_dict(self.ema.model.state_dict())
             self.ema.steps = 0
         frozen = freeze(self.model, stage)
-        sigmas = torch.tensor(self.model_config.skeleton.sigmas, device=device)
-        criterion = Criterion(sigmas, self.config.losses)
         step_module = TrainingStep(
             self.model,
-            criterion,
+            self._criterion(),
             NoiseSettings(groups=stage.noise_groups),
             identity=self.model_config.consistency.enabled,
             frozen_frames=frozen,

@@ -1,0 +1,47 @@
+"""Calibration: scores that are too high for background come down, and the ranking stays."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vepe.config.load import parse
+from vepe.config.model import ModelConfig
+from vepe.data.batch import collate
+from vepe.data.synthetic import SyntheticClips
+from vepe.losses.criterion import Criterion
+from vepe.models.build import build_model
+from vepe.skeleton import POSETRACK15
+from vepe.training.calibration import _fit, calibrate_scores
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (2.5, -1.0), (0.4, 2.0)])
+def test_a_known_distortion_is_found(scale: float, shift: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(20000, generator=generator) * 2
+    distorted = (true - shift) / scale
+    weights = torch.rand(20000, generator=generator)
+    found = _fit(distorted, true.sigmoid(), weights)
+    assert found == pytest.approx((scale, shift), abs=0.02)
+
+
+def test_scores_come_nearer_to_their_targets_and_keep_their_order() -> None:
+    torch.manual_seed(0)
+    data = {"backbone": "mobilenetv2_035", "dim": 32, "hidden": 32, "queries": 8}
+    model = build_model(parse(ModelConfig, data, "tiny")).eval()
+    torch.nn.init.normal_(model.pose_decoder.layers[-1].heads.score.weight, std=0.3)
+    clips = SyntheticClips(4, 2, 96, 96, people=(1, 2), seed=1)
+    batches = [collate([clips[0], clips[1]]), collate([clips[2], clips[3]])]
+    pixels = batches[0].pixels(torch.device("cpu"))[:1].unsqueeze(1)
+    times = torch.zeros(1, 1, dtype=torch.float64)
+    with torch.no_grad():
+        before = model(pixels, times)[0].score_logits
+        calibration = calibrate_scores(model, Criterion(torch.tensor(POSETRACK15.sigmas)), batches)
+        after = model(pixels, times)[0].score_logits
+    assert calibration.samples == 2 * 2 * 2 * 8
+    assert torch.equal(before.argsort(), after.argsort())
+    torch.testing.assert_close(
+        after, before * calibration.scale + calibration.shift, atol=1e-4, rtol=1e-4
+    )
+    # Two or fewer of eight places are people: their mean score must say so.
+    assert after.sigmoid().mean() < 0.3
