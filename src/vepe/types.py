@@ -28,7 +28,7 @@ class VideoInfo:
         fps: nominal frames per second; true times come with every frame.
         frame_count: number of frames that will be read, or None where unknown (live sources).
         path: the file, where the source is one.
-        has_audio: whether `path` holds an audio stream.
+        has_audio: whether the source holds an audio stream.
         live: True for cameras and network streams, which cannot be rewound.
     """
 

@@ -94,6 +94,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_only_folders_take_a_frame_rate(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"film")
+    for source in (tmp_path / "a.mp4", 3, "rtsp://host/door"):
+        with pytest.raises(VepeError, match="30 is for folders of pictures"):
+            open_video(source, fps=30)
+    with pytest.raises(VepeError, match="no file or folder"):
+        open_video(tmp_path / "none", fps=30)
+
+
 def test_folder_is_one_video_at_25_fps(folder: Path) -> None:
     with open_video(folder) as video:
         frames = list(video)

@@ -214,6 +214,20 @@ def test_any_other_error_leaves_nothing_and_keeps_the_old_file(tmp_path: Path) -
     assert (tmp_path / "a.mp4").read_text() == "old"
 
 
+def test_a_finished_file_waits_for_its_place(tmp_path: Path) -> None:
+    for keep in (True, False):
+        path = tmp_path / f"{keep}.mp4"
+        writer = VideoWriter(path, width=64, height=48, fps=10)
+        writer.write(grey_picture(0), 0.0)
+        writer.finish()
+        assert not path.exists()
+        with pytest.raises(ValueError, match="closed"):
+            writer.write(grey_picture(1), 0.1)
+        (writer.close if keep else writer.discard)()
+    assert [p.name for p in tmp_path.iterdir()] == ["True.mp4"]
+    assert len(list(open_video(tmp_path / "True.mp4"))) == 1
+
+
 def test_close_and_discard_may_be_called_again(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path / "a.mp4", width=64, height=48, fps=10)
     writer.write(grey_picture(1), 0.0)

@@ -1,7 +1,7 @@
 """Cameras and network streams: frames as they come, the newest first in line.
 
 A reader that is slower than the camera must not fall ever further behind, nor fill the memory:
-a thread takes frames in and keeps the newest few; older ones are dropped and counted.
+a thread takes frames in and keeps the newest one; older ones are dropped and counted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,21 +34,17 @@ from vepe.video.source import Clock, Span, VideoSource
 Pictures = Iterator[tuple[float | None, np.ndarray]]
 """Timestamps in seconds (None where unknown) with upright RGB pictures."""
 
-_QUEUE_LENGTH = 8
-
 
 class LiveSource(VideoSource):
     """Frames of a running source, read in a thread of its own; can be iterated once.
 
-    A frame's index counts every frame that arrived, dropped ones too.
+    A frame's index counts every frame that arrived, dropped ones too. An error of `pictures` ends
+    the iteration after the last frame: a `VepeError` becomes the warning, any other is raised.
 
     Args:
         pictures: the source; it is read and closed in the thread alone.
         info: what is known of it.
         span: the wanted part, counted from the first frame.
-
-    Attributes:
-        dropped: number of frames that came faster than they were taken.
     """
 
     def __init__(self, pictures: Pictures, info: VideoInfo, span: Span) -> None:
@@ -57,7 +52,8 @@ class LiveSource(VideoSource):
         self.dropped = 0
         self._pictures = pictures
         self._span = span
-        self._waiting: deque[Frame] = deque()
+        self._newest: Frame | None = None
+        self._error: BaseException | None = None
         self._changed = threading.Condition()
         self._ended = False
         self._closed = False
@@ -75,13 +71,13 @@ class LiveSource(VideoSource):
                         break
                     if not self._span.wants(index, frame.time_s):
                         continue
-                    if len(self._waiting) == _QUEUE_LENGTH:
-                        self._waiting.popleft()
-                        self.dropped += 1
-                    self._waiting.append(frame)
+                    self.dropped += self._newest is not None
+                    self._newest = frame
                     self._changed.notify_all()
         except VepeError as error:
             self.warning = str(error)
+        except BaseException as error:  # it must not die with the thread
+            self._error = error
         finally:
             with self._changed:
                 self._ended = True
@@ -93,12 +89,14 @@ class LiveSource(VideoSource):
     def __iter__(self) -> Iterator[Frame]:
         while True:
             with self._changed:
-                while not (self._waiting or self._ended or self._closed):
+                while self._newest is None and not (self._ended or self._closed):
                     # With a time limit, since a bare wait cannot be interrupted on Windows.
                     self._changed.wait(timeout=0.5)
-                if self._closed or not self._waiting:
+                if self._newest is None and self._error is not None and not self._closed:
+                    raise self._error
+                if self._closed or self._newest is None:
                     return
-                frame = self._waiting.popleft()
+                frame, self._newest = self._newest, None
             yield frame
 
     def close(self) -> None:
@@ -138,7 +136,8 @@ def stream_source(container: InputContainer, url: str, span: Span) -> LiveSource
             raise VepeError(f"The stream '{name}' broke off; the results stop there.")
 
     width, height = upright.size
-    info = VideoInfo(name, width, height, nominal_fps(stream), live=True)
+    has_audio = bool(container.streams.audio)
+    info = VideoInfo(name, width, height, nominal_fps(stream), has_audio=has_audio, live=True)
     return LiveSource(pictures(), info, span)
 
 

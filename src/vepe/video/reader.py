@@ -11,6 +11,9 @@ from vepe.video.source import Span, VideoSource
 __all__ = ["VideoSource", "open_video"]
 
 _URL = re.compile(r"(rtsps?|rtmps?|https?|udp|rtp|srt|tcp)://", re.IGNORECASE)
+FOLDER_FPS = 25.0
+"""Frames per second of a folder of pictures, unless told."""
+
 _ENDED_BY = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -20,7 +23,7 @@ def open_video(
     start_s: float = 0.0,
     end_s: float | None = None,
     stride: int = 1,
-    fps: float = 25.0,
+    fps: float | None = None,
 ) -> VideoSource:
     """Opens a video for reading.
 
@@ -31,36 +34,51 @@ def open_video(
         end_s: time at which to stop; a frame at exactly this time is left out.
         stride: reads every n-th frame, those whose index in the source divides by it. Indices
             and times stay the source's own.
-        fps: frames per second of a folder of pictures; not used for others.
+        fps: frames per second of a folder of pictures, 25 unless given; others have their own.
 
     Returns:
         A context manager that iterates `Frame` values: RGB uint8, upright (rotation that a phone
         noted in the file is applied), `time_s` from the source's own timestamps, memory constant.
 
     Raises:
-        VepeError: where it cannot be opened, or holds no frame to read; the text says why.
+        VepeError: where it cannot be opened, holds no frame to read, or `fps` is given for what is
+            no folder; the text says why.
     """
     span = Span(start_s, end_s, stride)
-    if not 0 < fps <= 1000:
+    if fps is not None and not 0 < fps <= 1000:
         raise VepeError(f"{fps:g} frames per second are not possible; give 1 to 1000.")
     if isinstance(source, int):
+        _refuse(fps)
         return _camera(source, span)
     if isinstance(source, str) and _URL.match(source):
+        _refuse(fps)
         return _network(source, span)
     if not str(source).strip():
         raise VepeError("No video is named; give a file, a folder, a camera's number or a URL.")
     path = Path(source)
     if not path.exists() and str(source).isdecimal():
+        _refuse(fps)
         return _camera(int(str(source)), span)
     from vepe.video.images import is_image_file
 
     if path.is_dir() or is_image_file(path):
         from vepe.video.folder import FolderSource
 
-        return FolderSource(path, span, fps)
+        return FolderSource(path, span, FOLDER_FPS if fps is None else fps)
+    if path.exists():
+        _refuse(fps)
     from vepe.video.file import FileSource
 
     return FileSource(path, span)
+
+
+def _refuse(fps: float | None) -> None:
+    """Raises VepeError where a frame rate is given for what has times of its own."""
+    if fps is not None:
+        raise VepeError(
+            f"The frame rate {fps:g} is for folders of pictures, but this source has times of its "
+            "own; leave fps out."
+        )
 
 
 def _camera(index: int, span: Span) -> VideoSource:

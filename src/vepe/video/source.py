@@ -97,11 +97,13 @@ class VideoSource(ABC):
         time_base: unit of the source's timestamps in seconds; None where it has none.
         warning: one sentence for the user where reading had to stop early or frames were changed,
             else None. Complete once the iteration has ended.
+        dropped: how many frames of a live source came faster than they were taken, so far.
     """
 
     info: VideoInfo
     time_base: Fraction | None = None
     warning: str | None = None
+    dropped: int = 0
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...

@@ -72,7 +72,7 @@ class VideoWriter:
         self._unit = time_base or DEFAULT_TIME_BASE
         self._start = Fraction(start_s)
         self._last_pts: int | None = None
-        self._closed = False
+        self._finished = self._closed = False
         if audio_from is not None and self.path.exists() and self.path.samefile(audio_from):
             raise VepeError(f"'{self.path}' would replace the video it is made from; rename it.")
         self._partial = _reserve(self.path)
@@ -117,7 +117,7 @@ class VideoWriter:
         width, height = self._size
         if image_rgb.shape != (height, width, 3) or image_rgb.dtype != np.uint8:
             raise ValueError(f"expected uint8 ({height}, {width}, 3), got {image_rgb.shape}")
-        if self._closed:
+        if self._closed or self._finished:
             raise ValueError("the writer is closed")
         pts = round((Fraction(time_s) - self._start) / self._unit)
         if self._last_pts is not None:
@@ -149,13 +149,9 @@ class VideoWriter:
     def _frame_ticks(self) -> int:
         return max(1, round(1 / (self._fps * self._unit)))
 
-    def close(self) -> None:
-        """Finalises the file and puts it in its place; a second call does nothing.
-
-        Raises:
-            VepeError: where the disk is full or the file cannot be written; nothing is left then.
-        """
-        if self._closed:
+    def finish(self) -> None:
+        """Completes the file, still hidden: only `close` puts it in its place. Errors as there."""
+        if self._closed or self._finished:
             return
         if self._last_pts is None:
             self.discard()
@@ -164,6 +160,18 @@ class VideoWriter:
             end_s = float((self._last_pts + self._frame_ticks()) * self._unit)
             self._mux(None, end_s)
             self._container.close()
+        self._finished = True
+
+    def close(self) -> None:
+        """Completes the file and puts it in its place; a second call does nothing.
+
+        Raises:
+            VepeError: where the disk is full or the file cannot be written; nothing is left then.
+        """
+        self.finish()
+        if self._closed:
+            return
+        with self._guarded():
             os.replace(self._partial, self.path)  # noqa: PTH105 (Path.replace is the same call)
         self._release()
 
