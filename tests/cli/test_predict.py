@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from PIL import Image
 
 from tiny_models import moving_frames, tiny_weights_file
 from vepe.cli import app as cli
+from vepe.errors import VepeError
 from vepe.inference.predictor import load
 from vepe.skeleton import POSETRACK15
+from vepe.video import images
+
+command = import_module("vepe.cli.predict")
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +57,12 @@ def test_results(predict, pictures: Path, weights: Path, tmp_path: Path, capsys)
     assert predict(pictures, "--conf", 0.01) == 0
     document = result(tmp_path)
     assert document["categories"][0]["keypoints"] == list(POSETRACK15.keypoints)
-    images = document["images"]
-    assert [i["file_name"] for i in images] == ["a.jpg", "b9.png", "b10.png"]
-    assert [(i["width"], i["height"]) for i in images] == [(48, 32), (90, 32), (31, 32)]
-    assert len({i["id"] for i in images}) == 3
+    entries = document["images"]
+    assert [i["file_name"] for i in entries] == ["a.jpg", "b9.png", "b10.png"]
+    assert [(i["width"], i["height"]) for i in entries] == [(48, 32), (90, 32), (31, 32)]
+    assert len({i["id"] for i in entries}) == 3
     poses = load(weights, device="cpu", conf=0.01).predict(pictures / "b9.png")
-    mine = [a for a in document["annotations"] if a["image_id"] == images[1]["id"]]
+    mine = [a for a in document["annotations"] if a["image_id"] == entries[1]["id"]]
     assert len(mine) == len(poses) == 5
     for person, points, confidence, score in zip(
         mine, poses.keypoints_px, poses.keypoint_scores, poses.scores, strict=True
@@ -76,7 +81,7 @@ def test_a_picture_says_the_same_alone(predict, pictures: Path, tmp_path: Path) 
     """Results do not depend on what else is given."""
     predict(pictures, "--conf", 0)
     together = [a["keypoints"] for a in result(tmp_path)["annotations"] if a["image_id"] == 3]
-    predict(pictures / "b10.png", "--conf", 0)
+    predict(pictures / "b10.png", "--conf", 0, "--overwrite")
     assert [a["keypoints"] for a in result(tmp_path)["annotations"]] == together
 
 
@@ -90,7 +95,7 @@ def test_drawings(predict, pictures: Path, tmp_path: Path) -> None:
     }
     before = np.asarray(Image.open(pictures / "b9.png"))
     assert (np.asarray(drawn["b9.png"]) != before).any()
-    predict(pictures, "--draw", tmp_path / "nobody", "--conf", 1)
+    predict(pictures, "--draw", tmp_path / "nobody", "--conf", 1, "--overwrite")
     assert (np.asarray(Image.open(tmp_path / "nobody" / "b9.png")) == before).all()
 
 
@@ -129,7 +134,15 @@ def test_odd_sizes(size, predict, tmp_path: Path) -> None:
         (["{tmp}/pictures", "-o", "{tmp}/empty"], "is a folder; name a file"),
         (["{tmp}/pictures", "-o", "{tmp}/zero.jpg/x.json"], "cannot be written"),
         (["{tmp}/pictures", "--draw", "{tmp}/zero.jpg"], "is a file, not a folder"),
-        (["{tmp}/pictures", "--draw", "{tmp}/pictures"], "would replace the pictures"),
+        (["{tmp}/pictures", "--draw", "{tmp}/pictures"], "would replace"),
+        (["{tmp}/pictures", "--draw", "{tmp}/pictures", "--overwrite"], "itself; name another"),
+        (["{tmp}/pictures", "-o", "{tmp}/pictures/a.jpg"], "would replace"),
+        (["{tmp}/pictures/a.jpg", "-o", "{tmp}/pictures/a.jpg", "--overwrite"], "itself; name"),
+        (["{tmp}/pictures", "-o", "{tmp}/pictures/notes.txt"], "add --overwrite"),
+        (["{tmp}/pictures", "--draw", "{tmp}/old"], "add --overwrite"),
+        (["{tmp}/pictures", "--draw", "{tmp}/d", "-o", "{tmp}/d/a.jpg"], "is to be a drawing"),
+        (["{tmp}/phone.jpg"], "is a HEIC picture, which VEPE does not read; convert it to JPEG"),
+        (["{tmp}/phone"], "holds HEIC pictures"),
         (["{tmp}/pictures", "--model", "vepe-x"], "There is no preset 'vepe-x'"),
         (["{tmp}/pictures", "--conf", "-1"], "conf is -1"),
         ([], "Missing argument"),
@@ -142,6 +155,11 @@ def test_refusals(words, says, predict, pictures: Path, tmp_path: Path, capsys) 
     Image.fromarray(noise).save(tmp_path / "whole.jpg")
     data = (tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "b9.png").write_bytes(b"mine")
+    (tmp_path / "phone").mkdir()
+    for place in ("phone.jpg", "phone/1.HEIC"):
+        (tmp_path / place).write_bytes(b"\0\0\0\x18ftypheic" + bytes(12))
     before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
     assert predict(*(word.format(tmp=tmp_path) for word in words)) == 2
     captured = capsys.readouterr()
@@ -149,3 +167,73 @@ def test_refusals(words, says, predict, pictures: Path, tmp_path: Path, capsys) 
     assert says in captured.err
     assert captured.err.count("\n") == 1
     assert sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*")) == before
+
+
+def cut_off(path: Path) -> Path:
+    """A picture whose beginning is sound and whose end is missing."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def test_a_damaged_picture_is_skipped_and_named(predict, pictures, tmp_path, capsys) -> None:
+    bad = cut_off(pictures / "a2.jpg")
+    assert predict(pictures, "--draw", tmp_path / "drawn") == 2
+    assert [i["file_name"] for i in result(tmp_path)["images"]] == ["a.jpg", "b9.png", "b10.png"]
+    assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["a.jpg", "b10.png", "b9.png"]
+    captured = capsys.readouterr()
+    assert captured.err == (
+        f"vepe: Skipped: The picture '{bad}' is damaged or cut off; replace it.\n"
+    )
+    assert captured.out.startswith("3 pictures, ")
+
+
+@pytest.mark.parametrize(("after", "kept"), [(0, []), (2, ["a.jpg", "b9.png"])])
+def test_interruption_keeps_what_was_done(
+    after, kept, predict, pictures, tmp_path, monkeypatch, capsys
+) -> None:
+    real, read = images.read_image, []
+
+    def interrupted(path: Path) -> np.ndarray:
+        if len(read) == after:
+            raise KeyboardInterrupt
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(images, "read_image", interrupted)
+    assert predict(pictures) == 130
+    written = tmp_path / "poses.json"
+    names = [i["file_name"] for i in result(tmp_path)["images"]] if written.exists() else []
+    assert names == kept
+    assert ("2 pictures (stopped early), " in capsys.readouterr().out) is bool(kept)
+
+
+def test_a_full_disk_of_drawings_keeps_the_poses(
+    predict, pictures, tmp_path, monkeypatch, capsys
+) -> None:
+    real = command._save
+
+    def full(image: np.ndarray, path: Path) -> None:
+        if path.name == "b10.png":
+            raise VepeError("No space.")
+        real(image, path)
+
+    monkeypatch.setattr(command, "_save", full)
+    assert predict(pictures, "--draw", tmp_path / "drawn") == 2
+    assert capsys.readouterr().err == "vepe: No space.\n"
+    assert [i["file_name"] for i in result(tmp_path)["images"]] == ["a.jpg", "b9.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "drawings"),
+    [
+        (["a.jpg", "b.bmp"], ["a.jpg", "b.png"]),
+        (["a.png", "a.bmp"], ["a.png.png", "a.bmp.png"]),
+        (["a.jpg", "A.JPEG"], ["a.jpg.jpg", "A.JPEG.jpg"]),
+        (["a.png", "a.bmp", "a.bmp.png"], ["a.png.png", "a.bmp.png", "a.bmp-2.png"]),
+        (["x/a.png", "x_a.png"], ["x_a.png.png", "x_a.png-2.png"]),
+    ],
+)
+def test_every_picture_has_a_drawing_of_its_own(names, drawings, tmp_path) -> None:
+    assert [p.name for p in command.drawing_paths(tmp_path, names)] == drawings
