@@ -118,6 +118,9 @@ def test_a_folder_of_frames(track, tmp_path: Path) -> None:
         f"my frames.v1/f{t}.png" for t in range(11)
     ]
     assert frame_count(tmp_path / "out" / "my frames.v1.mp4") == 11
+    assert track(folder, "--fps", 10, "--overwrite", "--no-video") == 0
+    document = json.loads((tmp_path / "out" / "my frames.v1.json").read_text())
+    assert [i["time_s"] for i in document["images"]] == pytest.approx(np.arange(11) / 10)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 1), (47, 33), (31, 64)])
@@ -127,6 +130,7 @@ def test_odd_sizes_and_one_frame(size, track, tmp_path: Path) -> None:
     assert frame_count(tmp_path / "out" / "one.mp4") == 1
     (image,) = json.loads((tmp_path / "out" / "one.json").read_text())["images"]
     assert (image["width"], image["height"]) == size
+    assert image["file_name"] == "one.png"
 
 
 def test_nobody(track, place: Path, tmp_path: Path) -> None:
@@ -223,6 +227,7 @@ def test_bad_sources(kind: str, says: str, track, tmp_path: Path, capsys) -> Non
         ("--stride 0", "The stride is 0"),
         ("--start 9", "before the start at 9 s"),
         ("--start 0.3 --end 0.2", "is not after the start"),
+        ("--fps 30", "The frame rate 30 is for folders of pictures"),
         ("--smooth much", "Invalid value for '--smooth'"),
         ("--format txt", "Invalid value for '--format'"),
         ("--start soon", "Invalid value for '--start'"),
@@ -257,10 +262,10 @@ def test_the_source_is_never_replaced(track, place: Path, tmp_path: Path, capsys
 def test_an_output_folder_that_is_a_file(video, place: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "file").write_text("mine")
     words = ["track", place / "clip.mp4", "-o", tmp_path / "file", "--model"]
-    words += [place / "tiny.safetensors", *([] if video else ["--no-video"])]
+    words += ["none.safetensors", *([] if video else ["--no-video"])]
     assert cli.run([str(word) for word in words]) == 2
     captured = capsys.readouterr()
-    assert str(tmp_path / "file") in captured.err
+    assert f"'{tmp_path / 'file'}' is a file, not a folder; choose a folder" in captured.err
     assert captured.err.count("\n") == 1
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -339,7 +344,7 @@ def test_ctrl_c_keeps_what_was_done(options: list[str], place: Path, tmp_path: P
     finally:
         process.kill()
     assert process.returncode == 130, errors
-    assert errors == ""
+    assert errors == "Stopping; writing what was done. Ctrl-C again discards it.\n"
     assert "(stopped early)" in told
     assert names(out) == ["long.json", "long.mp4"]
     done = len(json.loads((out / "long.json").read_text())["images"])

@@ -261,9 +261,102 @@ def test_an_error_in_any_stage_comes_out_once_and_leaves_nothing(
         run(puppet, source, TrackJob(tmp_path / "out", "a"))  # type: ignore[arg-type]
     assert len(calls) <= 1
     left = [p.name for p in (tmp_path / "out").iterdir()] if (tmp_path / "out").exists() else []
-    # Poses are written last: a video that was finished by then is whole, and stays.
-    assert left == (["a.mp4"] if stage == "results" else [])
+    assert left == []
     assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize("stage", ["drawing", "waiting"])
+def test_ctrl_c_while_the_rest_is_written_discards_it(
+    stage: str, tmp_path: Path, monkeypatch
+) -> None:
+    """The second Ctrl-C: the writing thread is waited for before its file is let go."""
+    late = threading.Event()
+
+    def slow(image: np.ndarray, *_: object) -> np.ndarray:
+        late.wait(0.05)
+        return image
+
+    class Impatient(threading.Thread):
+        joins = 0
+
+        def join(self, timeout: float | None = None) -> None:
+            if self.name == "writing":
+                Impatient.joins += 1
+                if Impatient.joins <= 2:
+                    raise KeyboardInterrupt
+            super().join(timeout)
+
+    monkeypatch.setattr(pipeline, "draw_poses", slow)
+    monkeypatch.setattr(pipeline.threading, "Thread", Impatient)
+    if stage == "drawing":
+        monkeypatch.setattr(pipeline._Writing, "put", _interrupted_at_the_end(pipeline._Writing))
+    threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run(Puppet(), Endless(8), TrackJob(tmp_path / "out", "a"))  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+    assert threading.active_count() == threads
+
+
+def _interrupted_at_the_end(kind):
+    real = kind.put
+
+    def put(self, told) -> None:
+        if told is None:
+            raise KeyboardInterrupt
+        real(self, told)
+
+    return put
+
+
+def test_a_failure_leaves_no_video_beside_older_poses(tmp_path: Path, monkeypatch) -> None:
+    for name in ("a.mp4", "a.json"):
+        (tmp_path / name).write_text("older")
+
+    def failing(*_: object) -> None:
+        raise VepeError("The disk is full.")
+
+    monkeypatch.setattr(pipeline, "write_results", failing)
+    with pytest.raises(VepeError, match="disk is full"):
+        run(Puppet(), Endless(3), TrackJob(tmp_path, "a", overwrite=True))  # type: ignore[arg-type]
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "a.mp4": "older", "a.json": "older",
+    }  # fmt: skip
+
+
+def test_a_stop_after_the_last_frame_is_none(tmp_path: Path, monkeypatch) -> None:
+    stop, real = threading.Event(), pipeline.write_results
+
+    def late(*given):
+        stop.set()
+        return real(*given)
+
+    monkeypatch.setattr(pipeline, "write_results", late)
+    report = run(Puppet(), Endless(3), TrackJob(tmp_path, "a"), stop=stop)  # type: ignore[arg-type]
+    assert (report.frames, report.stopped) == (3, False)
+
+
+@pytest.mark.parametrize("video", [True, False])
+def test_what_is_left_out_is_told(video: bool, tmp_path: Path) -> None:
+    source = Endless(3)
+    source.info = VideoInfo("https://host/a.mp4", 64, 64, 25.0, has_audio=True, live=True)
+    source.dropped = 7
+    report = run(Puppet(), source, TrackJob(tmp_path, "a", video=video))  # type: ignore[arg-type]
+    frames, *sound = report.warnings
+    assert frames.startswith("7 frames of 'https://host/a.mp4' came faster")
+    assert [s.startswith("The sound of 'https://host/a.mp4' is left out") for s in sound] == (
+        [True] if video else []
+    )
+
+
+def test_what_would_fail_at_the_end_fails_at_once(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "file" / "under"):
+        with pytest.raises(VepeError, match=r"file' is a file, not a folder; choose a folder"):
+            TrackJob(folder, "a").check(None)
+    TrackJob(tmp_path / "new" / "deep", "a", formats=("csv",)).check(None)
+    monkeypatch.setattr(pipeline, "find_spec", lambda name: None)
+    with pytest.raises(VepeError, match=r"pip install 'vepe\[parquet\]'"):
+        TrackJob(tmp_path, "a", formats=("posetrack", "parquet")).check(None)
 
 
 def peak_bytes(frames: int, folder: Path, *, video: bool) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,11 +84,16 @@ def track(
     end: Annotated[
         float | None, typer.Option(help="Stop at this time, in seconds.", show_default="the end")
     ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Frames per second of a folder of frames.", show_default="25"),
+    ] = None,
     no_video: Annotated[bool, typer.Option("--no-video", help="Write no video.")] = False,
     format: Annotated[
         list[Format] | None,
         typer.Option(
-            help="Also write the poses as this (repeatable). PoseTrack's JSON is always written.",
+            help="Also write the poses as this (repeatable). PoseTrack's JSON is always written. "
+            "All others hold the whole video's poses in memory for a moment.",
             show_default=False,
         ),
     ] = None,
@@ -109,7 +116,7 @@ def track(
     from vepe.video.reader import VideoSource, open_video
 
     def opened() -> VideoSource:
-        return open_video(source, start_s=start, end_s=end, stride=stride)
+        return open_video(source, start_s=start, end_s=end, stride=stride, fps=fps)
 
     with opened() as video:
         formats = dict.fromkeys(["posetrack", *(f.value for f in format or [])])
@@ -161,6 +168,9 @@ def result_name(source: str, info: VideoInfo) -> str:
 def _stop_on_interrupt() -> Iterator[threading.Event]:
     """Ctrl-C asks the work to end and keep what was done; a second one breaks it off."""
     stop = threading.Event()
+    line = "Stopping; writing what was done. Ctrl-C again discards it.\n"
+    if sys.stderr.isatty():
+        line = "\n" + line  # not into the progress bar
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
@@ -168,6 +178,8 @@ def _stop_on_interrupt() -> Iterator[threading.Event]:
     before = {number: signal.getsignal(number) for number in numbers}
 
     def ask(number: int, frame: object) -> None:
+        if not stop.is_set():
+            os.write(2, line.encode())  # a handler may not use sys.stderr: it may be in use itself
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

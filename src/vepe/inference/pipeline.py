@@ -9,13 +9,15 @@ keeping seconds of pictures.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ from vepe.video.source import VideoSource
 from vepe.video.writer import VideoWriter
 from vepe.viz.drawing import draw_poses
 
-_DEPTH = 4
+_DEPTH, _LIVE_DEPTH = 4, 1  # a live picture should be shown while it is news
 _POLL_S = 0.1
 
 
@@ -66,7 +68,17 @@ class TrackJob:
         return self.folder / f"{self.stem}.mp4"
 
     def check(self, source: Path | None) -> None:
-        """Raises VepeError where a result would replace the source, or something unasked."""
+        """Tells before the work what would spoil it.
+
+        Raises:
+            VepeError: where a result would replace the source, or something unasked; the folder is
+                a file or cannot be written to; a format needs a package that is missing.
+        """
+        if "parquet" in self.formats and find_spec("pyarrow") is None:
+            raise VepeError(
+                "Parquet needs the package pyarrow; install it with: pip install 'vepe[parquet]'."
+            )
+        self._check_folder()
         there = [path for path in self.paths() if path.exists()]
         if source is not None and source.exists() and any(p.samefile(source) for p in there):
             raise VepeError(
@@ -76,6 +88,16 @@ class TrackJob:
             raise VepeError(
                 f"'{there[0]}' is already there; add --overwrite to replace it, or give another "
                 "folder: -o DIR."
+            )
+
+    def _check_folder(self) -> None:
+        nearest = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())
+        if not nearest.is_dir():
+            raise VepeError(f"'{nearest}' is a file, not a folder; choose a folder: -o DIR.")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise VepeError(
+                f"The folder '{nearest}' may not be written to; change its rights or choose "
+                "another: -o DIR."
             )
 
 
@@ -88,7 +110,7 @@ class TrackReport:
         seconds: how long it took.
         paths: files that were written.
         warnings: sentences for the user.
-        stopped: whether it ended early because it was asked to.
+        stopped: whether reading ended early because it was asked to.
     """
 
     frames: int
@@ -131,7 +153,8 @@ def run(
         again: opens the source a second time; needed for a video with offline smoothing.
 
     Raises:
-        VepeError: where the source breaks, or a result cannot be written; no result is left.
+        VepeError: where the source breaks, or a result cannot be written. The video takes its place
+            last, so that it never stands beside poses of another run.
     """
     stop = stop or threading.Event()
     begun = time.monotonic()
@@ -148,29 +171,48 @@ def run(
             if second is not None:
                 stack.enter_context(second)
             writing = _Writing(spool, predictor, writer, second)
-            frames = Prefetched(source, _DEPTH, stop.is_set)
+            depth = _LIVE_DEPTH if source.info.live else _DEPTH
+            frames = Prefetched(source, depth, stop.is_set)
             try:
                 with writing:
                     _infer(predictor, frames, source, writing, on_frame, show)
             finally:
                 source.close()  # first, lest the reading thread wait for a camera that hangs
                 frames.close()
-            paths = [job.video_path] if writer is not None and spool.frames else []
+            paths = []
             if spool.frames:
-                paths += write_results(spool, job.folder / job.stem, job.formats)
-            warnings = [w for w in (source.warning, writer.warning if writer else None) if w]
+                paths = write_results(spool, job.folder / job.stem, job.formats)
+            if spool.frames and writer is not None:
+                writer.close()
+                paths = [job.video_path, *paths]
             return TrackReport(
                 spool.frames,
                 spool.people,
                 spool.track_ids,
                 time.monotonic() - begun,
                 paths,
-                warnings,
-                stop.is_set(),
+                _warnings(source, writer),
+                frames.stopped,
             )
     finally:
         if made:
             _remove_if_empty(job.folder)
+
+
+def _warnings(source: VideoSource, writer: VideoWriter | None) -> list[str]:
+    """What the user should know of a run that went well."""
+    told = [w for w in (source.warning, writer.warning if writer else None) if w]
+    if source.dropped:
+        told.append(
+            f"{source.dropped} frames of '{source.info.name}' came faster than they could be "
+            "tracked and were left out."
+        )
+    if writer is not None and source.info.has_audio and source.info.path is None:
+        told.append(
+            f"The sound of '{source.info.name}' is left out, as of all network addresses; "
+            "download the file to keep it."
+        )
+    return told
 
 
 def _open_writer(job: TrackJob, source: VideoSource) -> VideoWriter:
@@ -180,7 +222,7 @@ def _open_writer(job: TrackJob, source: VideoSource) -> VideoWriter:
         width=info.width,
         height=info.height,
         fps=info.fps / job.stride,
-        audio_from=info.path if info.has_audio else None,
+        audio_from=info.path if info.has_audio else None,  # an address has no path
         start_s=job.start_s,
         time_base=source.time_base,
     )
@@ -199,7 +241,8 @@ def _infer(
     offline = OfflineSmoothing() if predictor.smooth == "offline" else None
     keep = writing.wants_pictures
     waiting: deque[tuple[str, np.ndarray | None]] = deque()  # frames whose poses are still to come
-    folder = source.info.name
+    # A single picture is its own source; in a folder the name starts with the folder's.
+    folder = "" if source.info.path is not None else f"{source.info.name}/"
 
     def hand_on(told: list[FramePoses]) -> None:
         for poses in told:
@@ -208,7 +251,7 @@ def _infer(
 
     shown: deque[np.ndarray] = deque()
     for count, frame in enumerate(frames, start=1):
-        name = f"{folder}/{frame.name}" if frame.name else _name(source, frame.index)
+        name = f"{folder}{frame.name}" if frame.name else _name(source, frame.index)
         waiting.append((name, frame.image if keep else None))
         told = stream.push(frame.image, frame.time_s, frame.index)
         if show is not None:
@@ -231,8 +274,8 @@ def _name(source: VideoSource, index: int) -> str:
 class _Writing:
     """The writing thread: draws, encodes and spools. A context manager.
 
-    Leaving it waits until all is written; after an exception the video is left unfinished, for the
-    caller to discard.
+    Leaving it waits until all is written and the video is complete; the caller puts it in its place
+    or discards it. After an exception, also one during the wait, the video is left as it is.
     """
 
     def __init__(
@@ -270,13 +313,23 @@ class _Writing:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self._abandoned.set()
-            self._thread.join()
+            self._abandon()
             return
-        self.put(None)
-        self._thread.join()
+        try:
+            self.put(None)
+            self._thread.join()
+        except BaseException:
+            self._abandon()
+            raise
         if self._error is not None:
             raise self._error
+
+    def _abandon(self) -> None:
+        """Ends the thread at its next frame; what it writes to must not be freed before."""
+        self._abandoned.set()
+        while self._thread.is_alive():
+            with suppress(KeyboardInterrupt):
+                self._thread.join()
 
     def _work(self) -> None:
         try:
@@ -288,7 +341,7 @@ class _Writing:
                     self._writer.write(draw_poses(image, poses, self._skeleton), poses.time_s)
                 self._spool.append(poses, name)
             if self._writer is not None and not self._abandoned.is_set():
-                self._writer.close()
+                self._writer.finish()
         except BaseException as error:
             self._error = error
 

@@ -169,6 +169,7 @@ class Predictor:
         start_s: float = 0.0,
         end_s: float | None = None,
         stride: int = 1,
+        fps: float | None = None,
     ) -> Iterator[FramePoses]:
         """Poses with track ids, frame by frame, of a file, folder, camera number or address.
 
@@ -178,14 +179,16 @@ class Predictor:
             source: see `vepe.video.reader.open_video`.
             start_s, end_s: part of the video, in seconds.
             stride: every n-th frame.
+            fps: frames per second of a folder of pictures, 25 unless given.
 
         Raises:
-            VepeError: where the source cannot be read; at the first frame, since it is lazy.
+            VepeError: where the source cannot be read, or `fps` is given for what is no folder; at
+                the first frame, since it is lazy.
         """
         offline = OfflineSmoothing() if self.smooth == "offline" else None
         stream = self.new_stream()
-        with open_video(source, start_s=start_s, end_s=end_s, stride=stride) as video:
-            frames = Prefetched(video)
+        with open_video(source, start_s=start_s, end_s=end_s, stride=stride, fps=fps) as video:
+            frames = Prefetched(video, 1 if video.info.live else 4)
             try:
                 for frame in frames:
                     told = stream.push(frame.image, frame.time_s, frame.index)

@@ -21,12 +21,16 @@ class Prefetched(Generic[T]):
         items: iterated in the thread alone.
         depth: how many items may wait.
         stop: ends the iteration early, also while it waits for a slow source.
+
+    Attributes:
+        stopped: whether `stop` ended the iteration.
     """
 
     def __init__(
         self, items: Iterable[T], depth: int = 4, stop: Callable[[], bool] = lambda: False
     ) -> None:
         self._items, self._stop = items, stop
+        self.stopped = False
         self._queue: queue.Queue[T | None] = queue.Queue(maxsize=depth)
         self._error: BaseException | None = None
         self._closed = threading.Event()
@@ -62,6 +66,7 @@ class Prefetched(Generic[T]):
                     raise self._error
                 return
             yield item
+        self.stopped = True
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Ends the thread at its next item; a source that hangs is left behind after a while."""
