@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,6 +48,32 @@ Images = Annotated[
     Path | None, typer.Option("--images", help="Folder that the ground truth's names start from.")
 ]
 Device = Annotated[str, typer.Option("--device", help="Where the model runs.")]
+Conf = Annotated[
+    float | None,
+    typer.Option(
+        "--conf", help="Lowest person score of --model; AP wants a low one.", show_default="0"
+    ),
+]
+TrackedConf = Annotated[
+    float | None,
+    typer.Option(
+        "--conf",
+        help="Person score of --model that starts a track; AP wants a low one, MOTA about 0.3.",
+        show_default="0.05",
+    ),
+]
+InputPx = Annotated[
+    int | None,
+    typer.Option("--input-px", help="Longer side of --model's input.", show_default="the model's"),
+]
+Window = Annotated[
+    int | None,
+    typer.Option(
+        "--window",
+        help="Frames that --model reads a frame's poses from.",
+        show_default="the model's",
+    ),
+]
 
 
 @app.command()
@@ -69,19 +96,24 @@ def posetrack(
     model: Model = None,
     images: Images = None,
     device: Device = "auto",
+    conf: TrackedConf = None,
+    input_px: InputPx = None,
+    window: Window = None,
 ) -> None:
     """AP, MOTA and keypoint HOTA of PoseTrack; 2017, 2018 and 2021 files are told apart."""
     from vepe.evaluation.posetrack import PoseTrackMatch
 
-    _one_source(pred, model, images)
+    _one_source(pred, model, images, conf, input_px, window)
+    if report is not None and find_spec("matplotlib") is None:
+        raise VepeError("The report needs matplotlib; install it with 'pip install matplotlib'.")
     if model is None:
         assert pred is not None
         match = PoseTrackMatch.load(gt, pred, protocol=protocol.value)
     else:
-        from vepe.cli.model_predictions import track_sequences
+        from vepe.cli.model_predictions import ModelRun, track_sequences
 
         assert images is not None
-        truth, found = track_sequences(gt, images, model, device)
+        truth, found = track_sequences(gt, images, ModelRun(model, device, conf, input_px, window))
         match = PoseTrackMatch.load(truth, found, protocol=protocol.value)
     result = match.result(hota.value)
     for text in result.warnings:
@@ -112,44 +144,68 @@ def coco(
     model: Model = None,
     images: Images = None,
     device: Device = "auto",
+    conf: Conf = None,
+    input_px: InputPx = None,
 ) -> None:
     """OKS average precision of COCO, for any skeleton."""
     from vepe.evaluation.coco import evaluate_coco, read_json, sigmas_by_name
     from vepe.evaluation.oks import coco_oks_ap
 
-    _one_source(pred, model, images)
+    _one_source(pred, model, images, conf, input_px)
     given = sigmas_by_name(sigmas, gt) if sigmas else None
     with _warnings_as_lines():
         if model is None:
             assert pred is not None
             result = evaluate_coco(gt, pred, joints.value, skeleton=skeleton, sigmas=given)
         else:
-            from vepe.cli.model_predictions import predict_pictures
+            from vepe.cli.model_predictions import ModelRun, predict_pictures
 
             assert images is not None
             truth = read_json(gt)
-            found = predict_pictures(truth, gt, images, model, device)
+            found = predict_pictures(truth, gt, images, ModelRun(model, device, conf, input_px))
             result = coco_oks_ap(truth, found, joints.value, sigmas=given)
     _finish(result.to_dict(), json_file)
 
 
 @app.command()
-def crowdpose(gt: Truth, pred: Found = None, json_file: Report = None) -> None:
+def crowdpose(
+    gt: Truth,
+    pred: Found = None,
+    json_file: Report = None,
+    model: Model = None,
+    images: Images = None,
+    device: Device = "auto",
+    conf: Conf = None,
+    input_px: InputPx = None,
+) -> None:
     """CrowdPose's average precision: all, easy, medium and hard pictures."""
-    from vepe.evaluation.coco import evaluate_crowdpose
+    from vepe.evaluation.coco import crowdpose_ap, evaluate_crowdpose, read_json
 
-    if pred is None:
-        raise VepeError("Give --pred FILE.")
+    _one_source(pred, model, images, conf, input_px)
     with _warnings_as_lines():
-        result = evaluate_crowdpose(gt, pred)
+        if model is None:
+            assert pred is not None
+            result = evaluate_crowdpose(gt, pred)
+        else:
+            from vepe.cli.model_predictions import ModelRun, predict_pictures
+
+            assert images is not None
+            truth = read_json(gt)
+            found = predict_pictures(truth, gt, images, ModelRun(model, device, conf, input_px))
+            result = crowdpose_ap(truth, found)
     _finish(result.to_dict(), json_file)
 
 
-def _one_source(pred: Path | None, model: str | None, images: Path | None) -> None:
+def _one_source(
+    pred: Path | None, model: str | None, images: Path | None, *settings: float | None
+) -> None:
+    """Raises VepeError unless there is one source of predictions; `settings` are a model's."""
     if (pred is None) == (model is None):
         raise VepeError("Give either --pred with predictions, or --model with --images.")
     if model is not None and images is None:
         raise VepeError("--model needs --images: the folder that the picture names start from.")
+    if model is None and any(value is not None for value in settings):
+        raise VepeError("--conf, --input-px and --window are settings of --model; leave them out.")
 
 
 @contextmanager

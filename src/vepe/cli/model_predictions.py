@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ from vepe.errors import VepeError
 
 if TYPE_CHECKING:
     from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
+    from vepe.inference.predictor import Predictor
     from vepe.skeleton import Skeleton
     from vepe.types import FramePoses
 
@@ -19,23 +23,43 @@ NOMINAL_FPS = 25.0
 """Frame rate of pictures that say nothing of their time (PoseTrack's videos)."""
 LOWEST_SCORE = 0.0
 """COCO's AP ranks people by score, so none is left out for a low one."""
+LOWEST_TRACKED_SCORE = 0.05
+"""So for PoseTrack's AP; but every track counts in MOTA, so that clutter is still kept out."""
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """Which model runs, and how; what is None is the model's or the benchmark's own."""
+
+    model: str
+    device: str = "auto"
+    conf: float | None = None
+    input_px: int | None = None
+    window: int | None = None
+
+    def load(self, lowest: float) -> Predictor:
+        """The predictor, from `lowest` on where no score is given. Errors as `vepe.load`."""
+        from vepe.inference.predictor import load
+
+        conf = lowest if self.conf is None else self.conf
+        return load(
+            self.model, device=self.device, conf=conf, input_px=self.input_px, window=self.window
+        )
 
 
 def predict_pictures(
-    truth: Mapping[str, Any], gt_file: Path, images: Path, model: str, device: str
+    truth: Any, gt_file: Path, images: Path, model_run: ModelRun
 ) -> dict[str, Any]:
     """People of every picture of a COCO file, each on its own, in `vepe predict`'s layout.
 
     Raises:
         VepeError: where pictures are missing or the model cannot be loaded.
     """
-    from vepe.inference.predictor import load
-
     if not isinstance(truth, Mapping) or not isinstance(truth.get("images"), list):
         raise VepeError(f"{gt_file} has no list 'images'; it is no COCO keypoint file.")
     entries = truth["images"]
-    paths = [_picture(images, str(e.get("file_name", ""))) for e in entries]
-    predictor = load(model, device=device, conf=LOWEST_SCORE)
+    paths = picture_paths(images, [str(e.get("file_name", "")) for e in entries], flat=True)
+    predictor = model_run.load(LOWEST_SCORE)
     people = []
     for entry, path in _progress(list(zip(entries, paths, strict=True)), "pictures"):
         poses = predictor.predict(path)
@@ -56,7 +80,7 @@ def predict_pictures(
 
 
 def track_sequences(
-    gt: Path, images: Path, model: str, device: str
+    gt: Path, images: Path, model_run: ModelRun
 ) -> tuple[list[Sequence], list[Sequence]]:
     """Ground truth sequences and the model's tracks on the same frames.
 
@@ -66,18 +90,18 @@ def track_sequences(
     from dataclasses import replace
 
     from vepe.formats.posetrack import read_posetrack
-    from vepe.inference.predictor import load
     from vepe.skeleton import POSETRACK15
     from vepe.video.images import read_image
 
     sequences = list(read_posetrack(gt))
-    paths = [[_picture(images, f.file_name) for f in s.frames] for s in sequences]
-    predictor = load(model, device=device)
+    paths = [picture_paths(images, [f.file_name for f in s.frames]) for s in sequences]
+    times_s = [frame_times_s(s) for s in sequences]
+    predictor = model_run.load(LOWEST_TRACKED_SCORE)
     found: list[list[AnnotatedFrame]] = [[_emptied(f) for f in s.frames] for s in sequences]
     streams = [predictor.stream(NOMINAL_FPS) for _ in sequences]
     work = [(s, k) for s, sequence in enumerate(sequences) for k in range(len(sequence))]
     for s, k in _progress(work, "frames"):
-        told = list(streams[s].push(read_image(paths[s][k]), k / NOMINAL_FPS, k))
+        told = list(streams[s].push(read_image(paths[s][k]), times_s[s][k], k))
         if k + 1 == len(paths[s]):
             told += streams[s].finish()
         for poses in told:
@@ -86,7 +110,7 @@ def track_sequences(
                 found[s][poses.frame_index], people=people, has_annotations=bool(people)
             )
     return sequences, [
-        replace(s, frames=tuple(f), source=Path(f"{model} on {s.name}"))
+        replace(s, frames=tuple(f), source=Path(f"{model_run.model} on {s.name}"))
         for s, f in zip(sequences, found, strict=True)
     ]
 
@@ -121,15 +145,43 @@ def _people(poses: FramePoses, skeleton: Skeleton, target: Skeleton) -> tuple[Pe
     return tuple(result)
 
 
-def _picture(images: Path, name: str) -> Path:
-    """The picture's file: the name under the folder, or its last part there."""
-    for path in (images / name, images / Path(name).name):
-        if path.is_file():
-            return path
-    raise VepeError(
-        f"{images / name} does not exist; --images has to be the folder that the names in the "
-        "ground truth start from."
-    )
+def frame_times_s(sequence: Sequence) -> list[float]:
+    """Rising times: the file's own, else its frame numbers at 25 fps, else frames are counted."""
+    given = [frame.time_s for frame in sequence.frames]
+    known = [t for t in given if t is not None]
+    numbers = [frame.index / NOMINAL_FPS for frame in sequence.frames]
+    counted = [k / NOMINAL_FPS for k in range(len(sequence))]
+    for times in (known, numbers):
+        if len(times) == len(counted) and all(b > a for a, b in pairwise(times)):
+            return times
+    return counted
+
+
+def picture_paths(images: Path, names: list[str], *, flat: bool = False) -> list[Path]:
+    """The pictures' files: the names under the folder.
+
+    Args:
+        images: the folder.
+        names: as the ground truth has them.
+        flat: whether a picture may also lie there by the last part of its name, as COCO's are
+            often kept; only where no two names end alike, lest one be taken for another.
+
+    Raises:
+        VepeError: naming the first picture that is not there.
+    """
+    flat = flat and max(Counter(Path(name).name for name in names).values(), default=1) == 1
+    paths = []
+    for name in names:
+        path = images / name
+        if flat and not path.is_file():
+            path = images / Path(name).name
+        if not path.is_file():
+            raise VepeError(
+                f"{images / name} does not exist; --images has to be the folder that the names in "
+                "the ground truth start from."
+            )
+        paths.append(path)
+    return paths
 
 
 def _progress(items: list[Any], what: str) -> Iterable[Any]:
