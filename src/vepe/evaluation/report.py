@@ -50,7 +50,7 @@ def write_report(
         VepeError: where matplotlib is missing or the folder cannot be written.
     """
     if find_spec("matplotlib") is None:
-        raise VepeError("The report needs matplotlib; install it with 'pip install matplotlib'.")
+        raise VepeError("The report needs matplotlib; install it with: pip install 'vepe[report]'.")
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "index.html").is_file():
         raise VepeError(
