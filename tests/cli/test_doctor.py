@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from importlib import resources
+import tomllib
+from importlib import resources, util
+from pathlib import Path
 
 import pytest
 
+from tiny_models import tiny_weights_file
 from vepe.cli import app as cli
 from vepe.cli import doctor
 from vepe.cli.doctor import Finding
 
+ROOT = Path(__file__).parents[2]
 FINDERS = ("find_versions", "find_devices", "find_codecs", "find_weights", "find_optional")
 
 
@@ -69,18 +74,43 @@ def test_h264_is_really_written(monkeypatch) -> None:
     assert (finding.state, finding.value) == ("broken", "no encoder")
 
 
-def test_bundled_weights_are_listed_with_their_size(monkeypatch, tmp_path) -> None:
+def test_bundled_weights_are_opened(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(resources, "files", lambda _: tmp_path)
-    assert [finding.state for finding in doctor.find_weights()] == ["broken"]
-    (tmp_path / "vepe-n.safetensors").write_bytes(bytes(2_500_000))
-    (tmp_path / "README.md").write_text("card")
+    (missing,) = doctor.find_weights()
+    assert (missing.name, missing.state) == ("vepe-n.safetensors", "broken")
+    whole = tiny_weights_file(tmp_path).rename(tmp_path / "vepe-n.safetensors")
+    (tmp_path / "vepe-n.md").write_text("card")
     (finding,) = doctor.find_weights()
-    assert (finding.name, finding.value, finding.state) == ("vepe-n.safetensors", "2.5 MB", "ok")
+    size = f"{whole.stat().st_size / 1e6:.1f} MB"
+    assert (finding.name, finding.value, finding.state) == ("vepe-n.safetensors", size, "ok")
+    data = whole.read_bytes()
+    (tmp_path / "vepe-s.safetensors").write_bytes(data[: len(data) // 2])
+    found = by_name(doctor.find_weights())
+    assert found["vepe-n.safetensors"].state == "ok"
+    assert found["vepe-s.safetensors"].state == "warning"  # tracking does not need it
+    assert "is cut off or damaged" in found["vepe-s.safetensors"].value
+    whole.write_bytes(data[:-100])
+    finding = by_name(doctor.find_weights())["vepe-n.safetensors"]
+    assert (finding.state, "cut off" in finding.value) == ("broken", True)
+    assert "install VEPE again" in finding.advice
 
 
 def test_a_missing_extra_says_how_to_get_it(monkeypatch) -> None:
     monkeypatch.setattr(doctor, "_installed", {"pyarrow": "1.0"}.get)
     found = by_name(doctor.find_optional())
     assert (found["pyarrow"].state, found["pyarrow"].value) == ("ok", "1.0")
-    assert found["onnxruntime"].state == "optional"
-    assert "pip install 'vepe[onnx]'" in found["onnxruntime"].advice
+    assert found["matplotlib"].state == "optional"
+    assert "pip install 'vepe[report]'" in found["matplotlib"].advice
+    monkeypatch.setattr(util, "find_spec", lambda name: None)
+    assert by_name(doctor.find_optional())["tkinter"].state == "optional"
+
+
+def test_every_dependency_is_looked_at_and_every_extra_exists() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
+    told = {name for name, _ in doctor._REQUIRED} | {name for name, *_ in doctor._OPTIONAL}
+    assert wanted <= told
+    for name, _, how in doctor._OPTIONAL:
+        for extra in re.findall(r"vepe\[(\w+)\]", how):
+            lines = project["optional-dependencies"][extra]
+            assert any(line.startswith(f"{name}>=") for line in lines), name

@@ -9,11 +9,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Literal
 
 import typer
 
 from vepe import __version__
+from vepe.errors import VepeError
+from vepe.inference.defaults import DEFAULT_MODEL
 
 State = Literal["ok", "optional", "warning", "broken"]
 _MARKS: dict[State, str] = {
@@ -32,16 +35,21 @@ _REQUIRED = (
     ("numpy", "numpy"),
     ("scipy", "scipy"),
     ("opencv-python-headless", "cv2"),
+    ("pillow", "PIL"),
+    ("safetensors", "safetensors"),
+    ("pydantic", "pydantic"),
+    ("pyyaml", "yaml"),
+    ("jaxtyping", "jaxtyping"),
+    ("typer", "typer"),
+    ("rich", "rich"),
 )
-# Distribution name, what it is good for, the extra that brings it.
+# Distribution name, what it is good for, what brings it.
 _OPTIONAL = (
-    ("accelerate", "training", "train"),
-    ("tensorboard", "training curves", "train"),
-    ("matplotlib", "reports and plots", "train"),
-    ("onnxruntime", "running exported models", "onnx"),
-    ("openvino", "fast inference on Intel CPUs", "openvino"),
-    ("pyarrow", "Parquet files", "parquet"),
-    ("fastapi", "the web page and API", "serve"),
+    ("pycocotools", "vepe evaluate coco and crowdpose", "pip install pycocotools"),
+    ("accelerate", "training", "pip install 'vepe[train]'"),
+    ("tensorboard", "training curves", "pip install 'vepe[train]'"),
+    ("matplotlib", "reports and plots", "pip install 'vepe[report]'"),
+    ("pyarrow", "Parquet files", "pip install 'vepe[parquet]'"),
 )
 # Each of these fills the same folder `cv2` as the headless build.
 _OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
@@ -152,30 +160,52 @@ def _encode_sample() -> int:
 
 
 def find_weights() -> Iterator[Finding]:
-    """The weights that came with the package."""
+    """The weights that came with the package, each opened to see that it is whole."""
     from importlib import resources
 
-    files = sorted(
-        (entry.name, len(entry.read_bytes()))
-        for entry in resources.files("vepe.weights").iterdir()
-        if entry.name.endswith(".safetensors")
-    )
-    for name, size in files:
-        yield Finding("weights", name, f"{size / 1e6:.1f} MB")
-    if not files:
-        advice = "install VEPE again from a complete package, or pass --model YOUR.safetensors"
-        yield Finding("weights", "bundled weights", "none found", "broken", advice)
+    again = "install VEPE again from a complete package, or pass --model YOUR.safetensors"
+    folder = Path(str(resources.files("vepe.weights")))
+    files = sorted(folder.glob("*.safetensors"))
+    for path in files:
+        needed: State = "broken" if path.stem == DEFAULT_MODEL else "warning"
+        trouble = _weights_trouble(path)
+        if trouble:
+            yield Finding("weights", path.name, trouble, needed, again)
+        else:
+            yield Finding("weights", path.name, f"{path.stat().st_size / 1e6:.1f} MB")
+    if DEFAULT_MODEL not in [path.stem for path in files]:
+        yield Finding("weights", f"{DEFAULT_MODEL}.safetensors", "not found", "broken", again)
+
+
+def _weights_trouble(path: Path) -> str:
+    """What is wrong with a file of weights; empty if nothing is."""
+    try:
+        from vepe.inference.checkpoint import read_card
+    except Exception:  # what does not import has been told by find_versions
+        return ""
+    try:
+        read_card(path)
+    except VepeError as error:
+        return str(error)
+    return ""
 
 
 def find_optional() -> Iterator[Finding]:
-    """Packages that only some commands need."""
-    for distribution, purpose, extra in _OPTIONAL:
+    """Packages that only some commands need, and Python's own Tk."""
+    from importlib.util import find_spec
+
+    for distribution, purpose, how in _OPTIONAL:
         version = _installed(distribution)
         if version:
             yield Finding("optional", distribution, version)
         else:
-            advice = f"for {purpose}: pip install 'vepe[{extra}]'"
+            advice = f"for {purpose}: {how}"
             yield Finding("optional", distribution, "not installed", "optional", advice)
+    if find_spec("tkinter") and find_spec("_tkinter"):
+        yield Finding("optional", "tkinter", "for vepe track --show")
+    else:
+        advice = "for vepe track --show: on Debian and Ubuntu apt-get install python3-tk"
+        yield Finding("optional", "tkinter", "not installed", "optional", advice)
 
 
 def doctor() -> None:
