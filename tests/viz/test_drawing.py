@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,6 @@ from vepe.skeleton import COCO17, POSETRACK15, Skeleton
 from vepe.types import FramePoses
 from vepe.viz.drawing import draw_poses
 from vepe.viz.palette import person_colour
-from vepe.viz.trails import Trails
 
 GREY = 128
 # A person who faces the camera: the left side is on the picture's right.
@@ -184,31 +181,3 @@ def test_any_skeleton_can_be_drawn() -> None:
 def test_wrong_input_is_named(image: np.ndarray, skeleton: Skeleton, message: str) -> None:
     with pytest.raises(VepeError, match=message):
         draw_poses(image, frame(standing(5, 5)), skeleton)
-
-
-def test_trails_fade_towards_the_past() -> None:
-    trails = Trails(length=20)
-    for t in range(20):
-        trails = trails.after(frame(standing(30 + 12 * t, 60), ids=(1,)))
-    drawn = draw_poses(picture(), FramePoses.empty(0, 0.0, 15), POSETRACK15, trails=trails)
-    strength = np.abs(drawn.astype(int) - GREY).sum(axis=(0, 2))
-    assert strength[230:250].sum() > 2 * strength[100:120].sum() > 0
-    assert strength[:28].sum() == 0
-
-
-def test_trails_keep_their_length_and_melt_away() -> None:
-    trails = Trails(length=5)
-    for t in range(9):
-        trails = trails.after(frame(standing(30 + t, 60), standing(200, 60), ids=(4, -1)))
-    assert set(trails.points_px) == {4}
-    assert len(trails.points_px[4]) == 5
-    newest = trails.points_px[4][-1]
-    before = replace(trails)
-    for _ in range(3):
-        trails = trails.after(FramePoses.empty(0, 0.0, 15))
-    assert trails.points_px[4][-1] == newest
-    assert len(trails.points_px[4]) == 2
-    assert len(before.points_px[4]) == 5
-    for _ in range(3):
-        trails = trails.after(FramePoses.empty(0, 0.0, 15))
-    assert trails.points_px == {}

@@ -1,4 +1,4 @@
-"""Draws people onto pictures: limbs, keypoints, identity labels and trails.
+"""Draws people onto pictures: limbs, keypoints and identity labels.
 
 One colour a person, the same in every frame; left limbs are lighter and right limbs darker than
 it. A dark rim keeps lines readable on any background. OpenCV only, no torch.
@@ -18,7 +18,6 @@ from vepe.errors import VepeError
 from vepe.skeleton import Skeleton
 from vepe.types import NO_TRACK, FramePoses
 from vepe.viz.palette import DARK, WHITE, Colour, mix, person_colour, readable_on
-from vepe.viz.trails import Trails
 
 _SHIFT = 4
 _FONT = cv2.FONT_HERSHEY_DUPLEX
@@ -45,7 +44,6 @@ def draw_poses(
     *,
     min_keypoint_score: float = 0.3,
     labels: bool = True,
-    trails: Trails | None = None,
 ) -> Image:
     """A copy of the picture with everybody drawn on it; the picture itself stays as it is.
 
@@ -55,7 +53,6 @@ def draw_poses(
         skeleton: the skeleton of `poses`.
         min_keypoint_score: keypoints below it, and the limbs that end in them, are left out.
         labels: whether tracked people get their number at the head.
-        trails: where tracked people have been, drawn fading behind them; None draws none.
 
     Raises:
         VepeError: where the picture is not uint8 RGB or the skeleton is another one.
@@ -71,8 +68,6 @@ def draw_poses(
             f"'{skeleton.name}' of {len(skeleton)}; give the skeleton they were made with."
         )
     canvas = np.array(image_rgb, order="C", copy=True)
-    if trails is not None:
-        _draw_trails(canvas, trails)
     shown = (poses.keypoint_scores >= min_keypoint_score) & np.isfinite(poses.keypoints_px).all(-1)
     # The best person comes first in `poses` and is drawn last, over the others.
     people = [n for n in range(len(poses) - 1, -1, -1) if shown[n].any()]
@@ -223,26 +218,3 @@ def _plate(canvas: Image, box: tuple[int, int, int, int], radius: int, colour: C
     for x in (left + radius, right - radius):
         for y in (top + radius, bottom - radius):
             cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA)
-
-
-def _draw_trails(canvas: Image, trails: Trails) -> None:
-    """Lines that grow thinner and fainter towards the past."""
-    height, width = canvas.shape[:2]
-    widest = max(1.0, 0.003 * math.hypot(height, width))
-    for track, points_px in trails.points_px.items():
-        points = np.clip(np.asarray(points_px), -_FAR_PX, _FAR_PX)
-        if len(points) < 2:
-            continue
-        low = np.maximum(np.floor(points.min(axis=0) - widest - 1), 0).astype(int)
-        high = np.minimum(np.ceil(points.max(axis=0) + widest + 1), (width, height)).astype(int)
-        if (high <= low).any():
-            continue
-        region = canvas[low[1] : high[1], low[0] : high[0]]
-        mask = np.zeros(region.shape[:2], np.uint8)
-        fixed = _fixed_point(points - low).tolist()
-        for i in range(1, len(fixed)):
-            age = i / trails.length
-            thickness = max(1, round(widest * age))
-            cv2.line(mask, fixed[i - 1], fixed[i], int(215 * age), thickness, cv2.LINE_AA, _SHIFT)
-        weight = mask[..., None].astype(np.float32) / 255
-        region[:] = region + weight * (np.asarray(person_colour(track), np.float32) - region)
