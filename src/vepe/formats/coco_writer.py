@@ -51,19 +51,22 @@ def write_coco_results(
     Raises:
         VepeError: where `path` cannot be written.
     """
+    entries = (
+        ({"file_name": p.file_name, "width": p.width, "height": p.height}, poses)
+        for p, poses in pictures
+    )
+    return dump_json(path, results_document(skeleton, entries))
+
+
+def results_document(
+    skeleton: Skeleton, entries: Iterable[tuple[dict[str, Any], FramePoses]]
+) -> dict[str, Any]:
+    """COCO results of pictures with their fields, numbered from 1; see `write_coco_results`."""
     images, annotations = [], []
-    for number, (picture, poses) in enumerate(pictures, start=1):
-        images.append({
-            "id": number, "file_name": picture.file_name,
-            "width": picture.width, "height": picture.height,
-        })  # fmt: skip
+    for number, (fields, poses) in enumerate(entries, start=1):
+        images.append({"id": number, **fields})
         annotations += result_records(poses, number)
-    document = {
-        "categories": [category_of(skeleton)],
-        "images": images,
-        "annotations": annotations,
-    }
-    return dump_json(path, document)
+    return {"categories": [category_of(skeleton)], "images": images, "annotations": annotations}
 
 
 def result_records(poses: FramePoses, image_id: int) -> list[dict[str, Any]]:

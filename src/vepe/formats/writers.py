@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vepe.errors import VepeError
-from vepe.formats.coco_writer import category_of, result_records
+from vepe.formats.coco_writer import results_document
 from vepe.formats.csv_table import write_csv
 from vepe.formats.files import dump_json
 from vepe.formats.mot import write_mot
@@ -20,24 +20,18 @@ from vepe.types import PoseTracks
 def write_coco_tracks(path: Path, tracks: PoseTracks) -> Path:
     """Writes a video's poses as COCO results (x, y, confidence) with `track_id` and `time_s`."""
     sequence = sequence_from_tracks(tracks)
-    images = [
+    fields = (
         {
-            "id": number,
             "frame_id": frame.index,
             "file_name": frame.file_name,
             "width": frame.width,
             "height": frame.height,
             "time_s": frame.time_s,
         }
-        for number, frame in enumerate(sequence.frames, start=1)
-    ]
-    annotations = [
-        record
-        for number, poses in enumerate(tracks.frames, start=1)
-        for record in result_records(poses, number)
-    ]
-    categories = [category_of(tracks.skeleton)]
-    return dump_json(path, {"categories": categories, "images": images, "annotations": annotations})
+        for frame in sequence.frames
+    )
+    entries = zip(fields, tracks.frames, strict=True)
+    return dump_json(path, results_document(tracks.skeleton, entries))
 
 
 WRITERS: dict[str, tuple[str, Callable[[Path, PoseTracks], Path]]] = {
