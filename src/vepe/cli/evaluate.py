@@ -105,7 +105,7 @@ def posetrack(
 
     _one_source(pred, model, images, conf, input_px, window)
     if report is not None and find_spec("matplotlib") is None:
-        raise VepeError("The report needs matplotlib; install it with 'pip install matplotlib'.")
+        raise VepeError("The report needs matplotlib; install it with: pip install 'vepe[report]'.")
     if model is None:
         assert pred is not None
         match = PoseTrackMatch.load(gt, pred, protocol=protocol.value)
