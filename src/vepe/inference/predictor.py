@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from vepe.allocator import keep_freed_memory
 from vepe.config.model import ModelConfig
 from vepe.config.tracking import SmoothMode, TrackerSettings
 from vepe.errors import VepeError
 from vepe.inference.checkpoint import load_weights
 from vepe.inference.defaults import DEFAULT_CONF
 from vepe.inference.devices import choose_device
+from vepe.inference.folding import fold_batch_norms
 from vepe.inference.postprocess import frame_poses
 from vepe.inference.prefetch import Prefetched
 from vepe.inference.smoothing import OfflineSmoothing
@@ -48,6 +50,9 @@ def load(
 ) -> Predictor:
     """Loads a model for use.
 
+    On a Linux CPU the process keeps the memory it frees from then on (see `vepe.allocator`), which
+    makes networks several times faster.
+
     Args:
         name: a preset whose weights come with VEPE, or the path of a `.safetensors` file.
         device: `auto` (the best there is), `cpu`, `cuda`, `cuda:1` or `mps`.
@@ -66,6 +71,9 @@ def load(
     """
     chosen = choose_device(device)
     model, config, _ = load_weights(name)
+    fold_batch_norms(model)
+    if chosen.type == "cpu":
+        keep_freed_memory()
     return Predictor(
         model,
         config,
