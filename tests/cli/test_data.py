@@ -40,3 +40,12 @@ def test_long_lists_are_cut(tmp_path) -> None:
     assert result.output.count("problem:") == 1
     assert "and 3 more; print all with --limit 0" in result.output
     assert "4 problem(s) found." in result.output
+
+
+def test_the_report_replaces_no_file_of_the_data(tmp_path) -> None:
+    mine = tmp_path / "000902_mpii_test.json"
+    shutil.copy(NEW, mine)
+    result = CliRunner().invoke(app, ["check", str(tmp_path), "--no-pictures", "--json", str(mine)])
+    assert isinstance(result.exception, VepeError)
+    assert "is part of the data" in str(result.exception)
+    assert mine.read_bytes() == NEW.read_bytes()

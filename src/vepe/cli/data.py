@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from vepe.errors import VepeError
+
 app = typer.Typer(no_args_is_help=True, help="Look after data sets.")
 
 
@@ -42,6 +44,10 @@ def check(
     from vepe.formats.dataset_check import TITLES, check_dataset
     from vepe.formats.files import dump_json
 
+    if json_file is not None and json_file.exists():
+        inside = directory.resolve() in json_file.resolve().parents
+        if inside or json_file.resolve() == directory.resolve():
+            raise VepeError(f"'{json_file}' is part of the data; name another file for --json.")
     report = check_dataset(directory, pictures=pictures, decode=not quick, progress=_progress)
     kinds = " and ".join(TITLES[kind] for kind in report.formats) or "unreadable"
     typer.echo(f"{directory}: {kinds}")
