@@ -323,8 +323,9 @@ def test_show_without_a_display(track, place: Path, tmp_path: Path, monkeypatch,
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("options", [[], ["--smooth", "offline"]], ids=["plain", "offline"])
 def test_ctrl_c_keeps_what_was_done(options: list[str], place: Path, tmp_path: Path) -> None:
-    # Noise, new in every frame: it packs badly, so the encoder's first bytes come early.
-    long = write_video(tmp_path / "long.mp4", [moving_frames(1, seed=t)[0] for t in range(600)])
+    # Noise, new in every frame: it packs badly, so the first bytes (of 256 KB) come early.
+    noise = [moving_frames(1, 128, 96, seed=t)[0] for t in range(600)]
+    long = write_video(tmp_path / "long.mp4", noise)
     out = tmp_path / "out"
     words = ["-m", "vepe", "track", long, "-o", out, "--model", place / "tiny.safetensors"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
