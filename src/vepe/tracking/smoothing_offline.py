@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vepe.config.tracking import SmoothingSettings
+from vepe.tracking.continuity import breaks
 from vepe.tracking.people import person_sizes
 from vepe.tracking.sightings import Sightings, sightings
-from vepe.tracking.smoothing import breaks
 from vepe.types import FramePoses, PoseTracks
 
 
