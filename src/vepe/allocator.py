@@ -1,8 +1,8 @@
 """Keeps freed memory in the process, so that big tensors do not cost a page fault a page.
 
 glibc hands large blocks back to the kernel as soon as they are freed; a network on a CPU asks for
-the same sizes again a moment later, and the kernel clears every page anew. On the machine where
-the bundled weights were trained, element-wise operations took ten times as long that way.
+the same sizes again a moment later, and the kernel clears every page anew. Element-wise operations
+can cost several times as much that way.
 """
 
 from __future__ import annotations
