@@ -148,7 +148,7 @@ def coco(
     input_px: InputPx = None,
 ) -> None:
     """OKS average precision of COCO, for any skeleton."""
-    from vepe.evaluation.coco import evaluate_coco, read_json, sigmas_by_name
+    from vepe.evaluation.coco import evaluate_coco, sigmas_by_name
     from vepe.evaluation.oks import coco_oks_ap
 
     _one_source(pred, model, images, conf, input_px)
@@ -158,11 +158,7 @@ def coco(
             assert pred is not None
             result = evaluate_coco(gt, pred, joints.value, skeleton=skeleton, sigmas=given)
         else:
-            from vepe.cli.model_predictions import ModelRun, predict_pictures
-
-            assert images is not None
-            truth = read_json(gt)
-            found = predict_pictures(truth, gt, images, ModelRun(model, device, conf, input_px))
+            truth, found = _run_on_pictures(gt, images, model, device, conf, input_px)
             result = coco_oks_ap(truth, found, joints.value, sigmas=given)
     _finish(result.to_dict(), json_file)
 
@@ -179,7 +175,7 @@ def crowdpose(
     input_px: InputPx = None,
 ) -> None:
     """CrowdPose's average precision: all, easy, medium and hard pictures."""
-    from vepe.evaluation.coco import crowdpose_ap, evaluate_crowdpose, read_json
+    from vepe.evaluation.coco import crowdpose_ap, evaluate_crowdpose
 
     _one_source(pred, model, images, conf, input_px)
     with _warnings_as_lines():
@@ -187,13 +183,26 @@ def crowdpose(
             assert pred is not None
             result = evaluate_crowdpose(gt, pred)
         else:
-            from vepe.cli.model_predictions import ModelRun, predict_pictures
-
-            assert images is not None
-            truth = read_json(gt)
-            found = predict_pictures(truth, gt, images, ModelRun(model, device, conf, input_px))
+            truth, found = _run_on_pictures(gt, images, model, device, conf, input_px)
             result = crowdpose_ap(truth, found)
     _finish(result.to_dict(), json_file)
+
+
+def _run_on_pictures(
+    gt: Path,
+    images: Path | None,
+    model: str,
+    device: str,
+    conf: float | None,
+    input_px: int | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Ground truth of single pictures, and what the model finds in them."""
+    from vepe.cli.model_predictions import ModelRun, predict_pictures
+    from vepe.evaluation.coco import read_json
+
+    assert images is not None
+    truth = read_json(gt)
+    return truth, predict_pictures(truth, gt, images, ModelRun(model, device, conf, input_px))
 
 
 def _one_source(

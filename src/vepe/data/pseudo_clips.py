@@ -7,7 +7,7 @@ frame a clip it is plain mosaic augmentation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -151,15 +151,7 @@ class PseudoClips:
 
 def _with_ids(people: People, number: int) -> People:
     """The same people with identities of this clip: a still's person is one person throughout."""
-    ids = number * 1000 + np.arange(len(people))
-    return People(
-        people.keypoints_px,
-        people.visibility,
-        people.boxes_xyxy_px,
-        people.areas_px,
-        ids,
-        people.ignore_boxes_xyxy_px,
-    )
+    return replace(people, track_ids=number * 1000 + np.arange(len(people)))
 
 
 def _join(parts: list[People]) -> People:

@@ -13,26 +13,22 @@ from typing import Any
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
+from vepe.formats.annotations import Person, Sequence, frame_place
 from vepe.formats.boxes import xyxy
 from vepe.formats.files import load_json
 from vepe.formats.records import (
     box_of,
-    ignore_regions,
     image_table,
     keypoint_array,
     keypoint_names,
     number_or_none,
+    read_frame,
     score_array,
     track_id_or_none,
     whole_or_none,
 )
 from vepe.formats.skeletons import skeleton_named
 
-_IMAGE_KEYS = frozenset({
-    "id", "file_name", "is_labeled", "width", "height", "time_s",
-    "ignore_regions_x", "ignore_regions_y",
-})  # fmt: skip
 _ANNOTATION_KEYS = frozenset({
     "id", "image_id", "track_id", "bbox", "keypoints", "scores", "score",
 })  # fmt: skip
@@ -72,7 +68,12 @@ def parse_coco(data: Any, source: Path) -> tuple[Sequence, ...]:
     for video, members in by_video.items():
         name = str(videos.get(video or 0, {}).get("name") or video or source.stem)
         frames = tuple(
-            _read_frame(images[i], n, people[images[i]["id"]], places[i])
+            read_frame(
+                images[i],
+                _frame_number(images[i], n),
+                people[images[i]["id"]],
+                places[i],
+            )
             for n, i in enumerate(members)
         )
         sequences.append(Sequence(name, frames, skeleton, source, "coco", extra))
@@ -105,24 +106,10 @@ def _videos(data: dict[str, Any], source: Path) -> dict[int | str, dict[str, Any
     return {v["id"]: v for v in videos}
 
 
-def _read_frame(
-    image: dict[str, Any], position: int, people: list[Person], place: str
-) -> AnnotatedFrame:
+def _frame_number(image: dict[str, Any], position: int) -> int:
+    """The record's own frame number where it has a sane one, else its position."""
     number = image.get("frame_id")
-    labeled = image.get("is_labeled")
-    return AnnotatedFrame(
-        index=number if type(number) is int and 0 <= number < 10**9 else position,
-        file_name=str(image.get("file_name", "")),
-        image_id=image["id"],
-        is_labeled=bool(people) if labeled is None else bool(labeled),
-        has_annotations=bool(people),
-        people=tuple(people),
-        ignore_regions_px=ignore_regions(image, place),
-        width=whole_or_none(image.get("width"), "width", place),
-        height=whole_or_none(image.get("height"), "height", place),
-        time_s=number_or_none(image.get("time_s"), "time_s", place),
-        extra={k: v for k, v in image.items() if k not in _IMAGE_KEYS},
-    )
+    return number if type(number) is int and 0 <= number < 10**9 else position
 
 
 def _read_people(

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
+from vepe.formats.annotations import Person, Sequence, frame_place
 from vepe.formats.boxes import xyxy
 from vepe.formats.files import load_json
 from vepe.formats.frame_ids import FIRST_CODED_ID
 from vepe.formats.posetrack21 import is_posetrack21
 from vepe.formats.records import (
     box_of,
-    ignore_regions,
     image_table,
     keypoint_array,
     keypoint_names,
     number_or_none,
+    read_frame,
     score_array,
     track_id_or_none,
     whole_or_none,
@@ -34,10 +34,6 @@ from vepe.skeleton import POSETRACK15
 SLOTS_2018 = (*POSETRACK15.keypoints[:3], "left_ear", "right_ear", *POSETRACK15.keypoints[3:])
 """Names of the 17 slots; the ears are never annotated."""
 
-_IMAGE_KEYS = frozenset({
-    "id", "file_name", "is_labeled", "width", "height", "time_s",
-    "ignore_regions_x", "ignore_regions_y",
-})  # fmt: skip
 _ANNOTATION_KEYS = frozenset({
     "id", "image_id", "track_id", "bbox", "keypoints", "scores", "score",
 })  # fmt: skip
@@ -72,7 +68,7 @@ def parse_posetrack18(data: Any, source: Path) -> Sequence:
     people = _read_people(data, names, source, position_of, places)
     indices = _frame_indices(images)
     frames = tuple(
-        _read_frame(image, indices[i], people[i], places[i]) for i, image in enumerate(images)
+        read_frame(image, indices[i], people[i], places[i]) for i, image in enumerate(images)
     )
     extra = {key: v for key, v in data.items() if key not in ("images", "annotations")}
     kind = "posetrack21" if is_posetrack21(data) else "posetrack18"
@@ -88,25 +84,6 @@ def _frame_indices(images: list[dict[str, Any]]) -> list[int]:
     ]
     ascending = all(a < b for a, b in zip([-1, *numbers], numbers, strict=False))
     return numbers if ascending else list(range(len(images)))
-
-
-def _read_frame(
-    image: dict[str, Any], index: int, people: list[Person], place: str
-) -> AnnotatedFrame:
-    labeled = image.get("is_labeled")
-    return AnnotatedFrame(
-        index=index,
-        file_name=str(image.get("file_name", "")),
-        image_id=image["id"],
-        is_labeled=bool(people) if labeled is None else bool(labeled),
-        has_annotations=bool(people),
-        people=tuple(people),
-        ignore_regions_px=ignore_regions(image, place),
-        width=whole_or_none(image.get("width"), "width", place),
-        height=whole_or_none(image.get("height"), "height", place),
-        time_s=number_or_none(image.get("time_s"), "time_s", place),
-        extra={k: v for k, v in image.items() if k not in _IMAGE_KEYS},
-    )
 
 
 def _read_people(

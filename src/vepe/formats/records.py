@@ -10,6 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from vepe.errors import VepeError
+from vepe.formats.annotations import AnnotatedFrame, Person
+
+_IMAGE_KEYS = frozenset({
+    "id", "file_name", "is_labeled", "width", "height", "time_s",
+    "ignore_regions_x", "ignore_regions_y",
+})  # fmt: skip
 
 
 def keypoint_names(data: Any, source: Path) -> list[str]:
@@ -177,3 +183,30 @@ def ignore_regions(image: dict[str, Any], place: str) -> tuple[Float[np.ndarray,
             raise VepeError(f"{place}: ignore region {i} has uneven or wrong numbers; mend it.")
         polygons.append(polygon)
     return tuple(polygons)
+
+
+def read_frame(
+    image: dict[str, Any], index: int, people: list[Person], place: str
+) -> AnnotatedFrame:
+    """One record of `images` with its people.
+
+    Args:
+        image: the record; keys that have no field of their own are kept in `extra`.
+        index: frame number in its video.
+        people: who is labelled in it.
+        place: file and frame, for messages.
+    """
+    labeled = image.get("is_labeled")
+    return AnnotatedFrame(
+        index=index,
+        file_name=str(image.get("file_name", "")),
+        image_id=image["id"],
+        is_labeled=bool(people) if labeled is None else bool(labeled),
+        has_annotations=bool(people),
+        people=tuple(people),
+        ignore_regions_px=ignore_regions(image, place),
+        width=whole_or_none(image.get("width"), "width", place),
+        height=whole_or_none(image.get("height"), "height", place),
+        time_s=number_or_none(image.get("time_s"), "time_s", place),
+        extra={k: v for k, v in image.items() if k not in _IMAGE_KEYS},
+    )

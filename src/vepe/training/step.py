@@ -66,13 +66,6 @@ class TrainingStep(nn.Module):
         return parts
 
 
-def check_finite(parts: Parts) -> None:
-    """Raises ArithmeticError that names the first part of the loss that is not finite."""
-    for name, value in parts.items():
-        if not bool(torch.isfinite(value)):
-            raise ArithmeticError(name)
-
-
 def detached(parts: Parts) -> dict[str, float]:
     """The parts as plain numbers, for logs."""
     values: list[Tensor] = [value.detach() for value in parts.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -41,7 +42,7 @@ from vepe.training.interruption import Interruption
 from vepe.training.journal import Journal
 from vepe.training.optimiser import build_optimiser, freeze, rate_factor, set_mode, set_rate
 from vepe.training.sources import build_mixture, check_shards
-from vepe.training.step import TrainingStep, check_finite, detached
+from vepe.training.step import TrainingStep, detached
 
 
 class Trainer:
@@ -166,7 +167,8 @@ class Trainer:
             with self.accelerator.accumulate(step_module):
                 with self.accelerator.autocast():
                     parts = step_module(batch, noise)
-                check_finite_or_stop(parts, step)
+                numbers = detached(parts)
+                check_finite_or_stop(numbers, step)
                 self.accelerator.backward(total(parts))
                 if self.accelerator.sync_gradients:
                     trained = [p for p in self.model.parameters() if p.requires_grad]
@@ -175,7 +177,7 @@ class Trainer:
                 optimiser.zero_grad()
             if self.accelerator.sync_gradients:
                 self.ema.update(self.model)
-            journal.step(stage.name, step, done, detached(parts), batch.clips, factor * stage.lr)
+            journal.step(stage.name, step, done, numbers, batch.clips, factor * stage.lr)
             if interruption.asked:
                 self._save(Progress(begin.stage, step + 1, clock.elapsed_s()), parts_to_save)
                 journal.console.print(f"Stopped. Go on with --resume and -o {self.folder}.")
@@ -242,15 +244,14 @@ class _Clock:
         return max(by_step, by_time)
 
 
-def check_finite_or_stop(parts: dict[str, torch.Tensor], step: int) -> None:
+def check_finite_or_stop(numbers: dict[str, float], step: int) -> None:
     """Stops a run whose loss is not finite, naming the part."""
-    try:
-        check_finite(parts)
-    except ArithmeticError as error:
-        raise VepeError(
-            f"The loss part '{error}' is not finite at step {step}; lower the learning rate or "
-            "look at the batch, and resume from the last checkpoint."
-        ) from None
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise VepeError(
+                f"The loss part '{name}' is not finite at step {step}; lower the learning rate or "
+                "look at the batch, and resume from the last checkpoint."
+            )
 
 
 def _build(config: TrainConfig) -> tuple[ModelConfig, Vepe]:
