@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vepe.config.training import FramesConfig, StageConfig, StillsConfig, SyntheticConfig
+from vepe.config.data import FramesConfig, StillsConfig, SyntheticConfig
+from vepe.config.training import StageConfig
 from vepe.data.frame_clips import FrameClips, FrameClipSettings
 from vepe.data.mixture import ClipSource, Mixture
 from vepe.data.pseudo_clips import PseudoClips, PseudoClipSettings

@@ -14,22 +14,16 @@ import cv2
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from vepe.allocator import keep_freed_memory
-from vepe.config.load import merge, parse, read_yaml
-from vepe.config.model import ModelConfig
 from vepe.config.training import StageConfig, TrainConfig
 from vepe.data.batch import collate
 from vepe.data.mixture import ResumableOrder
 from vepe.errors import VepeError
-from vepe.inference.checkpoint import load_weights, save_weights
+from vepe.inference.checkpoint import save_weights
 from vepe.losses.criterion import Criterion, total
 from vepe.losses.denoising import NoiseSettings
-from vepe.models.build import build_model
-from vepe.models.vepe import Vepe
 from vepe.training.calibration import Calibration, calibrate_scores
 from vepe.training.checkpoint import (
     Progress,
@@ -42,6 +36,7 @@ from vepe.training.interruption import Interruption
 from vepe.training.journal import Journal
 from vepe.training.optimiser import build_optimiser, freeze, rate_factor, set_mode, set_rate
 from vepe.training.sources import build_mixture, check_shards
+from vepe.training.start import build_start
 from vepe.training.step import TrainingStep, detached
 
 
@@ -71,7 +66,7 @@ class Trainer:
             mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate
         )
         seed_everything(config.seed)
-        self.model_config, self.model = _build(config)
+        self.model_config, self.model = build_start(config)
         self.model.backbone.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
         self.ema = Ema(self.model, config.ema)
         self._check()
@@ -252,45 +247,3 @@ def check_finite_or_stop(numbers: dict[str, float], step: int) -> None:
                 f"The loss part '{name}' is not finite at step {step}; lower the learning rate or "
                 "look at the batch, and resume from the last checkpoint."
             )
-
-
-def _build(config: TrainConfig) -> tuple[ModelConfig, Vepe]:
-    """The model of a run, with the weights it starts from."""
-    if isinstance(config.model, str):
-        data = read_yaml(config.model)
-    else:
-        data = dict(config.model)
-        if "extends" in data:
-            data = merge(read_yaml(str(data.pop("extends"))), data)
-    model_config = parse(ModelConfig, data, "model")
-    model = build_model(model_config, pretrained_backbone=config.pretrained_backbone)
-    if config.init is not None:
-        _start_from(config.init, model, model_config)
-    if config.backbone_weights is not None:
-        _load_backbone(Path(config.data_root) / config.backbone_weights, model, model_config)
-    return model_config, model
-
-
-def _start_from(init: str, model: Vepe, config: ModelConfig) -> None:
-    """Puts the weights of a checkpoint into the model, which must be of the same make."""
-    found, _, _ = load_weights(init, skeleton=config.skeleton)
-    try:
-        model.load_state_dict(found.state_dict())
-    except RuntimeError as error:
-        raise VepeError(
-            f"'{init}' does not fit the model '{config.name}': "
-            f"{str(error).splitlines()[1].strip()} Start from a checkpoint of the same make."
-        ) from error
-
-
-def _load_backbone(path: Path, model: Vepe, config: ModelConfig) -> None:
-    """Puts the weights of a bare backbone into the model."""
-    if not path.is_file():
-        raise VepeError(f"There is no backbone file '{path}'; check `backbone_weights`.")
-    try:
-        model.backbone.net.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
-        raise VepeError(
-            f"'{path}' does not fit the backbone '{config.backbone}': "
-            f"{str(error).splitlines()[-1].strip()}."
-        ) from error
