@@ -26,6 +26,8 @@ class People:
         areas_px: (N,) area in square pixels that OKS divides by, on the scale of COCO's segments.
         track_ids: (N,) identity over the clip, -1 where unknown.
         ignore_boxes_xyxy_px: (R, 4) people whose pose is unsure: no loss there.
+        head_boxes_xyxy_px: (N, 4) boxes around the heads, NaN where a person has none, or None
+            where the set knows no head boxes.
     """
 
     keypoints_px: Float[np.ndarray, "N K 2"]
@@ -34,12 +36,14 @@ class People:
     areas_px: Float[np.ndarray, "N"]
     track_ids: Int[np.ndarray, "N"]
     ignore_boxes_xyxy_px: Float[np.ndarray, "R 4"]
+    head_boxes_xyxy_px: Float[np.ndarray, "N 4"] | None = None
 
     def __len__(self) -> int:
         return len(self.track_ids)
 
     def select(self, index: Int[np.ndarray, "M"] | Bool[np.ndarray, "N"]) -> People:
         """The people at `index` (integers or a mask), in that order; ignore regions stay."""
+        heads = self.head_boxes_xyxy_px
         return People(
             keypoints_px=self.keypoints_px[index],
             visibility=self.visibility[index],
@@ -47,6 +51,7 @@ class People:
             areas_px=self.areas_px[index],
             track_ids=self.track_ids[index],
             ignore_boxes_xyxy_px=self.ignore_boxes_xyxy_px,
+            head_boxes_xyxy_px=None if heads is None else heads[index],
         )
 
     @staticmethod
@@ -70,11 +75,13 @@ class Clip:
         images: (T, H, W, 3) uint8 RGB.
         time_s: (T,) float64 timestamps in seconds, ascending.
         people: one `People` a frame.
-        key_indices: the frames that carry loss, ascending.
+        key_indices: the labelled frames, ascending. They alone carry loss; the others give
+            context, and their `people` are empty.
         background_weight: how much a place away from all labelled people counts as background:
             1 where everybody in view is labelled, 0 where nothing is known, between where
             unlabelled people are unlikely.
         name: where the clip comes from, for messages.
+        unreadable: pictures that could not be decoded, in whose place this clip stands.
     """
 
     images: UInt8[np.ndarray, "T H W 3"]
@@ -83,6 +90,7 @@ class Clip:
     key_indices: tuple[int, ...]
     background_weight: float
     name: str
+    unreadable: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
