@@ -13,28 +13,11 @@ from vepe.evaluation.posetrack import PoseTrackMatch
 from vepe.evaluation.results import COLUMNS, PoseTrackResult
 from vepe.evaluation.timelines import Timeline
 from vepe.skeleton import POSETRACK15
+from vepe.viz.plots import BAD, GOOD, GRID, INK, LINES, MAIN, QUIET, SECOND, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-INK, QUIET, GRID = "#1f2933", "#7b8794", "#e4e7eb"
-MAIN, SECOND, BAD, GOOD = "#2f6f9f", "#d98c3f", "#c8372d", "#2e8b57"
-LINES = (MAIN, SECOND, "#6b8e5a")
-
-
-def figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
-    """A new figure in inches and its array of axes, with the report's look."""
-    from matplotlib.figure import Figure
-
-    fig: Figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
-    axes = fig.subplots(rows, columns, squeeze=False, **options)
-    for axis in axes.flat:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.spines[["left", "bottom"]].set_color(GRID)
-        axis.tick_params(colors=QUIET, labelsize=8, length=0)
-        axis.set_axisbelow(True)
-    return fig, axes
 
 
 def ap_plot(result: PoseTrackResult) -> Figure:

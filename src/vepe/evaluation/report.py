@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 from html import escape
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING
 from vepe.errors import VepeError
 from vepe.evaluation.differences import differences
 from vepe.evaluation.posetrack import PoseTrackMatch
-from vepe.evaluation.report_page import Figure as PageFigure
 from vepe.evaluation.report_page import page
 from vepe.evaluation.results import PoseTrackResult
 from vepe.evaluation.timelines import timelines
 from vepe.evaluation.worst_frames import find_picture, worst_frames
 from vepe.formats.files import replacing_folder
+from vepe.viz.html_page import PageFigure, data_address
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,8 +74,7 @@ class _Pictures:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         (self.folder / f"{name}.png").write_bytes(buffer.getvalue())
-        data = base64.b64encode(buffer.getvalue()).decode("ascii")
-        return PageFigure(f"data:image/png;base64,{data}", caption)
+        return PageFigure(data_address(buffer.getvalue()), caption)
 
 
 def _figures(

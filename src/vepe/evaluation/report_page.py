@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from html import escape
 
 from vepe.evaluation.differences import Difference
 from vepe.evaluation.results import HOTA_VALUES, JointTable, PoseTrackResult
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; color: #1f2933;
-  background: #fff; margin: 0 auto; max-width: 1080px; padding: 32px 24px 64px; }
-h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 36px 0 10px; }
-p.quiet, figcaption { color: #616e7c; font-size: 13px; margin: 4px 0 12px; }
-.cards { display: flex; gap: 12px; flex-wrap: wrap; margin: 20px 0 8px; }
-.card { background: #f5f7fa; border-radius: 8px; padding: 10px 16px; min-width: 84px; }
-.card b { display: block; font-size: 24px; font-weight: 600; font-variant-numeric: tabular-nums; }
-.card span { color: #616e7c; font-size: 12.5px; }
-table { border-collapse: collapse; width: 100%; margin-bottom: 14px;
-  font-variant-numeric: tabular-nums; }
-th, td { padding: 5px 10px; text-align: right; border-bottom: 1px solid #e4e7eb; font-size: 14px; }
-th { color: #616e7c; font-weight: 500; font-size: 12.5px; }
-th:first-child, td:first-child, table.words td, table.words th { text-align: left; }
-table.words td { vertical-align: top; } tr.same td { color: #7b8794; }
-td.total { font-weight: 600; } figure { margin: 0 0 14px; } img { max-width: 100%; height: auto; }
-.warn { background: #fff6e5; border-left: 4px solid #d98c3f; padding: 8px 14px; margin: 6px 0;
-  font-size: 14px; } .scroll { overflow-x: auto; } .key b { font-weight: 600; }
-"""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture as a data address, with the HTML of its caption."""
-
-    source: str
-    caption: str
+from vepe.viz.html_page import PageFigure, cards, document, pictures, table
 
 
 def page(
     result: PoseTrackResult,
     rows: Sequence[Difference],
-    figures: dict[str, list[Figure]],
-    frames: Sequence[tuple[str, Figure | None]],
+    figures: dict[str, list[PageFigure]],
+    frames: Sequence[tuple[str, PageFigure | None]],
 ) -> str:
     """The whole page.
 
@@ -63,9 +35,9 @@ def page(
         *(f"<p class=warn>{escape(text)}</p>" for text in result.warnings),
         "<h2>Scores</h2>",
         _scores(result),
-        _figures(figures["ap"]),
+        pictures(figures["ap"]),
         "<h2>Precision and recall</h2>",
-        _figures(figures["curves"]),
+        pictures(figures["curves"]),
         _timelines(figures["timelines"], len(result.sequences)),
         _worst(frames),
         "<h2>Where evaluators count differently, on these files</h2>",
@@ -73,11 +45,7 @@ def page(
         "<h2>Sequences</h2>",
         _sequences(result),
     ]
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>PoseTrack evaluation</title>"
-        '<meta name=viewport content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
-    )
+    return document("PoseTrack evaluation", parts)
 
 
 def _cards(result: PoseTrackResult) -> str:
@@ -86,8 +54,7 @@ def _cards(result: PoseTrackResult) -> str:
         values += [("MOTA", result.mota.total), ("MOTP", result.motp.total)]
     if result.hota is not None:
         values += [(n, result.hota[n]) for n in ("HOTA", "DetA", "AssA", "LocA", "FA-HOTA")]
-    cards = (f"<div class=card><b>{_number(v)}</b><span>{n}</span></div>" for n, v in values)
-    return f"<div class=cards>{''.join(cards)}</div>"
+    return cards((name, _number(value)) for name, value in values)
 
 
 def _scores(result: PoseTrackResult) -> str:
@@ -98,14 +65,14 @@ def _scores(result: PoseTrackResult) -> str:
         ("MOTP (newer motmetrics)", result.motp_motmetrics),
     ]  # fmt: skip
     rows = [[n, *map(_number, t.columns().values())] for n, t in tables if t is not None]
-    text = _table(["", *result.ap.columns()], rows, total=True)
+    text = table(["", *result.ap.columns()], rows, total=True)
     if result.hota is not None:
         values = [_number(result.hota[n]) for n in HOTA_VALUES]
-        text += _table(["", *HOTA_VALUES], [[f"HOTA ({result.hota_rule})", *values]])
+        text += table(["", *HOTA_VALUES], [[f"HOTA ({result.hota_rule})", *values]])
     return text
 
 
-def _timelines(figures: Sequence[Figure], sequences: int) -> str:
+def _timelines(figures: Sequence[PageFigure], sequences: int) -> str:
     if not figures:
         return ""
     shown = (
@@ -120,10 +87,10 @@ def _timelines(figures: Sequence[Figure], sequences: int) -> str:
         "frame is not tracked."
     )
     head = f"<h2>Who was followed by whom</h2><p class='quiet key'>{key} {shown}</p>"
-    return head + _figures(figures)
+    return head + pictures(figures)
 
 
-def _worst(frames: Sequence[tuple[str, Figure | None]]) -> str:
+def _worst(frames: Sequence[tuple[str, PageFigure | None]]) -> str:
     if not frames:
         return ""
     key = (
@@ -133,7 +100,7 @@ def _worst(frames: Sequence[tuple[str, Figure | None]]) -> str:
     drawn = any(figure for _, figure in frames)
     note = key if drawn else "Give --images to see them."
     parts = [
-        _figures([figure]) if figure else f"<p class=quiet>{text}</p>" for text, figure in frames
+        pictures([figure]) if figure else f"<p class=quiet>{text}</p>" for text, figure in frames
     ]
     return f"<h2>Worst frames</h2><p class=quiet>{note}</p>{''.join(parts)}"
 
@@ -157,26 +124,7 @@ def _sequences(result: PoseTrackResult) -> str:
         mot = [t.total if t else math.nan for t in (s.mota, s.motp)]
         values = map(_number, [s.ap.total, *mot, *hota])
         rows.append([name, str(s.counts.frames), str(s.counts.people), *values])
-    return _table(head, rows)
-
-
-def _table(head: Iterable[str], rows: Iterable[Sequence[str]], *, total: bool = False) -> str:
-    top = "".join(f"<th>{escape(h)}</th>" for h in head)
-    body = ""
-    for row in rows:
-        cells = [f"<td>{escape(cell)}</td>" for cell in row]
-        if total:
-            cells[-1] = cells[-1].replace("<td>", "<td class=total>")
-        body += f"<tr>{''.join(cells)}</tr>"
-    return f"<div class=scroll><table><tr>{top}</tr>{body}</table></div>"
-
-
-def _figures(figures: Iterable[Figure]) -> str:
-    return "".join(
-        f'<figure><img src="{f.source}" alt="">'
-        f"{f'<figcaption>{f.caption}</figcaption>' if f.caption else ''}</figure>"
-        for f in figures
-    )
+    return table(head, rows)
 
 
 def _number(value: float) -> str:

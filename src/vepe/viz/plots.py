@@ -1,0 +1,107 @@
+"""The look of all plots, drawn by matplotlib without any display; and line charts as SVG.
+
+A chart's colours are names of the page's style (`vepe.viz.html_page`), so that one drawing is
+right on light and on dark ground.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, QUIET, GRID = "#1f2933", "#7b8794", "#e4e7eb"
+MAIN, SECOND, BAD, GOOD = "#2f6f9f", "#d98c3f", "#c8372d", "#2e8b57"
+LINES = (MAIN, SECOND, "#6b8e5a")
+SERIES = (MAIN, "#c77722", "#5b7f4b", BAD, "#8a5a9e", "#3d8f8a", "#a0622d")
+"""Colours of a chart's lines, in order; each is a variable of the page's style."""
+
+_VARIABLES = dict(
+    zip(
+        (INK, QUIET, GRID, *SERIES),
+        ("ink", "pale", "line", "main", "second", "third", "bad", "fourth", "fifth", "sixth"),
+        strict=True,
+    )
+)
+
+
+def figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
+    """A new figure in inches and its array of axes, with the house's look."""
+    from matplotlib.figure import Figure
+
+    fig: Figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+    axes = fig.subplots(rows, columns, squeeze=False, **options)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.spines[["left", "bottom"]].set_color(GRID)
+        axis.tick_params(colors=QUIET, labelsize=8, length=0)
+        axis.set_axisbelow(True)
+    return fig, axes
+
+
+Line = tuple[Sequence[float], Sequence[float]]
+"""x and y of a line's points."""
+
+
+def line_chart(
+    title: str,
+    lines: Mapping[str, Line],
+    *,
+    x_label: str,
+    marks: Sequence[tuple[float, str]] = (),
+    logarithmic: bool = False,
+    size: tuple[float, float] = (5.2, 2.9),
+) -> str:
+    """Lines over a common x axis as the text of an `<svg>`, to be put into a page.
+
+    Args:
+        title: stands above.
+        lines: by name; the legend names them where there are several. Seven colours, then again.
+        x_label: what x counts.
+        marks: places of x with a name, drawn as thin upright lines (where a stage begins).
+        logarithmic: whether y is; it must then be above 0.
+        size: width and height in inches of 72 points.
+    """
+    fig, axes = figure(*size)
+    axis = axes[0, 0]
+    fig.patch.set_alpha(0)
+    axis.patch.set_alpha(0)
+    axis.set_title(title, loc="left", fontsize=10, color=INK)
+    for k, (name, (x, y)) in enumerate(lines.items()):
+        dot = "o" if len(x) < 15 else None
+        axis.plot(x, y, color=SERIES[k % len(SERIES)], lw=1.4, label=name, marker=dot, ms=3)
+    if logarithmic:
+        axis.set_yscale("log")
+    axis.grid(axis="y", color=GRID)
+    axis.set_xlabel(x_label, fontsize=8, color=QUIET)
+    for place, name in marks:
+        axis.axvline(place, color=QUIET, lw=0.7, ls=(0, (3, 3)))
+        axis.annotate(name, (place, 1), xycoords=("data", "axes fraction"), xytext=(3, -2),
+                      textcoords="offset points", fontsize=7.5, color=QUIET, va="top")  # fmt: skip
+    if len(lines) > 1:
+        axis.legend(frameon=False, fontsize=8, ncols=min(len(lines), 4), handlelength=1.2,
+                    loc="lower left", bbox_to_anchor=(0, 1.08), borderaxespad=0,
+                    labelcolor=INK, columnspacing=1.2)  # fmt: skip
+        axis.set_title("")
+        fig.suptitle(title, x=0.005, ha="left", fontsize=10, color=INK)
+    return _as_svg(fig)
+
+
+def _as_svg(fig: Figure) -> str:
+    """The figure as one `<svg>` element without addresses, its colours as variables."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
+        fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text, count=2)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var(--{variable})")
+    return re.sub(r"font: ([\d.]+px)[^;\"]*", r"font: \1 system-ui, sans-serif", text)
