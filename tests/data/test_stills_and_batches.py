@@ -82,8 +82,8 @@ def test_broken_shards_are_told(tmp_path: Path, content: bytes | None, message: 
         read_shard(path, POSETRACK15)
 
 
-@pytest.mark.parametrize("layouts", [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
-def test_pseudo_clips(tmp_path: Path, layouts: tuple[float, float, float]) -> None:
+@pytest.mark.parametrize("layouts", [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)])
+def test_pseudo_clips(tmp_path: Path, layouts: tuple[float, float, float, float]) -> None:
     stills = read_shard(make_shard(tmp_path / "a.tar"), POSETRACK15)
     settings = PseudoClipSettings(size_px=96, frames=3, layouts=layouts)
     clips = PseudoClips(stills, POSETRACK15, settings, length=10, seed=4)

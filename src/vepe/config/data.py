@@ -17,7 +17,9 @@ class StillsConfig(Settings):
     share: float = Field(1.0, gt=0)
     complete_background: float = Field(1.0, ge=0, le=1)
     incomplete_background: float = Field(0.0, ge=0, le=1)
-    layouts: tuple[float, float, float] = (0.4, 0.25, 0.35)
+    layouts: tuple[float, float, float, float] = Field(
+        (0.4, 0.25, 0.35, 0.0), description="chances of 1, 2, 4 and 9 pictures on a canvas"
+    )
     sizes: tuple[float, float] = (0.3, 1.1)
     motion: float = Field(1.0, ge=0)
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from vepe.data.clip import UNLABELLED, People
 from vepe.skeleton import Skeleton
 
-MIN_LABELLED = 3
+MIN_LABELLED = 2
 """People with fewer labelled keypoints in view become ignore boxes."""
 MIN_SIDE_PX = 12.0
 """People whose longer side is smaller on the canvas become ignore boxes."""
@@ -95,8 +95,8 @@ def draw_matrix(
     low, high = sizes if len(people) else (1.0, 2.0)
     scale = side * np.exp(rng.uniform(np.log(low), np.log(high))) / extent
     # The picture should not leave most of its region empty; and blowing it up shows nothing new.
-    fit = min(region.width / width, region.height / height)
-    scale = min(max(scale, fit * rng.uniform(0.8, 1.0)), 2.0)
+    fits = np.log([region.width / width, region.height / height])
+    scale = min(max(scale, 0.9 * np.exp(rng.uniform(fits.min(), fits.max()))), 2.5)
     squeeze = rng.uniform(np.log(0.75), np.log(1.6)) if stretched else rng.normal(0, 0.08)
     aspect = float(np.exp(squeeze))
     angle = rng.normal(0, 0.2) if rng.random() < 0.6 else rng.normal(0, 0.03)
@@ -121,9 +121,13 @@ def draw_matrix(
 
 
 def _between(rng: np.random.Generator, half: float, length: float) -> float:
-    """A centre that keeps most of an object of size 2 x `half` inside `length`."""
-    margin = min(0.7 * half, 0.5 * length)
-    return float(rng.uniform(margin, length - margin))
+    """A centre of an object of size 2 x `half` on a side of `length`.
+
+    Of a small object 70 % or more stays in view. A large one is looked at through a window that
+    may lie anywhere on it, because half of the people of real pictures are cut by the border.
+    """
+    low = min(0.4 * half, length - 0.8 * half)
+    return float(rng.uniform(low, length - low))
 
 
 def warp(

@@ -8,6 +8,7 @@ frame a clip it is plain mosaic augmentation.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ class PseudoClipSettings:
     Attributes:
         size_px: side of the square canvas.
         frames: T.
-        layouts: chances of one, two and four pictures on a canvas.
+        layouts: chances of one, two, four and nine pictures on a canvas.
         motion: strength of the motion (see `draw_motion`).
         sizes: range of a person's longer side in units of the region's shorter side.
         colour: whether colours, blur and noise vary.
@@ -35,7 +36,7 @@ class PseudoClipSettings:
 
     size_px: int = 320
     frames: int = 1
-    layouts: tuple[float, float, float] = (0.4, 0.25, 0.35)
+    layouts: tuple[float, float, float, float] = (0.4, 0.25, 0.35, 0.0)
     motion: float = 1.0
     sizes: tuple[float, float] = (0.3, 1.1)
     colour: bool = True
@@ -97,22 +98,16 @@ class PseudoClips:
         )
 
     def _layout(self, rng: np.random.Generator) -> list[Region]:
-        """One region, two side by side or above each other, or four around a point."""
+        """One region, two side by side or above each other, or a grid of four or nine."""
         side = self.settings.size_px
         chances = np.asarray(self.settings.layouts, np.float64)
-        kind = rng.choice(3, p=chances / chances.sum())
-        x, y = (int(v) for v in rng.uniform(0.35, 0.65, 2) * side)
-        if kind == 0:
-            return [Region(0, 0, side, side)]
-        if kind == 1 and rng.random() < 0.7:
-            return [Region(0, 0, x, side), Region(x, 0, side - x, side)]
-        if kind == 1:
-            return [Region(0, 0, side, y), Region(0, y, side, side - y)]
+        kind = rng.choice(4, p=chances / chances.sum())
+        halves = [(1, 1), (2, 1) if rng.random() < 0.7 else (1, 2), (2, 2), (3, 3)]
+        columns, rows = (_cuts(rng, count, side) for count in halves[kind])
         return [
-            Region(0, 0, x, y),
-            Region(x, 0, side - x, y),
-            Region(0, y, x, side - y),
-            Region(x, y, side - x, side - y),
+            Region(x, y, right - x, bottom - y)
+            for y, bottom in pairwise(rows)
+            for x, right in pairwise(columns)
         ]
 
     def _place(
@@ -147,6 +142,12 @@ class PseudoClips:
             warp(image, moved, images[t], region)
             placed.append(move_people(people, moved, region))
         return placed
+
+
+def _cuts(rng: np.random.Generator, parts: int, side: int) -> list[int]:
+    """Borders of `parts` of roughly equal length, 0 and `side` among them."""
+    inner = (np.arange(1, parts) + rng.uniform(-0.3, 0.3, parts - 1)) * side / parts
+    return [0, *(int(cut) for cut in inner), side]
 
 
 def _with_ids(people: People, number: int) -> People:
