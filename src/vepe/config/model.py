@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from vepe.config.base import Settings
-from vepe.skeleton import POSETRACK15, SKELETONS, Skeleton
+from vepe.config.skeleton import read_skeleton
+from vepe.errors import VepeError
+from vepe.skeleton import POSETRACK15, Skeleton
 
 
 class SpatialEncoderConfig(Settings):
@@ -66,11 +68,10 @@ class ModelConfig(Settings):
     @field_validator("skeleton", mode="before")
     @classmethod
     def _skeleton(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            if value not in SKELETONS:
-                raise ValueError(f"no skeleton '{value}'; known are {', '.join(SKELETONS)}")
-            return SKELETONS[value]
-        return value
+        try:
+            return read_skeleton(value)
+        except VepeError as error:
+            raise ValueError(str(error).rstrip(".")) from None
 
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:

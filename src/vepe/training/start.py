@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from accelerate import PartialState
+from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -11,21 +14,35 @@ from vepe.config.load import merge, parse, read_yaml
 from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
-from vepe.inference.checkpoint import load_weights
+from vepe.inference.checkpoint import load_weights, read_card
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
+from vepe.training.transfer import carry_over, print_transfer
+
+SAME_MODEL = "init"
+"""`model: {extends: init}` is the model that the weights in `init` belong to."""
+
+LEAST_SHARE = 0.5
+"""Weights of which less than this fits are of another make, and most likely a mistake."""
 
 
-def build_start(config: TrainConfig) -> tuple[ModelConfig, Vepe]:
-    """The model of a run, with the weights it starts from."""
-    if isinstance(config.model, str):
-        data = read_yaml(config.model)
-    else:
-        data = dict(config.model)
-        if "extends" in data:
-            data = merge(read_yaml(str(data.pop("extends"))), data)
-    model_config = parse(ModelConfig, data, "model")
-    model = build_model(model_config, pretrained_backbone=config.pretrained_backbone)
+def build_start(config: TrainConfig, *, load: bool = True) -> tuple[ModelConfig, Vepe]:
+    """The model of a run, with the weights it starts from.
+
+    Args:
+        config: the run. With `init`, every weight that fits is kept; what depends on the
+            skeleton is kept for joints of the same name; a table on stderr tells what was kept.
+        load: False leaves all weights random, for runs that are resumed.
+
+    Raises:
+        VepeError: where files are missing or damaged, options contradict each other, or less than
+            half of the model fits the weights.
+    """
+    _check_options(config)
+    model_config = parse(ModelConfig, _model_options(config), "model")
+    model = build_model(model_config, pretrained_backbone=load and config.pretrained_backbone)
+    if not load:
+        return model_config, model
     if config.init is not None:
         _start_from(config.init, model, model_config)
     if config.backbone_weights is not None:
@@ -33,16 +50,46 @@ def build_start(config: TrainConfig) -> tuple[ModelConfig, Vepe]:
     return model_config, model
 
 
+def _check_options(config: TrainConfig) -> None:
+    for name in ("backbone_weights", "pretrained_backbone"):
+        if config.init is not None and getattr(config, name):
+            raise VepeError(
+                f"`init` already brings a backbone; leave out `{name}`, or set it to "
+                f"{'false' if name == 'pretrained_backbone' else 'null'}."
+            )
+
+
+def _model_options(config: TrainConfig) -> dict[str, Any]:
+    """The options of the model with what they extend."""
+    if isinstance(config.model, str):
+        return read_yaml(config.model)
+    options = dict(config.model)
+    base = options.pop("extends", None)
+    if base is None:
+        return options
+    if base == SAME_MODEL:
+        if config.init is None:
+            raise VepeError("`model` extends `init`, but there is none; set init=WEIGHTS.")
+        below = read_card(config.init).config.model_dump(mode="json")
+    else:
+        below = read_yaml(str(base))
+    if "skeleton" in options:
+        below.pop("skeleton", None)  # a skeleton is replaced whole, never part by part
+    return merge(below, options)
+
+
 def _start_from(init: str, model: Vepe, config: ModelConfig) -> None:
-    """Puts the weights of a checkpoint into the model, which must be of the same make."""
-    found, _, _ = load_weights(init, skeleton=config.skeleton)
-    try:
-        model.load_state_dict(found.state_dict())
-    except RuntimeError as error:
+    """Puts what fits of a checkpoint into the model."""
+    found, its_config, _ = load_weights(init)
+    transfer = carry_over(found, its_config.skeleton, model, config.skeleton)
+    if transfer.share < LEAST_SHARE:
         raise VepeError(
-            f"'{init}' does not fit the model '{config.name}': "
-            f"{str(error).splitlines()[1].strip()} Start from a checkpoint of the same make."
-        ) from error
+            f"Only {100 * transfer.share:.0f} % of the model '{config.name}' fits the weights "
+            f"'{init}' (model '{its_config.name}'); set model.extends=init, or start from weights "
+            "of the same make."
+        )
+    if PartialState().is_main_process:
+        print_transfer(transfer, init, Console(stderr=True))
 
 
 def _load_backbone(path: Path, model: Vepe, config: ModelConfig) -> None:

@@ -1,0 +1,71 @@
+"""Skeletons as people write them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vepe.config.load import parse
+from vepe.config.model import ModelConfig
+from vepe.config.skeleton import UNKNOWN_SIGMA, read_skeleton
+from vepe.errors import VepeError
+from vepe.skeleton import COCO17, POSETRACK15
+
+PLIERS: dict[str, Any] = {
+    "keypoints": ["left_tip", "right_tip", "pivot"],
+    "edges": [["left_tip", "pivot"], ["pivot", "right_tip"]],
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "edges", "pairs", "sigmas"),
+    [
+        (PLIERS, ((0, 2), (2, 1)), ((0, 1),), (UNKNOWN_SIGMA,) * 3),
+        ({**PLIERS, "edges": [[0, 2]]}, ((0, 2),), ((0, 1),), (UNKNOWN_SIGMA,) * 3),
+        ({**PLIERS, "flip_pairs": [], "sigmas": 0.1}, ((0, 2), (2, 1)), (), (0.1,) * 3),
+        ({**PLIERS, "sigmas": [0.1, 0.2, 0.3]}, ((0, 2), (2, 1)), ((0, 1),), (0.1, 0.2, 0.3)),
+        ({"keypoints": ["nose", "tail"]}, (), (), (0.026, UNKNOWN_SIGMA)),
+    ],
+)
+def test_what_is_left_out_comes_from_the_names(
+    given: dict[str, Any], edges: tuple, pairs: tuple, sigmas: tuple
+) -> None:
+    skeleton = read_skeleton(given)
+    assert (skeleton.edges, skeleton.flip_pairs, skeleton.sigmas) == (edges, pairs, sigmas)
+
+
+def test_files_and_names(tmp_path: Path) -> None:
+    file = tmp_path / "pliers.yaml"
+    file.write_text(json.dumps(PLIERS))
+    assert read_skeleton(str(file)).name == "pliers"
+    file.write_text(json.dumps({"skeleton": {**PLIERS, "name": "tongs"}}))
+    config = parse(ModelConfig, {"skeleton": str(file)}, "mine")
+    assert config.skeleton.name == "tongs"
+    assert config.skeleton.keypoints == tuple(PLIERS["keypoints"])
+    assert read_skeleton("coco17") is COCO17
+    assert read_skeleton(POSETRACK15.to_dict()) == POSETRACK15
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("dog", "no skeleton 'dog'; known are posetrack15"),
+        ("nowhere.yaml", "'nowhere.yaml' cannot be read"),
+        ({**PLIERS, "edges": [["left_tip", "tail"]]}, "edges name 'tail'"),
+        ({**PLIERS, "edges": ["left_tip"]}, "no pair of keypoints"),
+        ({**PLIERS, "edges": [[0, 9]]}, "keypoint 9"),
+        ({**PLIERS, "sigma": 1}, "has no 'sigma'"),
+        ({**PLIERS, "sigmas": [1]}, "1 sigmas for 3"),
+        ({"keypoints": ["a", "a"]}, "repeats"),
+        ({"name": "empty"}, "needs `keypoints:`"),
+        ([1, 2], "a name, a file"),
+    ],
+)
+def test_wrong_skeletons_are_told(given: Any, message: str) -> None:
+    with pytest.raises(VepeError, match=message):
+        read_skeleton(given)
+    with pytest.raises(VepeError, match=f"^mine: skeleton: .*{message}"):
+        parse(ModelConfig, {"skeleton": given}, "mine")
