@@ -1,0 +1,1 @@
+"""Synthetic people in motion, and the pictures of them."""

@@ -1,0 +1,227 @@
+"""Rigged, textured people: the value, and the library that reads them from a tar or a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Int
+
+from vepe.errors import VepeError
+
+BUNDLED_AVATARS = Path(__file__).parent / "assets" / "avatars.tar"
+"""The avatars that are installed with the package."""
+
+Split = Literal["train", "val", "all"]
+_VAL_PERCENT = 15
+_CACHED = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Avatar:
+    """A person's surface in the bind pose (arms to the sides), and the bones that move it.
+
+    Metres, y up, facing +z, so that the person's left is at +x; the soles are near y = 0.
+
+    Attributes:
+        name: unique in its library.
+        vertices: (V, 3) float32 surface points.
+        uv: (V, 2) float32 texture coordinates, (0, 0) at the picture's top left.
+        faces: (F, 3) int32 indices of vertices, counter-clockwise from outside.
+        face_texture: (F,) int32, which of `textures` a face shows.
+        textures: RGB uint8 pictures.
+        bone_indices: (V, 4) int32, the joints that move each vertex.
+        bone_weights: (V, 4) float32, how much; they add up to 1.
+        joint_names: J names in Mixamo's style, without repeats.
+        joint_parents: (J,) int32, -1 for the root; parents come before children.
+        joint_local: (J, 4, 4) float32 bind pose relative to the parent.
+        inverse_bind: (J, 4, 4) float32, from the bind pose's world to the joint's space.
+    """
+
+    name: str
+    vertices: Float[np.ndarray, "V 3"]
+    uv: Float[np.ndarray, "V 2"]
+    faces: Int[np.ndarray, "F 3"]
+    face_texture: Int[np.ndarray, "F"]
+    textures: tuple[np.ndarray, ...]
+    bone_indices: Int[np.ndarray, "V 4"]
+    bone_weights: Float[np.ndarray, "V 4"]
+    joint_names: tuple[str, ...]
+    joint_parents: Int[np.ndarray, "J"]
+    joint_local: Float[np.ndarray, "J 4 4"]
+    inverse_bind: Float[np.ndarray, "J 4 4"]
+
+    def joint(self, name: str) -> int:
+        """Index of a joint by name. Raises VepeError where the rig lacks it."""
+        try:
+            return self.joint_names.index(name)
+        except ValueError:
+            raise VepeError(
+                f"Avatar '{self.name}' has no joint '{name}'; use rigs with Mixamo's joint names."
+            ) from None
+
+    def bind_world(self) -> Float[np.ndarray, "J 4 4"]:
+        """The joints' world matrices in the bind pose."""
+        return np.linalg.inv(self.inverse_bind.astype(np.float64)).astype(np.float32)
+
+
+class AvatarLibrary:
+    """Avatars by name, read when asked for; the last few are kept. Can be sent to workers."""
+
+    def __init__(self, path: Path, names: tuple[str, ...]) -> None:
+        self.path = path
+        self.names = names
+        self._cache: OrderedDict[str, Avatar] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"path": self.path, "names": self.names, "_cache": OrderedDict()}
+
+    def load(self, name: str) -> Avatar:
+        """The avatar of that name. Raises VepeError for unknown names and broken files."""
+        if name in self._cache:
+            self._cache.move_to_end(name)
+            return self._cache[name]
+        if name not in self.names:
+            raise VepeError(
+                f"{self.path} holds no avatar '{name}'; it has {', '.join(self.names)}."
+            )
+        avatar = _parse(name, self._read(name), self.path)
+        self._cache[name] = avatar
+        if len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
+        return avatar
+
+    def split(self, part: Split) -> AvatarLibrary:
+        """About 15 % of the people ('val'), the others ('train'), or all; by the name's hash.
+
+        People of one face (the name without its last part, the clothes) stay together.
+        """
+        if part == "all":
+            return self
+        names = tuple(n for n in self.names if _is_held_out(n) == (part == "val"))
+        return AvatarLibrary(self.path, names)
+
+    def _read(self, name: str) -> bytes:
+        if self.path.is_dir():
+            return (self.path / f"{name}.npz").read_bytes()
+        with tarfile.open(self.path) as tar:
+            for member in tar:
+                if member.isfile() and _stem(member.name) == name:
+                    handle = tar.extractfile(member)
+                    if handle is not None:
+                        return handle.read()
+        raise VepeError(f"Avatar '{name}' has gone from {self.path}; restore the file.")
+
+
+def open_library(path: Path | None = None) -> AvatarLibrary:
+    """Opens a tar or a folder of avatar npz files; None opens the bundled ones.
+
+    Raises VepeError where there is no such file, or no avatar in it.
+    """
+    source = BUNDLED_AVATARS if path is None else path
+    if source.is_dir():
+        names = sorted(p.stem for p in source.glob("*.npz"))
+    elif source.is_file():
+        try:
+            with tarfile.open(source) as tar:
+                names = sorted(_stem(m.name) for m in tar if m.isfile() and m.name.endswith(".npz"))
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise VepeError(
+                f"{source} is no readable tar of avatars ({error}); give a tar or a folder of npz."
+            ) from error
+    else:
+        raise VepeError(f"There are no avatars at {source}; give a tar or a folder of npz files.")
+    if not names:
+        raise VepeError(f"{source} holds no avatar; give a tar or a folder of npz files.")
+    return AvatarLibrary(source, tuple(names))
+
+
+def _stem(member: str) -> str:
+    return Path(member).name.removesuffix(".npz")
+
+
+def _is_held_out(name: str) -> bool:
+    person = name.rpartition("_")[0] or name
+    return int(hashlib.sha256(person.encode()).hexdigest()[:8], 16) % 100 < _VAL_PERCENT
+
+
+def _parse(name: str, data: bytes, source: Path) -> Avatar:
+    """The avatar in the bytes of an npz file; VepeError where anything is missing or wrong."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as npz:
+            parts = {key: npz[key] for key in npz.files}
+        avatar = _build(name, parts)
+        _check(avatar)
+    except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise VepeError(
+            f"Avatar '{name}' in {source} cannot be read ({error}); replace that file."
+        ) from error
+    return avatar
+
+
+def _build(name: str, parts: dict[str, np.ndarray]) -> Avatar:
+    count = sum(key.startswith("texture_") for key in parts)
+    weights = parts["weights"].astype(np.float32)
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
+    return Avatar(
+        name=name,
+        vertices=parts["vertices"].astype(np.float32),
+        uv=parts["uv"].astype(np.float32),
+        faces=parts["faces"].astype(np.int32),
+        face_texture=parts["face_texture"].astype(np.int32),
+        textures=tuple(_decode(parts[f"texture_{i}"]) for i in range(count)),
+        bone_indices=parts["joints"].astype(np.int32),
+        bone_weights=weights,
+        joint_names=tuple(str(n) for n in parts["joint_names"]),
+        joint_parents=parts["joint_parents"].astype(np.int32),
+        joint_local=parts["joint_local"].astype(np.float32),
+        inverse_bind=parts["inverse_bind"].astype(np.float32),
+    )
+
+
+def _decode(data: np.ndarray) -> np.ndarray:
+    picture = cv2.imdecode(np.asarray(data, np.uint8).reshape(-1), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError("a texture is no picture")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def _check(avatar: Avatar) -> None:
+    v, f, j = len(avatar.vertices), len(avatar.faces), len(avatar.joint_names)
+    shapes = {
+        "vertices": (avatar.vertices.shape, (v, 3)),
+        "uv": (avatar.uv.shape, (v, 2)),
+        "faces": (avatar.faces.shape, (f, 3)),
+        "face_texture": (avatar.face_texture.shape, (f,)),
+        "joints": (avatar.bone_indices.shape, (v, 4)),
+        "weights": (avatar.bone_weights.shape, (v, 4)),
+        "joint_parents": (avatar.joint_parents.shape, (j,)),
+        "joint_local": (avatar.joint_local.shape, (j, 4, 4)),
+        "inverse_bind": (avatar.inverse_bind.shape, (j, 4, 4)),
+    }
+    for key, (found, wanted) in shapes.items():
+        if found != wanted:
+            raise ValueError(f"'{key}' has shape {found}, not {wanted}")
+    limits = (
+        ("faces", avatar.faces, v),
+        ("face_texture", avatar.face_texture, len(avatar.textures)),
+        ("joints", avatar.bone_indices, j),
+    )
+    for key, values, limit in limits:
+        if values.size == 0 or values.min() < 0 or values.max() >= limit:
+            raise ValueError(f"'{key}' points outside its table")
+    if not (np.isfinite(avatar.vertices).all() and np.isfinite(avatar.inverse_bind).all()):
+        raise ValueError("it holds numbers that are not finite")
+    if not (avatar.joint_parents < np.arange(j)).all():
+        raise ValueError("a joint comes before its parent")
