@@ -113,4 +113,5 @@ def test_missing_files_and_presets_are_told() -> None:
         read_yaml("nowhere.yaml")
     with pytest.raises(VepeError, match="no preset 'vepe_n'; did you mean 'vepe-n'"):
         read_yaml("vepe_n")
-    assert preset_names() == ["vepe-dinov2-s", "vepe-n", "vepe-r50", "vepe-s", "vepe-swin-l"]
+    models = ["dinov2-s", "hrnet-w48", "n", "r50", "s", "swin-l"]
+    assert preset_names() == [f"vepe-{name}" for name in models]

@@ -77,16 +77,17 @@ def test_each_switch_changes_the_answer() -> None:
 def test_presets_build_and_answer(name: str) -> None:
     config = parse(ModelConfig, read_yaml(name), name)
     assert config.name == name
-    if config.backbone.startswith(("swin", "resnet")):
-        with torch.device("meta"):  # the big ones: shapes alone
+    if config.backbone.startswith("swin"):
+        with torch.device("meta"):  # 200 million numbers: shapes alone
             model = build_model(config)
         assert sum(p.numel() for p in model.parameters()) > 2e7
         return
     model = build_model(config).eval()
-    size = 4 * model.stride
+    size = max(128, model.stride)
     with torch.inference_mode():
         output = model(*clip(frames=2, height=size, width=size))[-1]
-    assert output.keypoints_px.shape[2:] == (15, 2)
+    assert output.keypoints_px.shape == (1, config.queries, 15, 2)
+    assert torch.isfinite(output.keypoints_px).all()
 
 
 def some_skeleton(count: int) -> Skeleton:
