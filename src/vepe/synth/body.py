@@ -35,8 +35,8 @@ def body_keypoints(
     """The keypoints of `POSETRACK15` in the world, metres, float32.
 
     Nose and head top are points of the surface (`vertices`, from `skin_vertices`), the others are
-    fixed to bones where annotators of pictures put them: hips a little to the side and above the
-    rig's joints, the bottom of the head at the base of the neck.
+    fixed to bones where annotators of pictures put them: hips a little to the side of the
+    rig's joints, the bottom of the head between chin and shoulders (PoseTrack's upper neck).
     """
     marks = _landmarks(avatar)
     points = np.concatenate([marks.local, np.ones((len(marks.local), 1), np.float32)], axis=1)
@@ -101,12 +101,16 @@ def _find_landmarks(avatar: Avatar) -> _Landmarks:
     head = _head_vertices(avatar)
     points = avatar.vertices[head]
     middle = np.abs(points[:, 0] - place["Head"][0]) < 0.02
-    # Below the eyes and above the chin, so that neither caps nor chins count.
+    # Below the eyes and above the lips, so that neither caps nor chins count.
     eyes = place["LeftEye"][1] if "LeftEye" in place else place["Head"][1] + 0.06
-    face = middle & (points[:, 1] < eyes) & (points[:, 1] > eyes - 0.08)
+    face = middle & (points[:, 1] < eyes) & (points[:, 1] > eyes - 0.06)
     nose = head[np.where(face, points[:, 2], -np.inf).argmax()]
-    head_top = head[points[:, 1].argmax()]
-    joints, local = [avatar.joint("Neck")], [_in_joint(bind, avatar.joint("Neck"), place["Neck"])]
+    # Of the highest points the one above the head's middle: hair has no single peak.
+    high = points[:, 1] > points[:, 1].max() - 0.015
+    off_centre = np.hypot(points[:, 0] - place["Head"][0], points[:, 2] - place["Head"][2])
+    head_top = head[np.where(high, off_centre, np.inf).argmin()]
+    upper_neck = place["Neck"] + 0.4 * (place["Head"] - place["Neck"])
+    joints, local = [avatar.joint("Neck")], [_in_joint(bind, avatar.joint("Neck"), upper_neck)]
     for part in ("Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot"):
         for side, sign in (("Left", 1.0), ("Right", -1.0)):
             name = side + part
@@ -114,7 +118,9 @@ def _find_landmarks(avatar: Avatar) -> _Landmarks:
             owner = name
             if part == "UpLeg":
                 owner = "Hips"
-                spot += [0.02 * sign, 0.02, 0.0]
+                spot += [0.03 * sign, 0.0, -0.02]
+            elif part == "Arm":
+                spot += [0.0, 0.01, 0.0]
             joints.append(avatar.joint(owner))
             local.append(_in_joint(bind, avatar.joint(owner), spot))
     return _Landmarks(int(nose), int(head_top), np.array(joints), np.array(local, np.float32))

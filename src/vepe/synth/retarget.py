@@ -91,6 +91,10 @@ class Rig:
         self.hip_height_m = float(length + ankle)
         self.metres_per_source_m = self.hip_height_m / HIP_HEIGHT_M
 
+    def sized(self, poses: PoseTrack) -> PoseTrack:
+        """The poses with the root's travel and height scaled from the source body to this one."""
+        return PoseTrack(poses.root_m * self.metres_per_source_m, poses.rotations)
+
     def _plan(self) -> tuple[list[int], list[int], np.ndarray]:
         """For every driven bone: the body joint it follows, the one before, and the share."""
         targets, sources, shares = [], [], []
@@ -119,13 +123,12 @@ class Rig:
         return rot.multiply(turns, np.broadcast_to(self._rest, turns.shape))
 
     def pose(self, poses: PoseTrack) -> Float[np.ndarray, "N J 4 4"]:
-        """World matrices of all joints, with bone lengths of this body and its root in metres."""
+        """World matrices of all joints; the root is taken in this body's metres (see `sized`)."""
         turns = rot.to_matrix(self.bone_turns(poses.rotations))
         places = np.zeros((len(poses), len(self._names), 3))
-        root = poses.root_m * self.metres_per_source_m
         for i, parent in enumerate(self._parents):
             if parent < 0:
-                places[:, i] = root - turns[:, i] @ (self._scales[i] * self._pelvis)
+                places[:, i] = poses.root_m - turns[:, i] @ (self._scales[i] * self._pelvis)
             else:
                 places[:, i] = places[:, parent] + turns[:, parent] @ self._offsets[i]
         move = np.zeros((len(poses), len(self._names), 4, 4))

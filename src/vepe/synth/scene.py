@@ -91,7 +91,7 @@ def plan_performance(
     performers = []
     for track_id, name in enumerate(names):
         rig = Rig(library.load(str(name)), BodyShape(size=rng.uniform(0.8, 1.05)))
-        poses = motions[int(rng.integers(len(motions)))].sample(times)
+        poses = rig.sized(motions[int(rng.integers(len(motions)))].sample(times))
         place = rng.uniform(-2.5, 2.5, size=3) * [1.0, 0.0, 1.0]
         turn = rot.about_y(rng.uniform(-np.pi, np.pi))
         turns = poses.rotations.copy()
