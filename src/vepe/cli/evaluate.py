@@ -110,10 +110,14 @@ def posetrack(
         assert pred is not None
         match = PoseTrackMatch.load(gt, pred, protocol=protocol.value)
     else:
-        from vepe.cli.model_predictions import ModelRun, track_sequences
+        from vepe.cli.model_predictions import ModelRun, with_bar
+        from vepe.inference.predictions import LOWEST_TRACKED_SCORE, track_sequences
 
         assert images is not None
-        truth, found = track_sequences(gt, images, ModelRun(model, device, conf, input_px, window))
+        run = ModelRun(model, device, conf, input_px, window)
+        truth, found = track_sequences(
+            gt, images, lambda: run.load(LOWEST_TRACKED_SCORE), model, with_bar
+        )
         match = PoseTrackMatch.load(truth, found, protocol=protocol.value)
     result = match.result(hota.value)
     for text in result.warnings:
@@ -197,12 +201,13 @@ def _run_on_pictures(
     input_px: int | None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Ground truth of single pictures, and what the model finds in them."""
-    from vepe.cli.model_predictions import ModelRun, predict_pictures
+    from vepe.cli.model_predictions import ModelRun, with_bar
     from vepe.evaluation.coco import read_json
+    from vepe.inference.predictions import LOWEST_SCORE, predict_pictures
 
     assert images is not None
-    truth = read_json(gt)
-    return truth, predict_pictures(truth, gt, images, ModelRun(model, device, conf, input_px))
+    truth, run = read_json(gt), ModelRun(model, device, conf, input_px)
+    return truth, predict_pictures(truth, gt, images, lambda: run.load(LOWEST_SCORE), with_bar)
 
 
 def _one_source(
