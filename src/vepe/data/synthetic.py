@@ -29,7 +29,7 @@ _BLUR_STEPS = 3
 _NEAREST_M = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SyntheticClip(Clip):
     """A made-up clip, with what only its maker knows.
 
