@@ -1,61 +1,89 @@
-"""What a run tells: a live progress line, JSON lines, and TensorBoard."""
+"""What a run tells while it goes: a live display, JSON lines, TensorBoard, and boards asked for."""
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from jaxtyping import UInt8
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from vepe.config.training import TrainConfig
+from vepe.training.boards import Board, open_boards
+from vepe.training.checkpoint import Progress
+from vepe.training.display import Display
+from vepe.training.log_lines import LOG_NAME, Line, as_text, keep_before
+from vepe.training.memory import memory_gib
+from vepe.training.time_left import TimeLeft
 
 EVERY = 20
-"""Steps between two lines of the log."""
+"""Most steps between two lines of the log."""
+EVERY_S = 60.0
+"""Most seconds between two lines of the log."""
+PLACES = ("stage", "stage_index", "step", "run_step", "elapsed_s")
+"""Keys of a line that say where it is; all others are values."""
 
 
 class Journal:
     """Collects the losses of a run and shows them.
 
     Args:
-        folder: where `log.jsonl` and TensorBoard's files go; None shows and writes nothing (all
-            processes but the first).
-        console: where the progress line is drawn.
+        folder: where `log.jsonl`, TensorBoard's files and pictures go; None shows and writes
+            nothing (all processes but the first).
+        config: the run.
+        start: where it goes on; what an earlier session logged of later steps is cut off.
+        console: where progress is shown; stderr unless given.
+
+    Raises:
+        VepeError: where a board of `config.logging` is not installed or does not start.
     """
 
-    def __init__(self, folder: Path | None, console: Console | None = None) -> None:
-        self.file = None
-        self.board = None
+    def __init__(
+        self,
+        folder: Path | None,
+        config: TrainConfig,
+        start: Progress | None = None,
+        console: Console | None = None,
+    ) -> None:
+        start = start or Progress()
+        self.folder, self.config = folder, config
         self.sums: dict[str, float] = defaultdict(float)
-        self.count, self.samples, self.since = 0, 0, time.monotonic()
-        self.stage, self.at = "", (0, 0.0)
-        self.console = console or Console(stderr=True)
-        self.progress = Progress(
-            TextColumn("[bold]{task.fields[stage]}[/]"),
-            BarColumn(),
-            TextColumn("step {task.fields[step]}  loss {task.fields[loss]:.2f}"),
-            TextColumn("{task.fields[speed]:.1f} clips/s"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=self.console,
-            disable=folder is None,
-        )
+        self.count, self.clips, self.frames = 0, 0, 0
+        self.stage, self.stage_index, self.at, self.done = "", start.stage, start.step, 0.0
+        self.rates: dict[str, float] = {}
+        self.before = 0  # steps of the stages that are over
+        self.earlier_s, self.began = 0.0, time.monotonic()
+        self.since = self.began
+        self.left = TimeLeft(config.stages)
+        self.boards: list[Board] = []
+        self.display = Display(config.stages, console, silent=folder is None)
+        self.console = self.display.console
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            self.file = (folder / "log.jsonl").open("a", encoding="utf-8")
-            try:
-                from torch.utils.tensorboard import SummaryWriter
+            kept = keep_before(folder / LOG_NAME, start.stage, start.step)
+            self._go_on(kept, start)
+            recipe = config.model_dump(mode="json")
+            self.boards = open_boards(
+                config.logging, folder, recipe, start=self.before + start.step
+            )
+            self.file = (folder / LOG_NAME).open("a", encoding="utf-8")
 
-                self.board = SummaryWriter(str(folder / "tensorboard"))
-            except ImportError:
-                self.console.print("TensorBoard is not installed; log.jsonl has all numbers.")
-        self.task = self.progress.add_task(
-            "", total=1.0, stage="", step=0, loss=float("nan"), speed=0.0
-        )
+    def _go_on(self, kept: list[Line], start: Progress) -> None:
+        """Takes the counts of steps and seconds from what an earlier session wrote."""
+        if kept:
+            self.earlier_s = float(kept[-1].get("elapsed_s", 0.0))
+        over = [line for line in kept if line.get("stage_index", 0) < start.stage]
+        if over:
+            self.before = int(over[-1]["run_step"]) + 1
 
     def __enter__(self) -> Journal:
-        self.progress.start()
+        self.display.start()
+        self.began = self.since = time.monotonic()
         return self
 
     def __exit__(
@@ -65,48 +93,131 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.flush()
-        self.progress.stop()
-        if self.file is not None:
+        self.display.stop()
+        if self.folder is not None:
             self.file.close()
-        if self.board is not None:
-            self.board.close()
+        for board in list(self.boards):
+            self._tell(board, lambda b: b.close(failed=kind is not None))
+
+    @property
+    def run_step(self) -> int:
+        """The present step, counted over all stages."""
+        return self.before + self.at
 
     def step(
-        self, stage: str, step: int, done: float, parts: dict[str, float], samples: int, rate: float
+        self,
+        stage: str,
+        step: int,
+        done: float,
+        parts: Mapping[str, float],
+        clips: int,
+        rate: float | Mapping[str, float],
+        frames: int = 1,
     ) -> None:
-        """Notes one step: `done` is the stage's progress in 0..1, `rate` the learning rate."""
+        """Notes one step.
+
+        Args:
+            stage: name of the stage.
+            step: of the stage, from 0.
+            done: progress of the stage in 0..1.
+            parts: weighted losses by name.
+            clips: how many the step was made of, on all processes.
+            rate: the learning rate, or several by the name of their group.
+            frames: of a clip.
+        """
         if stage != self.stage:
-            self.flush()
-            self.stage = stage
+            self._turn_to(stage)
         for name, value in parts.items():
             self.sums[name] += value
         self.count += 1
-        self.samples += samples
-        self.at = (step, rate)
-        self.progress.update(self.task, completed=done, stage=stage, step=step)
-        if self.count >= EVERY:
+        self.clips += clips
+        self.frames += clips * frames
+        self.at, self.done = step, done
+        self.rates = (
+            {f"lr/{name}": value for name, value in rate.items()}
+            if isinstance(rate, Mapping)
+            else {"lr": rate}
+        )
+        left_s = self.left.seconds(self.stage_index, step, done)
+        self.display.move(self.stage_index, step, done, left_s)
+        if self.count >= EVERY or time.monotonic() - self.since > EVERY_S:
             self.flush()
 
+    def _turn_to(self, stage: str) -> None:
+        """Closes the stage that is over and begins another."""
+        self.flush()
+        if self.stage:
+            self.before += self.at + 1
+        self.stage = stage
+        names = [s.name for s in self.config.stages]
+        self.stage_index = names.index(stage)
+
     def flush(self) -> None:
-        """Writes the means of the steps since the last line, where there are any."""
+        """Writes the means of the steps since the last line, where there are any.
+
+        Called before a checkpoint too, so that a resumed log has no gap.
+        """
         if not self.count:
             return
-        step, rate = self.at
+        seconds = max(time.monotonic() - self.since, 1e-9)
         means = {name: value / self.count for name, value in self.sums.items()}
-        speed = self.samples / max(time.monotonic() - self.since, 1e-9)
-        loss = sum(means.values())
-        self.progress.update(self.task, loss=loss, speed=speed)
-        self.write(self.stage, step, {"loss": loss, **means, "clips_per_s": speed, "lr": rate})
+        values = {
+            "loss": sum(means.values()),
+            **means,
+            **self.rates,
+            "clips_per_s": self.clips / seconds,
+            "frames_per_s": self.frames / seconds,
+            **memory_gib(),
+        }
+        self._write({name: _rounded(value) for name, value in values.items()})
+        self.display.tell(values, self.run_step)
+        for board in list(self.boards):
+            self._tell(board, lambda b: b.numbers(self.run_step, values))
         self.sums.clear()
-        self.count, self.samples, self.since = 0, 0, time.monotonic()
+        self.count, self.clips, self.frames, self.since = 0, 0, 0, time.monotonic()
 
-    def write(self, stage: str, step: int, values: dict[str, float]) -> None:
-        """One line of numbers."""
-        if self.file is not None:
-            rounded = {name: round(value, 6) for name, value in values.items()}
-            line = {"stage": stage, "step": step, **rounded}
-            self.file.write(json.dumps(line) + "\n")
-            self.file.flush()
-        if self.board is not None:
-            for name, value in values.items():
-                self.board.add_scalar(f"{stage}/{name}", value, step)
+    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Notes metrics of the averaged weights after `step` of the present stage."""
+        self.flush()
+        self.at = step
+        found = {name: float(value) for name, value in metrics.items()}
+        self._write({"evaluation": {name: _rounded(value) for name, value in found.items()}})
+        shown = "  ".join(f"{name} {value:.3g}" for name, value in found.items())
+        self.display.note(f"Evaluation after step {self.run_step + 1}: {shown}")
+        numbers = {f"evaluation/{n}": v for n, v in found.items() if math.isfinite(v)}
+        for board in list(self.boards):
+            self._tell(board, lambda b: b.numbers(self.run_step, numbers))
+        self.since = time.monotonic()  # the pace of training leaves the evaluation out
+
+    def picture(self, name: str, image: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Keeps a picture of the present step as `pictures/STEP_NAME.jpg`, and shows it."""
+        if self.folder is None:
+            return
+        from vepe.training.pictures import save_picture
+
+        save_picture(self.folder / "pictures" / f"{self.run_step:07d}_{name}.jpg", image)
+        for board in list(self.boards):
+            self._tell(board, lambda b: b.picture(self.run_step, f"pictures/{name}", image))
+
+    def _write(self, values: Mapping[str, object]) -> None:
+        """One line, with its place."""
+        if self.folder is None:
+            return
+        elapsed_s = self.earlier_s + time.monotonic() - self.began
+        place = (self.stage, self.stage_index, self.at, self.run_step, round(elapsed_s, 2))
+        self.file.write(as_text([{**dict(zip(PLACES, place, strict=True)), **values}]))
+        self.file.flush()
+
+    def _tell(self, board: Board, say: Callable[[Board], None]) -> None:
+        """Tells a board; one that fails is left alone from then on, and the run goes on."""
+        try:
+            say(board)
+        except Exception as error:  # theirs, of any kind
+            self.boards.remove(board)
+            name = type(board).__name__.lstrip("_")
+            self.display.note(f"{name} failed ({error}); the run goes on without it.")
+
+
+def _rounded(value: float) -> float | None:
+    """Six digits; None for what JSON cannot say."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None

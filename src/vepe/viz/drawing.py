@@ -7,6 +7,7 @@ it. A dark rim keeps lines readable on any background. OpenCV only, no torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,6 +45,7 @@ def draw_poses(
     *,
     min_keypoint_score: float = 0.3,
     labels: bool = True,
+    names: Sequence[str] = (),
 ) -> Image:
     """A copy of the picture with everybody drawn on it; the picture itself stays as it is.
 
@@ -53,6 +55,7 @@ def draw_poses(
         skeleton: the skeleton of `poses`.
         min_keypoint_score: keypoints below it, and the limbs that end in them, are left out.
         labels: whether tracked people get their number at the head.
+        names: what stands there in place of the number, one a person.
 
     Raises:
         VepeError: where the picture is not uint8 RGB or the skeleton is another one.
@@ -80,7 +83,9 @@ def draw_poses(
             track = int(poses.track_ids[n])
             if track != NO_TRACK:
                 at = _label_place(poses.keypoints_px[n], shown[n], skeleton)
-                _draw_label(canvas, str(track), at, person_colour(track), sizes[n])
+                _draw_label(
+                    canvas, names[n] if names else str(track), at, person_colour(track), sizes[n]
+                )
     return canvas
 
 

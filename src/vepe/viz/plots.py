@@ -53,6 +53,7 @@ def line_chart(
     *,
     x_label: str,
     marks: Sequence[tuple[float, str]] = (),
+    x_range: tuple[float, float] | None = None,
     logarithmic: bool = False,
     size: tuple[float, float] = (5.2, 2.9),
 ) -> str:
@@ -63,6 +64,7 @@ def line_chart(
         lines: by name; the legend names them where there are several. Seven colours, then again.
         x_label: what x counts.
         marks: places of x with a name, drawn as thin upright lines (where a stage begins).
+        x_range: first and last x; as the lines need where None.
         logarithmic: whether y is; it must then be above 0.
         size: width and height in inches of 72 points.
     """
@@ -70,12 +72,19 @@ def line_chart(
     axis = axes[0, 0]
     fig.patch.set_alpha(0)
     axis.patch.set_alpha(0)
-    axis.set_title(title, loc="left", fontsize=10, color=INK)
+    fig.suptitle(title, x=0.005, ha="left", fontsize=10, color=INK)
     for k, (name, (x, y)) in enumerate(lines.items()):
         dot = "o" if len(x) < 15 else None
         axis.plot(x, y, color=SERIES[k % len(SERIES)], lw=1.4, label=name, marker=dot, ms=3)
     if logarithmic:
+        from matplotlib.ticker import FuncFormatter, LogLocator
+
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.minorticks_off()
+    if x_range is not None:
+        axis.set_xlim(*x_range)
     axis.grid(axis="y", color=GRID)
     axis.set_xlabel(x_label, fontsize=8, color=QUIET)
     for place, name in marks:
@@ -83,11 +92,9 @@ def line_chart(
         axis.annotate(name, (place, 1), xycoords=("data", "axes fraction"), xytext=(3, -2),
                       textcoords="offset points", fontsize=7.5, color=QUIET, va="top")  # fmt: skip
     if len(lines) > 1:
-        axis.legend(frameon=False, fontsize=8, ncols=min(len(lines), 4), handlelength=1.2,
-                    loc="lower left", bbox_to_anchor=(0, 1.08), borderaxespad=0,
+        axis.legend(frameon=False, fontsize=8, ncols=min(len(lines), 5), handlelength=1.2,
+                    loc="lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0,
                     labelcolor=INK, columnspacing=1.2)  # fmt: skip
-        axis.set_title("")
-        fig.suptitle(title, x=0.005, ha="left", fontsize=10, color=INK)
     return _as_svg(fig)
 
 
