@@ -1,114 +1,118 @@
-"""Clips of real video from shards whose pictures say which video and time they are from.
+"""Clips of labelled video: true frames at their true times, on one square canvas.
 
-Frames keep their true times; one placement serves the whole clip. Frames may be skipped up to a
-gap, so that slow and fast video are both seen.
+One placement serves the whole clip. Frames without labels give context: nobody is labelled in
+them, and they are no key frames.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
+from jaxtyping import UInt8
 
+from vepe.config.augmentation import AugmentationConfig
 from vepe.data.clip import Clip, People
-from vepe.data.colour import change_colours
-from vepe.data.placement import Region, draw_matrix, mirror, move_people, warp
-from vepe.data.shards import Still
-from vepe.errors import VepeError
+from vepe.data.clip_sampling import ClipSampler, SamplingSettings
+from vepe.data.pictures import Pictures, Still, UnreadablePictureError
+from vepe.data.transforms import ClipTransform
 from vepe.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
 class FrameClipSettings:
-    """Side of the square canvas, frames of a clip, and the longest time between two of them."""
+    """How clips of video are made.
+
+    Attributes:
+        size_px: side of the square canvas.
+        frames, max_gap_s, min_gap_s, dropped, repeated: see `SamplingSettings`.
+        sizes: range of a person's longer side in units of the canvas.
+        motion: strength of a camera motion on top of the video's own (see `draw_motion`).
+        augmentation: chances and strengths of everything else.
+    """
 
     size_px: int = 320
     frames: int = 3
     max_gap_s: float = 0.4
+    min_gap_s: float = 0.0
+    dropped: float = 0.0
+    repeated: float = 0.0
+    sizes: tuple[float, float] = (0.15, 0.7)
+    motion: float = 0.0
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    def sampling(self) -> SamplingSettings:
+        """The part that speaks of frames and gaps."""
+        return SamplingSettings(
+            self.frames, self.min_gap_s, self.max_gap_s, self.dropped, self.repeated
+        )
 
 
 class FrameClips:
     """A map-style data set of clips cut from labelled video; item i depends on the seed alone.
 
     Raises:
-        VepeError: where no video is long enough for a clip.
+        VepeError: where no labelled frame has the neighbours that a clip needs.
     """
 
     def __init__(
         self,
-        stills: list[Still],
+        pictures: Pictures,
         skeleton: Skeleton,
         settings: FrameClipSettings,
         *,
         length: int,
         seed: int = 0,
     ) -> None:
-        videos: dict[str, list[Still]] = {}
-        for still in stills:
-            if still.video is not None:
-                videos.setdefault(still.video, []).append(still)
-        ordered = [sorted(v, key=lambda s: s.time_s) for v in videos.values()]
-        self.videos = [v for v in ordered if len(v) >= settings.frames and _dense(v, settings)]
-        if not self.videos:
-            raise VepeError(
-                f"No video of these shards has {settings.frames} frames; use a smaller clip."
-            )
-        self.skeleton, self.settings = skeleton, settings
+        self.pictures, self.skeleton, self.settings = pictures, skeleton, settings
         self.length, self.seed = length, seed
+        self.sampler = ClipSampler(
+            pictures.videos(), pictures.times_s(), pictures.column("labelled"), settings.sampling()
+        )
+        self.transform = ClipTransform(
+            settings.augmentation,
+            skeleton,
+            canvas_wh=(settings.size_px, settings.size_px),
+            sizes=settings.sizes,
+            motion=settings.motion,
+        )
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> Clip:
-        """Clip `index`; any non-negative index is valid."""
+        """Clip `index`; any non-negative index is valid.
+
+        Raises:
+            UnreadablePictureError: where one of its pictures is missing or damaged.
+        """
         rng = np.random.default_rng((self.seed, index))
-        cv2.setRNGSeed(int(rng.integers(2**31)))
-        s = self.settings
-        stills = self._choose(rng)
-        region = Region(0, 0, s.size_px, s.size_px)
-        images = np.empty((s.frames, s.size_px, s.size_px, 3), np.uint8)
-        images[:] = rng.integers(0, 256, 3, dtype=np.uint8)
-        flip = rng.random() < 0.5
-        matrix: np.ndarray | None = None
-        people: list[People] = []
-        for t, still in enumerate(stills):
-            image, labels = still.image(), still.people
-            if flip:
-                image = np.ascontiguousarray(image[:, ::-1])
-                labels = mirror(labels, image.shape[1], self.skeleton)
-            if matrix is None:
-                size = (image.shape[1], image.shape[0])
-                matrix = draw_matrix(
-                    rng, labels, size, region, stretched=still.square_stretched, sizes=(0.15, 0.7)
-                )
-            warp(image, matrix, images[t], region)
-            people.append(move_people(labels, matrix, region))
-        return Clip(
-            images=change_colours(images, rng),
-            time_s=np.array([still.time_s for still in stills]) - stills[0].time_s,
-            people=tuple(people),
-            key_indices=tuple(range(s.frames)),
-            background_weight=stills[0].background_weight,
-            name=stills[0].name,
+        drawn = self.sampler.draw(rng)
+        stills = [self.pictures[row] for row in drawn.rows.tolist()]
+        keys = tuple(t for t, still in enumerate(stills) if still.labelled)
+        nobody = People.empty(len(self.skeleton))
+        clip = Clip(
+            images=_images(stills),
+            time_s=drawn.times_s,
+            people=tuple(still.people if still.labelled else nobody for still in stills),
+            key_indices=keys,
+            background_weight=min(stills[t].background_weight for t in keys),
+            name=stills[keys[0]].name,
         )
-
-    def _choose(self, rng: np.random.Generator) -> list[Still]:
-        """Frames with equal skips, none of them longer than the largest gap."""
-        video = self.videos[rng.integers(len(self.videos))]
-        frames = self.settings.frames
-        for stride in (int(rng.integers(1, 5)), 1):
-            reach = (frames - 1) * stride
-            if reach < len(video):
-                start = int(rng.integers(len(video) - reach))
-                chosen = video[start : start + reach + 1 : stride]
-                gaps = np.diff([still.time_s for still in chosen])
-                if frames == 1 or gaps.max() <= self.settings.max_gap_s:
-                    return chosen
-        raise AssertionError("videos whose consecutive frames are too far apart were left out")
+        return self.transform(clip, rng, stretched=stills[0].square_stretched)
 
 
-def _dense(video: list[Still], settings: FrameClipSettings) -> bool:
-    """Whether consecutive frames are near enough for a clip."""
-    gaps = np.diff([still.time_s for still in video])
-    return settings.frames == 1 or float(gaps.max()) <= settings.max_gap_s
+def _images(stills: list[Still]) -> UInt8[np.ndarray, "T H W 3"]:
+    """The frames, each picture decoded once. Raises UnreadablePictureError."""
+    if len(stills) == 1:
+        return stills[0].image()[None]
+    decoded = {still.name: still for still in stills}
+    pictures = {name: still.image() for name, still in decoded.items()}
+    first = stills[0]
+    for name, picture in pictures.items():
+        if picture.shape != pictures[first.name].shape:
+            raise UnreadablePictureError(
+                f"Pictures '{first.name}' and '{name}' in '{first.place}' are frames of one video "
+                "and differ in size; make them alike."
+            )
+    return np.stack([pictures[still.name] for still in stills])

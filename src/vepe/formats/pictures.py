@@ -55,9 +55,7 @@ def picture_trouble(path: Path, *, decode: bool) -> tuple[str | None, tuple[int,
         return f"cannot be read ({error.strerror})", None
     if not raw:
         return "is empty", None
-    if raw[:2] == b"\xff\xd8" and b"\xff\xd9" not in raw[-_JPEG_TAIL:]:
-        return "is cut off", None
-    if raw[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in raw[-_JPEG_TAIL:]:
+    if is_cut_off(raw):
         return "is cut off", None
     if not decode:
         return None, None
@@ -68,6 +66,13 @@ def picture_trouble(path: Path, *, decode: bool) -> tuple[str | None, tuple[int,
     if image is None:
         return "is no readable picture", None
     return None, _size(raw)
+
+
+def is_cut_off(raw: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end; decoders fill the rest with grey."""
+    if raw[:2] == b"\xff\xd8":
+        return b"\xff\xd9" not in raw[-_JPEG_TAIL:]
+    return raw[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in raw[-_JPEG_TAIL:]
 
 
 def _size(raw: bytes) -> tuple[int, int] | None:

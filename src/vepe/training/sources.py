@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from vepe.config.data import FramesConfig, StillsConfig, SyntheticConfig
+from vepe.config.data import (
+    CocoConfig,
+    FramesConfig,
+    PosetrackConfig,
+    SourceConfig,
+    StillsConfig,
+    SyntheticConfig,
+    VideoConfig,
+)
 from vepe.config.training import StageConfig
 from vepe.data.frame_clips import FrameClips, FrameClipSettings
+from vepe.data.label_sets import matching_files, posetrack_files, read_label_files
 from vepe.data.mixture import ClipSource, Mixture
+from vepe.data.pictures import Pictures, Reading
 from vepe.data.pseudo_clips import PseudoClips, PseudoClipSettings
-from vepe.data.shards import Still, read_shard
+from vepe.data.readable import Readable
+from vepe.data.shards import index_shard
 from vepe.data.synthetic import SyntheticClips
 from vepe.errors import VepeError
 from vepe.skeleton import Skeleton
@@ -17,28 +29,27 @@ from vepe.skeleton import Skeleton
 ENDLESS = 2**40
 """Sources made on the fly never repeat; their length is only a bound."""
 
+FilesConfig = StillsConfig | CocoConfig | FramesConfig | PosetrackConfig | VideoConfig
+
 
 def build_mixture(stage: StageConfig, root: Path, skeleton: Skeleton, seed: int) -> Mixture:
     """The mixture of a stage's sources.
 
     Raises:
-        VepeError: where shards are missing or unreadable.
+        VepeError: where annotations, shards or pictures are missing or unreadable.
     """
     sources = [
-        _source(config, stage, root, skeleton, seed + number)
+        build_source(config, stage, root, skeleton, seed + number)
         for number, config in enumerate(stage.data)
     ]
     shares = [config.share for config in stage.data]
     return Mixture(sources, shares, length=ENDLESS, seed=seed)
 
 
-def _source(
-    config: StillsConfig | FramesConfig | SyntheticConfig,
-    stage: StageConfig,
-    root: Path,
-    skeleton: Skeleton,
-    seed: int,
+def build_source(
+    config: SourceConfig, stage: StageConfig, root: Path, skeleton: Skeleton, seed: int
 ) -> ClipSource:
+    """One source of clips of the stage's size and length. Raises VepeError as `build_mixture`."""
     if isinstance(config, SyntheticConfig):
         return SyntheticClips(
             ENDLESS,
@@ -50,51 +61,82 @@ def _source(
             seed=seed,
             skeleton=skeleton,
         )
-    if isinstance(config, FramesConfig):
-        stills = _read(config.shards, root, skeleton, 1.0, config.incomplete_background)
-        return FrameClips(
-            stills,
-            skeleton,
-            FrameClipSettings(stage.size_px, stage.frames, config.max_gap_s),
-            length=ENDLESS,
-            seed=seed,
+    pictures = read_pictures(config, root, skeleton)
+    pictures = pictures.there(strict=config.strict, title=f"Source '{config.kind}'")
+    clips: ClipSource
+    if isinstance(config, StillsConfig | CocoConfig):
+        still = PseudoClipSettings(
+            size_px=stage.size_px,
+            frames=stage.frames,
+            layouts=config.layouts,
+            motion=config.motion,
+            sizes=config.sizes,
+            augmentation=config.augmentation,
         )
-    stills = _read(
-        config.shards, root, skeleton, config.complete_background, config.incomplete_background
-    )
-    settings = PseudoClipSettings(
-        size_px=stage.size_px,
-        frames=stage.frames,
-        layouts=config.layouts,
-        motion=config.motion,
-        sizes=config.sizes,
-    )
-    return PseudoClips(stills, skeleton, settings, length=ENDLESS, seed=seed)
+        clips = PseudoClips(pictures, skeleton, still, length=ENDLESS, seed=seed)
+    else:
+        settings = FrameClipSettings(
+            size_px=stage.size_px,
+            frames=stage.frames,
+            max_gap_s=config.max_gap_s,
+            min_gap_s=config.min_gap_s,
+            dropped=config.dropped,
+            repeated=config.repeated,
+            sizes=config.sizes,
+            motion=config.motion,
+            augmentation=config.augmentation,
+        )
+        clips = FrameClips(pictures, skeleton, settings, length=ENDLESS, seed=seed)
+    return Readable(clips, strict=config.strict)
+
+
+def read_pictures(config: FilesConfig, root: Path, skeleton: Skeleton) -> Pictures:
+    """The labelled pictures of a source, whether their files are there or not."""
+    if isinstance(config, StillsConfig | FramesConfig):
+        shards = matching_files(root, config.shards, "shards")
+        incomplete = config.incomplete_background
+        reading = Reading(config.complete_background, incomplete, incomplete)
+        return Pictures([index_shard(path) for path in shards], skeleton, reading)
+    base = root / config.root
+    single = isinstance(config, CocoConfig)
+    index = read_label_files(_annotations(config, base), base / config.images, single=single)
+    fps = 1.0 if isinstance(config, CocoConfig) else config.fps
+    weight = config.background
+    reading = Reading(1.0, min(weight, 0.0), weight, fps=fps, joints=config.joints)
+    pictures = Pictures([index], skeleton, reading)
+    if isinstance(config, CocoConfig) and not config.empty:
+        pictures = pictures.keep(pictures.people_counts() > 0)
+        if not len(pictures):
+            raise VepeError(
+                f"No picture of '{base}' has people with keypoints; check `annotations`."
+            )
+    return pictures
+
+
+def _annotations(config: CocoConfig | PosetrackConfig | VideoConfig, base: Path) -> list[Path]:
+    if config.annotations:
+        return matching_files(base, config.annotations, "annotations")
+    return posetrack_files(base, getattr(config, "split", "train"))
 
 
 def check_shards(stage: StageConfig, root: Path) -> None:
-    """Raises VepeError where a pattern of the stage matches no file."""
+    """Raises VepeError where a stage's annotations or shards are not there."""
     for config in stage.data:
+        if isinstance(config, StillsConfig | FramesConfig):
+            matching_files(root, config.shards, "shards")
+        elif not isinstance(config, SyntheticConfig):
+            _annotations(config, root / config.root)
+
+
+def fingerprint(stage: StageConfig, root: Path, skeleton: Skeleton) -> str:
+    """A short text that changes with the labels or the settings of a stage's data.
+
+    Where the files lie does not matter; the pictures' pixels are not looked at.
+    """
+    sha = hashlib.sha256(repr(skeleton.keypoints).encode())
+    for config in stage.data:
+        told = config.model_dump_json(exclude={"root", "images", "annotations", "shards"})
+        sha.update(told.encode())
         if not isinstance(config, SyntheticConfig):
-            _paths(config.shards, root)
-
-
-def _paths(patterns: tuple[str, ...], root: Path) -> list[Path]:
-    found: list[Path] = []
-    for pattern in patterns:
-        paths = sorted(root.glob(pattern))
-        if not paths:
-            raise VepeError(
-                f"No training data match '{root / pattern}'; give --data-root the folder of shards."
-            )
-        found += paths
-    return found
-
-
-def _read(
-    patterns: tuple[str, ...], root: Path, skeleton: Skeleton, complete: float, incomplete: float
-) -> list[Still]:
-    stills: list[Still] = []
-    for path in _paths(patterns, root):
-        stills += read_shard(path, skeleton, complete=complete, incomplete=incomplete)
-    return stills
+            sha.update(read_pictures(config, root, skeleton).digest().encode())
+    return sha.hexdigest()[:16]

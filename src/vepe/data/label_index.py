@@ -1,0 +1,242 @@
+"""The labels of a data set as a few flat arrays, so that workers and ranks share them.
+
+Python objects would be copied into every worker as soon as it looks at them (their reference
+counts lie beside them); arrays are not, and can be mapped from a file.
+
+Dimension letters: F frames, P people, K keypoints, R ignore boxes of the whole set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from vepe.data.clip import People
+from vepe.data.label_geometry import body_box, cut_box, ignore_boxes, person_area
+from vepe.errors import VepeError
+from vepe.formats import annotations as notes
+from vepe.formats.visibility import coco_visibility
+
+UNKNOWN, NO, YES = -1, 0, 1
+
+
+@dataclass(frozen=True)
+class LabelIndex:
+    """All frames of a data set, in the order of its files.
+
+    Attributes:
+        keypoints: K names, in the order of the set's own skeleton.
+        places: folders that names of pictures are relative to, or tar files that hold them.
+        text, name_ends: names of pictures, UTF-8, one behind the other; name i ends at
+            `name_ends[i]`.
+        place: (F,) index into `places`.
+        offsets, sizes: (F,) where the bytes of a picture lie in a tar; -1 for plain files.
+        video: (F,) number of the video; -1 where the picture stands alone.
+        frame_index: (F,) number of the frame in its video.
+        time_s: (F,) timestamp, NaN where the set has none.
+        labelled: (F,) whether the people of this frame are labelled.
+        complete: (F,) 1 where the set says that everybody in view is labelled, 0 where it says
+            not, -1 where it does not say.
+        stretched: (F,) whether the picture's aspect is not to be trusted.
+        size_wh_px: (F, 2) of the picture, 0 where unknown.
+        people_ends, ignore_ends: (F,) where the people and ignore boxes of frame i end.
+        keypoints_px, visibility, boxes_xyxy_px, areas_px, track_ids, head_boxes_xyxy_px: of all
+            people; as in `People`, heads NaN where there are none.
+        ignore_xyxy_px: (R, 4).
+    """
+
+    keypoints: tuple[str, ...]
+    places: tuple[str, ...]
+    text: UInt8[np.ndarray, "bytes"]
+    name_ends: Int[np.ndarray, "F"]
+    place: Int[np.ndarray, "F"]
+    offsets: Int[np.ndarray, "F"]
+    sizes: Int[np.ndarray, "F"]
+    video: Int[np.ndarray, "F"]
+    frame_index: Int[np.ndarray, "F"]
+    time_s: Float[np.ndarray, "F"]
+    labelled: Bool[np.ndarray, "F"]
+    complete: Int[np.ndarray, "F"]
+    stretched: Bool[np.ndarray, "F"]
+    size_wh_px: Int[np.ndarray, "F 2"]
+    people_ends: Int[np.ndarray, "F"]
+    ignore_ends: Int[np.ndarray, "F"]
+    keypoints_px: Float[np.ndarray, "P K 2"]
+    visibility: UInt8[np.ndarray, "P K"]
+    boxes_xyxy_px: Float[np.ndarray, "P 4"]
+    areas_px: Float[np.ndarray, "P"]
+    track_ids: Int[np.ndarray, "P"]
+    head_boxes_xyxy_px: Float[np.ndarray, "P 4"]
+    ignore_xyxy_px: Float[np.ndarray, "R 4"]
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def name(self, frame: int) -> str:
+        """The picture's name, relative to its place."""
+        return bytes(self.text[_span(self.name_ends, frame)]).decode()
+
+    def people_counts(self) -> Int[np.ndarray, "F"]:
+        """Number of people labelled in every frame."""
+        return np.diff(self.people_ends, prepend=0)
+
+    def people(self, frame: int) -> People:
+        """The people of a frame, in the set's own skeleton."""
+        span = _span(self.people_ends, frame)
+        return People(
+            keypoints_px=np.array(self.keypoints_px[span]),
+            visibility=self.visibility[span].astype(np.int64),
+            boxes_xyxy_px=np.array(self.boxes_xyxy_px[span]),
+            areas_px=np.array(self.areas_px[span]),
+            track_ids=np.array(self.track_ids[span]),
+            ignore_boxes_xyxy_px=np.array(self.ignore_xyxy_px[_span(self.ignore_ends, frame)]),
+            head_boxes_xyxy_px=np.array(self.head_boxes_xyxy_px[span]),
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by name, for a file."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _LISTS}
+
+    def digest(self) -> str:
+        """A short hash of what the set says; where its files lie does not matter."""
+        sha = hashlib.sha256(repr(self.keypoints).encode())
+        for name, array in self.arrays().items():
+            if name not in ("place", "offsets"):
+                sha.update(np.ascontiguousarray(array).view(np.uint8).data)
+        return sha.hexdigest()[:16]
+
+
+_LISTS = ("keypoints", "places")
+
+
+def _span(ends: np.ndarray, row: int) -> slice:
+    return slice(int(ends[row - 1]) if row else 0, int(ends[row]))
+
+
+@dataclass(frozen=True)
+class Located:
+    """A sequence of a set with the place of its pictures.
+
+    `members` says where in a tar each picture lies (by its name in `sequence`), or is None for
+    plain files below the folder `place`. `single` marks pictures that are no video.
+    """
+
+    sequence: notes.Sequence
+    place: str
+    single: bool
+    members: dict[str, tuple[int, int]] | None = None
+
+
+def build_index(found: Iterable[Located]) -> LabelIndex:
+    """Puts annotated sequences, all with the same keypoints, into one index.
+
+    People without keypoints and crowds become ignore boxes. Where a file gives no area, it is
+    `label_geometry.AREA_OF_BOX` of the body box.
+
+    Raises:
+        VepeError: where two sequences differ in their keypoints, or there is none.
+    """
+    columns: dict[str, list[Any]] = {f.name: [] for f in fields(LabelIndex)}
+    keypoints: tuple[str, ...] | None = None
+    places: dict[str, int] = {}
+    for number, located in enumerate(found):
+        names = located.sequence.skeleton.keypoints
+        if keypoints is not None and names != keypoints:
+            raise VepeError(
+                f"{located.sequence.source} has other keypoints than the files before it; "
+                "give each skeleton a source of its own."
+            )
+        keypoints = names
+        place = places.setdefault(located.place, len(places))
+        for frame in located.sequence.frames:
+            _add_frame(columns, frame, located, place, -1 if located.single else number)
+    if keypoints is None:
+        raise VepeError("These files hold no sequence; check the annotations.")
+    return _stacked(columns, keypoints, tuple(places))
+
+
+def _add_frame(
+    columns: dict[str, list[Any]],
+    frame: notes.AnnotatedFrame,
+    located: Located,
+    place: int,
+    video: int,
+) -> None:
+    offset, size = -1, -1
+    if located.members is not None:
+        offset, size = located.members[frame.file_name]
+    complete = frame.extra.get("complete")
+    row = {
+        "text": frame.file_name.encode(),
+        "place": place,
+        "offsets": offset,
+        "sizes": size,
+        "video": video,
+        "frame_index": frame.index,
+        "time_s": np.nan if frame.time_s is None else frame.time_s,
+        # A picture of COCO in which nobody is marked says that nobody is there.
+        "labelled": frame.is_labeled
+        or bool(complete)
+        or (located.single and located.sequence.format == "coco"),
+        "complete": UNKNOWN if complete is None else int(bool(complete)),
+        "stretched": bool(frame.extra.get("square_stretched", False)),
+        "size_wh_px": (frame.width or 0, frame.height or 0),
+    }
+    for name, value in row.items():
+        columns[name].append(value)
+    size_wh = (frame.width, frame.height) if frame.width and frame.height else None
+    ignored = [box for region in frame.ignore_regions_px for box in ignore_boxes(region)]
+    for person in frame.people:
+        box = body_box(person)
+        if box is None:
+            continue
+        if person.extra.get("iscrowd") or not person.present.any():
+            ignored.append(cut_box(box, size_wh))
+            continue
+        head = person.head_box_xyxy_px
+        columns["keypoints_px"].append(person.keypoints_px)
+        columns["visibility"].append(coco_visibility(person, located.sequence.format))
+        columns["boxes_xyxy_px"].append(cut_box(box, size_wh))
+        columns["areas_px"].append(person_area(person, box))
+        columns["track_ids"].append(-1 if person.track_id is None else person.track_id)
+        columns["head_boxes_xyxy_px"].append(np.full(4, np.nan) if head is None else head)
+    columns["ignore_xyxy_px"] += ignored
+    columns["people_ends"].append(len(columns["track_ids"]))
+    columns["ignore_ends"].append(len(columns["ignore_xyxy_px"]))
+
+
+def _stacked(
+    columns: dict[str, list[Any]], keypoints: tuple[str, ...], places: Sequence[str]
+) -> LabelIndex:
+    k, texts = len(keypoints), columns["text"]
+    visibility = np.asarray(columns["visibility"], np.uint8).reshape(-1, k)
+    points = np.asarray(columns["keypoints_px"], np.float32).reshape(-1, k, 2)
+    whole = {
+        name: np.asarray(columns[name], np.int64)
+        for name in ("offsets", "sizes", "frame_index", "people_ends", "ignore_ends", "track_ids")
+    }
+    return LabelIndex(
+        keypoints=keypoints,
+        places=tuple(places),
+        text=np.frombuffer(b"".join(texts), np.uint8),
+        name_ends=np.cumsum([len(t) for t in texts], dtype=np.int64),
+        place=np.asarray(columns["place"], np.int32),
+        video=np.asarray(columns["video"], np.int32),
+        time_s=np.asarray(columns["time_s"], np.float64),
+        labelled=np.asarray(columns["labelled"], bool),
+        complete=np.asarray(columns["complete"], np.int8),
+        stretched=np.asarray(columns["stretched"], bool),
+        size_wh_px=np.asarray(columns["size_wh_px"], np.int32).reshape(-1, 2),
+        keypoints_px=np.where(visibility[..., None] > 0, points, 0).astype(np.float32),
+        visibility=visibility,
+        boxes_xyxy_px=np.asarray(columns["boxes_xyxy_px"], np.float32).reshape(-1, 4),
+        areas_px=np.asarray(columns["areas_px"], np.float32),
+        head_boxes_xyxy_px=np.asarray(columns["head_boxes_xyxy_px"], np.float32).reshape(-1, 4),
+        ignore_xyxy_px=np.asarray(columns["ignore_xyxy_px"], np.float32).reshape(-1, 4),
+        **whole,
+    )
