@@ -7,6 +7,7 @@ kept where name and shape agree.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -107,8 +108,8 @@ def print_transfer(transfer: Transfer, init: str, console: Console) -> None:
     console.print(table)
     whole = len(transfer.tensors) - len(transfer.rebuilt)
     console.print(
-        f"Kept {whole} of {len(transfer.tensors)} tensors whole, {100 * transfer.share:.1f} % of "
-        "all numbers."
+        f"Kept {whole} of {len(transfer.tensors)} tensors whole, "
+        f"{math.floor(1000 * transfer.share) / 10:g} % of all numbers."
     )
     if transfer.joints_new:
         kept_joints = ", ".join(transfer.joints_kept) or "none"
