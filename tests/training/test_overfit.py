@@ -49,11 +49,10 @@ def learn(model: Vepe, batch: Batch, sigmas: torch.Tensor) -> float:
     step = TrainingStep(model, Criterion(sigmas), NoiseSettings(groups=2))
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, STEPS)
-    noise = torch.Generator().manual_seed(0)
     model.train()
     loss = torch.tensor(0.0)
-    for _ in range(STEPS):
-        loss = total(step(batch, noise))
+    for number in range(STEPS):
+        loss = total(step(batch, [(number, clip) for clip in range(batch.clips)]))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)

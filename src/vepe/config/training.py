@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from vepe.config.base import Settings
 from vepe.config.data import SourceConfig
+from vepe.config.evaluation import EvaluationConfig
 
 
 class LossConfig(Settings):
@@ -25,6 +26,26 @@ class LossConfig(Settings):
     layers: float = Field(1.0, ge=0)
 
 
+class ScheduleConfig(Settings):
+    """The learning rate over a stage, after its warm-up."""
+
+    kind: Literal["cosine", "step", "constant"] = "cosine"
+    milestones: tuple[float, ...] = Field(
+        (), description="`step`: shares of the stage, 0 to 1, at which the rate falls"
+    )
+    gamma: float = Field(0.1, gt=0, lt=1, description="`step`: what it is multiplied by then")
+    floor: float = Field(0.01, ge=0, le=1, description="`cosine`: share of the rate at the end")
+
+    @model_validator(mode="after")
+    def _fits(self) -> ScheduleConfig:
+        rising = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
+        if not rising or any(not 0 < m < 1 for m in self.milestones):
+            raise ValueError("milestones are shares of the stage, between 0 and 1 and rising")
+        if (self.kind == "step") != bool(self.milestones):
+            raise ValueError("kind `step` and milestones go together")
+        return self
+
+
 class StageConfig(Settings):
     """One stage of a run: what is trained on what, for how long.
 
@@ -37,9 +58,13 @@ class StageConfig(Settings):
     minutes: float | None = Field(None, gt=0)
     frames: int = Field(1, ge=1, description="frames of a clip")
     size_px: int = Field(320, ge=64, description="side of the training pictures")
-    batch: int = Field(16, ge=1, description="clips a step and process")
+    batch: int = Field(16, ge=1, description="clips at a time in each process")
     lr: float = Field(5e-4, gt=0)
     backbone_lr: float = Field(0.0, ge=0, description="0 freezes the backbone")
+    sampling_lr: float = Field(
+        1.0, gt=0, description="factor of the rate for where deformable attention looks"
+    )
+    schedule: ScheduleConfig = ScheduleConfig()
     freeze: tuple[str, ...] = Field((), description="parts whose weights stay, by module name")
     warmup_steps: int = Field(100, ge=0)
     noise_groups: int = Field(2, ge=0, description="denoising copies of each person, half far")
@@ -53,7 +78,11 @@ class StageConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """A whole run."""
+    """A whole run.
+
+    An optimiser step takes `batch` x `accumulate` x processes clips; how they are spread changes
+    nothing but rounding, so that a run may go on with more or fewer processes.
+    """
 
     model: str | dict[str, Any] = Field("vepe-n", description="preset, YAML file, or options")
     backbone_weights: str | None = Field(None, description="safetensors of the bare backbone")
@@ -65,9 +94,24 @@ class TrainConfig(Settings):
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["no", "bf16", "fp16"] = "no"
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(1, ge=1, description="batches that make up one optimiser step")
+    gradient_checkpointing: bool = Field(False, description="less memory for a third more time")
+    compile: bool = Field(False, description="let torch compile the network")
     calibration_batches: int = Field(30, ge=0, description="to calibrate scores at the end with")
     checkpoint_minutes: float = Field(5.0, gt=0)
+    checkpoint_steps: int | None = Field(None, ge=1, description="besides the minutes")
+    evaluation: EvaluationConfig | None = None
+    logging: tuple[Literal["wandb", "mlflow"], ...] = Field((), description="besides TensorBoard")
+    pictures_every: int = Field(500, ge=0, description="steps between two pictures; 0 for none")
     losses: LossConfig = LossConfig()
     stages: tuple[StageConfig, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _named(self) -> TrainConfig:
+        names = [stage.name for stage in self.stages]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two stages are called '{twice}'; give each its own name")
+        return self

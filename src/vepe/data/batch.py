@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,12 +23,16 @@ class Batch:
         targets: labels of all T*B frames in the same order; frames that carry no loss have no
             people, and background weight 0.
         clips: B.
+        names: where each clip comes from.
+        unreadable: pictures that could not be read, in whose place others stand.
     """
 
     images: UInt8[Tensor, "TB H W 3"]
     times_s: Float[Tensor, "B T"]
     targets: Targets
     clips: int
+    names: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -45,7 +49,7 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """The same batch in pinned memory (called by the loader where a GPU is used)."""
-        return Batch(self.images.pin_memory(), self.times_s, self.targets, self.clips)
+        return replace(self, images=self.images.pin_memory())
 
 
 def collate(clips: list[Clip]) -> Batch:
@@ -84,4 +88,6 @@ def collate(clips: list[Clip]) -> Batch:
         times_s=torch.from_numpy(np.stack([clip.time_s for clip in clips])),
         targets=Targets(*(torch.from_numpy(t) for t in tensors)),
         clips=len(clips),
+        names=tuple(clip.name for clip in clips),
+        unreadable=tuple(path for clip in clips for path in clip.unreadable),
     )

@@ -1,7 +1,8 @@
 """The criterion: all losses, each under its name, with one table of weights.
 
 Every decoder layer and the proposals are supervised. The parts are kept apart until the end, so
-that a log can show them and an ablation can set a weight to zero.
+that a log can show them and an ablation can set a weight to zero; such a part is not computed.
+Each is a sum over people, divided by the people of the whole optimiser step (`Counts`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from vepe.config.training import LossConfig
 from vepe.losses.consistency import identity_losses
+from vepe.losses.counts import Counts
 from vepe.losses.denoising import Noised
 from vepe.losses.keypoints import MatchedLabels, confidence_loss, place_losses
 from vepe.losses.matcher import (
@@ -47,13 +49,16 @@ class Criterion:
         output: LayerOutput,
         targets: Targets,
         prefix: str,
+        people: float | None = None,
         weight: float = 1.0,
         matches: Matches | None = None,
         counts: Tensor | None = None,
     ) -> tuple[Parts, Matches]:
         """Losses of one decoder layer, matched here unless `matches` are given (denoising).
 
-        `counts`: True for predictions that take part; the rest is left out.
+        Args:
+            people: what sums are divided by; the targets' own people where None.
+            counts: True for predictions that take part; the rest is left out.
         """
         if matches is None:
             matches = self.matches(output, targets)
@@ -66,21 +71,24 @@ class Criterion:
         wanted = score_targets(output.score_logits, matches, quality)
         score = score_loss(output.score_logits, wanted, background)
         sure = confidence_loss(output.confidence_logits[at], output.keypoints_px[at], labels)
-        w, count = self.weights, targets.people_count()
-        scale = weight / count
-        return {
-            f"{prefix}/score": w.score * scale * score,
-            f"{prefix}/l1": w.l1 * scale * l1,
-            f"{prefix}/oks": w.oks * scale * oks,
-            f"{prefix}/confidence": w.confidence * scale * sure,
-        }, matches
+        w = self.weights
+        scale = weight / (people or Counts.of(targets).divisors().people)
+        return _weighted(
+            prefix,
+            {
+                "score": (w.score * scale, score),
+                "l1": (w.l1 * scale, l1),
+                "oks": (w.oks * scale, oks),
+                "confidence": (w.confidence * scale, sure),
+            },
+        ), matches
 
     def matches(self, output: LayerOutput, targets: Targets) -> Matches:
         """Which of a layer's people is which labelled person."""
         cost = pair_costs(output.keypoints_px, targets, self.sigmas, self.costs)
         return match(output.score_logits, cost, targets, self.costs)
 
-    def proposals(self, proposals: Proposals, targets: Targets) -> Parts:
+    def proposals(self, proposals: Proposals, targets: Targets, people: float) -> Parts:
         """Losses of all cells: one-to-one (what selects) and one-to-many (training alone)."""
         poses, dense = proposals.all_keypoints_px, proposals.dense_score_logits
         if poses is None or dense is None:
@@ -91,24 +99,40 @@ class Criterion:
         usable = proposals.all_score_logits > -1e3  # cells in the padding never learn
         background = background * usable
         cost = cost + FORBIDDEN * (~usable).unsqueeze(-1)
-        one = match(proposals.all_score_logits, cost, targets, self.costs)
-        many = match_many(dense, cost, targets, self.costs, self.dense_cells)
         parts: Parts = {}
-        w, count = self.weights, targets.people_count()
-        for name, logits, matches, weight in (
-            ("proposals", proposals.all_score_logits, one, w.proposals),
-            ("dense", dense, many, w.dense),
-        ):
-            labels = MatchedLabels.of(targets, matches)
-            placed = poses[matches.frame, matches.prediction]
-            l1, oks, quality = place_losses(placed, labels, self.sigmas)
-            wanted = score_targets(logits, matches, quality)
-            people = count if name == "proposals" else logits.new_tensor(max(len(matches), 1))
-            score = score_loss(logits, wanted, background)
-            parts[f"{name}/score"] = w.score * weight * score / people
-            parts[f"{name}/l1"] = w.l1 * weight * l1 / people
-            parts[f"{name}/oks"] = w.oks * weight * oks / people
+        w = self.weights
+        if w.proposals:
+            logits = proposals.all_score_logits
+            matches = match(logits, cost, targets, self.costs)
+            scale = w.proposals / people
+            parts |= self._cells("proposals", logits, poses, matches, targets, background, scale)
+        if w.dense:
+            matches = match_many(dense, cost, targets, self.costs, self.dense_cells)
+            scale = w.dense / (people * self.dense_cells)
+            parts |= self._cells("dense", dense, poses, matches, targets, background, scale)
         return parts
+
+    def _cells(
+        self,
+        name: str,
+        logits: Float[Tensor, "B S"],
+        poses: Float[Tensor, "B S K 2"],
+        matches: Matches,
+        targets: Targets,
+        background: Float[Tensor, "B S"],
+        scale: float,
+    ) -> Parts:
+        labels = MatchedLabels.of(targets, matches)
+        placed = poses[matches.frame, matches.prediction]
+        l1, oks, quality = place_losses(placed, labels, self.sigmas)
+        score = score_loss(logits, score_targets(logits, matches, quality), background)
+        w = self.weights
+        values = {
+            "score": (w.score * scale, score),
+            "l1": (w.l1 * scale, l1),
+            "oks": (w.oks * scale, oks),
+        }
+        return _weighted(name, values)
 
     def frames(
         self,
@@ -116,32 +140,39 @@ class Criterion:
         proposals: Proposals,
         targets: Targets,
         noised: Noised | None,
+        people: float,
     ) -> tuple[Parts, Matches]:
         """Losses of the per-frame path, and the last layer's matches."""
-        parts = self.proposals(proposals, targets)
+        w = self.weights
+        parts = self.proposals(proposals, targets, people) if w.proposals or w.dense else {}
         own = slice(0, proposals.score_logits.shape[1])
         behind = slice(proposals.score_logits.shape[1], None)
+        matches = None
         for index, output in enumerate(layers):
-            name = f"spatial{index}"
-            found, matches = self.layer(output.people(own), targets, name, self.weights.layers)
-            parts |= found
+            if w.layers:
+                name = f"spatial{index}"
+                found, matches = self.layer(output.people(own), targets, name, people, w.layers)
+                parts |= found
             if noised is not None:
                 found, _ = self.layer(
                     output.people(behind),
                     targets,
                     f"denoise{index}",
-                    self.weights.denoising / noised.near_groups,
+                    people * noised.near_groups,
+                    w.denoising,
                     noised.matches,
                     noised.counts,
                 )
                 parts |= found
+        if matches is None:
+            matches = self.matches(layers[-1].people(own), targets)
         return parts, matches
 
-    def key_frame(self, layers: list[LayerOutput], targets: Targets, share: float) -> Parts:
-        """Losses of the spatio-temporal pose decoder for one key frame of `share` in all."""
+    def key_frame(self, layers: list[LayerOutput], targets: Targets, people: float) -> Parts:
+        """Losses of the spatio-temporal pose decoder for one key frame."""
         parts: Parts = {}
         for index, output in enumerate(layers):
-            parts |= self.layer(output, targets, f"temporal{index}", share)[0]
+            parts |= self.layer(output, targets, f"temporal{index}", people)[0]
         return parts
 
     def identity(
@@ -150,15 +181,30 @@ class Criterion:
         matches: Matches,
         targets: Targets,
         temperature: Float[Tensor, ""],
+        clips: int,
+        anchors: float,
     ) -> Parts:
-        """Identity losses over all frames of the batch (rows of `embeddings` are frames)."""
+        """Identity losses over all frames; row r of `embeddings` is a frame of clip r % clips."""
+        w = self.weights
+        if not w.contrastive and not w.cosine:
+            return {}
         seen = embeddings[matches.frame, matches.prediction]
         ids = targets.track_ids[matches.frame, matches.person]
-        contrastive, cosine, _ = identity_losses(seen, ids, matches.frame, temperature)
-        return {
-            "identity/contrastive": self.weights.contrastive * contrastive,
-            "identity/cosine": self.weights.cosine * cosine,
-        }
+        contrastive, cosine, _ = identity_losses(
+            seen, ids, matches.frame, temperature, matches.frame % clips
+        )
+        return _weighted(
+            "identity",
+            {
+                "contrastive": (w.contrastive / anchors, contrastive),
+                "cosine": (w.cosine / anchors, cosine),
+            },
+        )
+
+
+def _weighted(prefix: str, values: dict[str, tuple[float, Tensor]]) -> Parts:
+    """The parts whose weight is not 0."""
+    return {f"{prefix}/{name}": w * value for name, (w, value) in values.items() if w}
 
 
 def total(parts: Parts) -> Float[Tensor, ""]:

@@ -42,10 +42,6 @@ class Targets:
         """The same labels on another device."""
         return Targets(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
-    def people_count(self) -> Float[Tensor, ""]:
-        """Labelled people of the batch, at least 1: what losses are divided by."""
-        return self.valid.sum().clamp_min(1).float()
-
     def place_weight(self, points_px: Float[Tensor, "B Q 2"]) -> Float[Tensor, "B Q"]:
         """How much a place counts as background if nobody is matched there.
 

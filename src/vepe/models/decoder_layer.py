@@ -83,7 +83,7 @@ class PoseDecoderLayer(nn.Module):
         queries: Float[Tensor, "B N J C"],
         keypoints_px: Float[Tensor, "B N K 2"],
         memory: Memory,
-        people_mask: Bool[Tensor, "N N"] | None = None,
+        people_mask: Bool[Tensor, "B*J 1 N N"] | None = None,
     ) -> tuple[Float[Tensor, "B N J C"], LayerOutput]:
         """Updated queries (instance query first, J = K+1) and what they say.
 

@@ -20,11 +20,11 @@ class NoisedPoses:
 
     Attributes:
         keypoints_px: (B, M, K, 2) noised poses, M of them behind the N proposals.
-        people_mask: (N+M, N+M) True where one query may look at another.
+        people_mask: (B, N+M, N+M) True where one query may look at another.
     """
 
     keypoints_px: Float[Tensor, "B M K 2"]
-    people_mask: Bool[Tensor, "N+M N+M"]
+    people_mask: Bool[Tensor, "B N+M N+M"]
 
 
 class SpatialDecoder(nn.Module):
@@ -80,7 +80,9 @@ class SpatialDecoder(nn.Module):
             extra = self.noised_embedding.weight.expand(*noised.keypoints_px.shape[:2], -1)
             tokens = torch.cat([tokens, extra.to(tokens.dtype)], dim=1)
             keypoints = torch.cat([keypoints, noised.keypoints_px], dim=1)
-            mask = noised.people_mask
+            # One mask a frame, the same for all of its J kinds of queries and all heads.
+            joints = keypoints.shape[2] + 1
+            mask = noised.people_mask.repeat_interleave(joints, dim=0).unsqueeze(1)
         queries = self._start(tokens, keypoints, memory)
         outputs = []
         for layer in self.layers:

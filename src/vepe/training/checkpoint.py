@@ -6,86 +6,165 @@ before. It holds tensors and plain values alone and loads with `weights_only=Tru
 
 from __future__ import annotations
 
-import random
+import json
+import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from vepe import __version__
+from vepe.config.model import ModelConfig
+from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
+from vepe.formats.files import replacing
+from vepe.training.settings_match import changed_keys
+
+FORMAT = 2
+"""Raised whenever the meaning of what is in the file changes."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: stage, optimiser step within it, and seconds spent in it."""
+    """Where a run stands: stage, optimiser steps done within it, and seconds spent in it."""
 
     stage: int = 0
     step: int = 0
     elapsed_s: float = 0.0
 
 
-def save_checkpoint(path: Path, progress: Progress, parts: dict[str, Any], config: str) -> None:
+@dataclass(frozen=True)
+class RunIdentity:
+    """What a checkpoint belongs to: options, model, data, and how many processes."""
+
+    config: TrainConfig
+    model: ModelConfig
+    data: Mapping[str, Any] | None
+    processes: int
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with."""
+    return {
+        "vepe": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def save_checkpoint(
+    path: Path,
+    progress: Progress,
+    parts: Mapping[str, Any],
+    random_states: list[dict[str, Any]],
+    identity: RunIdentity,
+) -> None:
     """Writes a checkpoint.
 
     Args:
         path: the file.
         progress: where the run stands.
-        parts: named objects with `state_dict` (model, optimiser, EMA).
-        config: the resolved configuration as JSON; resuming under another one is refused.
+        parts: named objects with `state_dict` (model, optimiser, EMA and so on).
+        random_states: of the generators of every process.
+        identity: what it belongs to; resuming anything else is refused.
 
     Raises:
         VepeError: where the file cannot be written; the old one stays.
     """
     state = {
+        "format": FORMAT,
+        "versions": versions(),
         "progress": asdict(progress),
         "parts": {name: part.state_dict() for name, part in parts.items()},
-        "random": {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
-        "config": config,
+        "random": random_states,
+        "config": identity.config.model_dump_json(),
+        "model": identity.model.model_dump_json(),
+        "data": json.dumps(identity.data),
+        "processes": identity.processes,
     }
-    beside = path.with_suffix(".writing")
     try:
-        torch.save(state, beside)
-        beside.replace(path)
-    except (OSError, RuntimeError) as error:
-        beside.unlink(missing_ok=True)
+        with replacing(path) as beside:
+            torch.save(state, beside)
+    except (RuntimeError, VepeError) as error:  # torch tells of a full disk by a RuntimeError
+        cause = error.__cause__ if isinstance(error, VepeError) else error
+        reason = getattr(cause, "strerror", None) or str(cause).splitlines()[0]
         raise VepeError(
-            f"The checkpoint '{path}' could not be written ({error}); the one before is kept, "
+            f"The checkpoint '{path}' could not be written ({reason}); the one before is kept, "
             "make room on the disk and resume."
         ) from error
 
 
-def load_checkpoint(path: Path, config: str) -> tuple[Progress, dict[str, Any]]:
-    """Progress and the state of every part; also restores the random generators.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds: where the run stood, the states of its parts and generators."""
+
+    progress: Progress
+    parts: dict[str, Any]
+    random_states: list[dict[str, Any]]
+
+
+def load_checkpoint(path: Path, identity: RunIdentity) -> Checkpoint:
+    """Reads a checkpoint.
 
     Raises:
-        VepeError: where the file is missing, damaged, or belongs to another configuration.
+        VepeError: where the file is missing, damaged, of another version, or belongs to another
+            configuration, model or data; the text names what differs.
     """
+    state = _read(path)
+    if state.get("format") != FORMAT:
+        made_by = state.get("versions", {}).get("vepe", "an older version")
+        raise VepeError(
+            f"The checkpoint '{path}' was written by VEPE {made_by} in another format; resume it "
+            "with that version, or start anew from its weights.safetensors (init=...)."
+        )
+    try:
+        progress, config = Progress(**state["progress"]), json.loads(state["config"])
+        model, data = json.loads(state["model"]), json.loads(state["data"])
+        parts, random_states, processes = state["parts"], state["random"], state["processes"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
+    current = identity.config.model_dump(mode="json")
+    current_model = {"model": identity.model.model_dump(mode="json")}
+    changed = changed_keys(config, current, processes, identity.processes)
+    changed += changed_keys({"model": model}, current_model, 1, 1)
+    if changed:
+        raise VepeError(
+            f"The checkpoint '{path}' was made with another configuration: {_listed(changed)} "
+            f"differ{'s' if len(changed) == 1 else ''}. Resume with what it was made with, or "
+            "choose another output folder."
+        )
+    if (
+        data is not None
+        and identity.data is not None
+        and data != json.loads(json.dumps(identity.data))
+    ):
+        raise VepeError(
+            f"The data have changed since the checkpoint '{path}' was made; put them back, or "
+            "choose another output folder."
+        )
+    return Checkpoint(progress, parts, random_states)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        progress = Progress(**state["progress"])
-        parts = state["parts"]
     except FileNotFoundError:
         raise VepeError(f"There is no checkpoint '{path}' to resume from.") from None
     except Exception as error:
-        raise VepeError(
-            f"The checkpoint '{path}' is damaged ({type(error).__name__}); remove it and start "
-            "anew."
-        ) from error
-    if state["config"] != config:
-        raise VepeError(
-            f"The checkpoint '{path}' was made with another configuration; "
-            "resume with that one or choose another output folder."
-        )
-    torch.set_rng_state(state["random"]["torch"])
-    if torch.cuda.is_available() and state["random"]["cuda"]:
-        torch.cuda.set_rng_state_all(state["random"]["cuda"])
-    return progress, parts
+        raise _damaged(path, error) from error
+    if not isinstance(state, dict):
+        raise _damaged(path, TypeError())
+    return state
 
 
-def seed_everything(seed: int) -> None:
-    """Seeds Python, NumPy and torch."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+def _damaged(path: Path, error: Exception) -> VepeError:
+    return VepeError(
+        f"The checkpoint '{path}' is damaged ({type(error).__name__}); remove it and start anew."
+    )
+
+
+def _listed(keys: list[str], most: int = 5) -> str:
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return ", ".join(f"'{key}'" for key in keys[:most]) + more

@@ -1,8 +1,6 @@
-"""Parameter groups, what is frozen, and the learning rate over a stage."""
+"""Which parameters a stage trains, and in which groups."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import nn
@@ -52,29 +50,42 @@ def set_mode(model: Vepe) -> None:
 
 
 def build_optimiser(model: Vepe, stage: StageConfig, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW; biases, norms and embeddings do not decay, the backbone has its own rate."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    """AdamW; biases, norms and embeddings do not decay; backbone and sampling have their own rates.
+
+    A slower rate for the offsets that deformable attention samples at is Deformable DETR's
+    (arXiv 2010.04159). Groups carry a `name` for logs: `backbone`, `sampling` or `rest`.
+    """
+    rates = {
+        "backbone": stage.backbone_lr,
+        "sampling": stage.lr * stage.sampling_lr,
+        "rest": stage.lr,
+    }
+    groups: dict[tuple[str, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        lr = stage.backbone_lr if name.startswith("backbone.") else stage.lr
         decay = weight_decay if parameter.ndim > 1 and "embedding" not in name else 0.0
-        groups.setdefault((lr, decay), []).append(parameter)
+        groups.setdefault((_group(name, stage), decay), []).append(parameter)
     return torch.optim.AdamW(
         [
-            {"params": parameters, "lr": lr, "base_lr": lr, "weight_decay": decay}
-            for (lr, decay), parameters in groups.items()
+            {
+                "params": parameters,
+                "lr": rates[name],
+                "base_lr": rates[name],
+                "weight_decay": decay,
+                "name": name,
+            }
+            for (name, decay), parameters in groups.items()
         ]
     )
 
 
-def rate_factor(step: int, progress: float, warmup_steps: int) -> float:
-    """Linear warm-up, then half a cosine down to 1 % at progress 1."""
-    warm = min((step + 1) / max(warmup_steps, 1), 1.0)
-    return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+def _group(name: str, stage: StageConfig) -> str:
+    if name.startswith("backbone."):
+        return "backbone"
+    return "sampling" if stage.sampling_lr != 1 and ".to_offsets." in name else "rest"
 
 
-def set_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
-    """Applies a factor to every group's own rate."""
-    for group in optimiser.param_groups:
-        group["lr"] = group["base_lr"] * factor
+def rates_by_group(optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    """The present learning rate of every named group."""
+    return {group["name"]: group["lr"] for group in optimiser.param_groups}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from vepe.data.batch import Batch
+from vepe.losses.counts import Counts
 from vepe.losses.criterion import Criterion, Parts
-from vepe.losses.denoising import NoiseSettings, make_noised
+from vepe.losses.denoising import Noised, NoiseSettings, make_noised
+from vepe.losses.targets import Targets
 from vepe.models.vepe import Vepe
 
 
@@ -36,34 +40,73 @@ class TrainingStep(nn.Module):
         self.model, self.criterion, self.noise = model, criterion, noise
         self.identity, self.frozen_frames = identity, frozen_frames
 
-    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Parts:
-        """Weighted losses by name. `generator` draws the noise of the denoising queries."""
+    def forward(
+        self,
+        batch: Batch,
+        noise_keys: Sequence[Sequence[int]] | None = None,
+        divisors: Counts | None = None,
+    ) -> Parts:
+        """Weighted losses by name, in float32 under autocast too.
+
+        Args:
+            batch: the clips.
+            noise_keys: one for each clip; the noise of its denoising queries is a function of it.
+            divisors: what sums over people are divided by, where the batch is but a part of an
+                optimiser step.
+        """
         model, device = self.model, self.criterion.sigmas.device
+        divisors = divisors or Counts.of(batch.targets).divisors()
+        supervised = supervised_frames(batch)
         targets = batch.targets.to(device)
-        noised = None
-        if not self.frozen_frames:
-            noised = make_noised(targets, model.proposals.queries, self.noise, generator)
+        noised = self._noised(batch, targets, noise_keys)
         poses = None if noised is None else noised.poses
         features = model.encode_frame(batch.pixels(device), None, poses)
-        if self.frozen_frames:
-            matches = self.criterion.matches(features.layers[-1], targets)
-            parts: Parts = {}
-        else:
-            parts, matches = self.criterion.frames(
-                features.layers, features.proposals, targets, noised
-            )
         frames = [features[batch.rows(t)] for t in range(batch.frames)]
-        keys = range(batch.frames)
-        outputs = model.fuse_keys(frames, batch.times_s, keys)
-        for key, output in zip(keys, outputs, strict=True):
-            found = self.criterion.key_frame(output.layers, targets[batch.rows(key)], 1 / len(keys))
-            for name, value in found.items():
-                parts[name] = parts[name] + value if name in parts else value
-        if self.identity and batch.frames > 1:
-            parts |= self.criterion.identity(
-                features.queries.identity, matches, targets, model.consistency.temperature
-            )
+        outputs = model.fuse_keys(frames, batch.times_s, supervised)
+        with torch.autocast(device.type, enabled=False):
+            if self.frozen_frames:
+                matches = self.criterion.matches(features.layers[-1], targets)
+                parts: Parts = {}
+            else:
+                parts, matches = self.criterion.frames(
+                    features.layers, features.proposals, targets, noised, divisors.people
+                )
+            for key, output in zip(supervised, outputs, strict=True):
+                found = self.criterion.key_frame(
+                    output.layers, targets[batch.rows(key)], divisors.people
+                )
+                for name, value in found.items():
+                    parts[name] = parts[name] + value if name in parts else value
+            if self.identity and batch.frames > 1:
+                parts |= self.criterion.identity(
+                    features.queries.identity,
+                    matches,
+                    targets,
+                    model.consistency.temperature,
+                    batch.clips,
+                    divisors.anchors,
+                )
         return parts
+
+    def _noised(
+        self, batch: Batch, targets: Targets, keys: Sequence[Sequence[int]] | None
+    ) -> Noised | None:
+        """Denoising queries, where they are trained: the noise of frame t has key (*clip's, t)."""
+        if self.frozen_frames or not self.criterion.weights.denoising:
+            return None
+        clips = [(c,) for c in range(batch.clips)] if keys is None else keys
+        by_row = [(*key, t) for t in range(batch.frames) for key in clips]
+        return make_noised(targets, self.model.proposals.queries, self.noise, by_row)
+
+
+def supervised_frames(batch: Batch) -> list[int]:
+    """The frames that teach anything in any clip of the batch; the others only give context.
+
+    Never empty, so that every process has a loss to run backwards.
+    """
+    rows = batch.targets.valid.any(dim=1) | (batch.targets.background_weight > 0)
+    frames = torch.nonzero(rows.view(batch.frames, batch.clips).any(dim=1)).flatten().tolist()
+    return frames or [batch.frames - 1]
 
 
 def detached(parts: Parts) -> dict[str, float]:

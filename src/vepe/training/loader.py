@@ -1,0 +1,85 @@
+"""The batches of a stage, from the exact sample on, with what each clip's noise is drawn from."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+
+from vepe.config.training import StageConfig, TrainConfig
+from vepe.data.batch import Batch, collate
+from vepe.data.mixture import ResumableOrder
+from vepe.skeleton import Skeleton
+from vepe.training.processes import Processes
+from vepe.training.sources import build_mixture
+
+MicroBatch = tuple[Sequence[tuple[int, ...]], Batch]
+"""A batch, and for each of its clips the key that its noise is drawn from."""
+
+ENDLESS_STEPS = 2**31
+
+
+class StageLoader:
+    """Optimiser steps of a stage, each of `accumulate` batches; the sample a clip is, is counted
+    over all processes.
+
+    Args:
+        config: the run.
+        stage: what is loaded.
+        number: place of the stage in the run; stages draw other samples.
+        begin: first optimiser step.
+        skeleton: of the labels.
+        processes: which of them loads.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        stage: StageConfig,
+        number: int,
+        begin: int,
+        skeleton: Skeleton,
+        processes: Processes,
+    ) -> None:
+        self.accumulate, self.key = config.accumulate, (config.seed, number)
+        seed = config.seed + 1000 * number
+        mixture = build_mixture(stage, Path(config.data_root), skeleton, seed)
+        self.order = ResumableOrder(
+            batch=stage.batch,
+            start_step=begin * config.accumulate,
+            steps=(stage.steps or ENDLESS_STEPS) * config.accumulate,
+            rank=processes.index,
+            processes=processes.count,
+        )
+        self.batches: DataLoader[Any] = DataLoader(
+            mixture,  # type: ignore[arg-type]
+            batch_sampler=self.order,
+            num_workers=config.workers,
+            collate_fn=collate,
+            pin_memory=processes.device.type == "cuda",
+            worker_init_fn=_give_way,
+            prefetch_factor=4 if config.workers else None,
+            # Its own generator: else a run that is cut draws from torch's once more.
+            generator=torch.Generator(),
+        )
+
+    def __iter__(self) -> Iterator[list[MicroBatch]]:
+        """The batches of one optimiser step after the other."""
+        samples = zip(self.order, self.batches, strict=True)
+        while step := list(islice(samples, self.accumulate)):
+            yield [([(*self.key, index) for index in indices], batch) for indices, batch in step]
+
+
+def _give_way(worker: int) -> None:
+    """Clips are made in the gaps: on few cores, a worker that preempts the step costs it more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
+    cv2.setNumThreads(1)
+    if hasattr(os, "nice"):
+        os.nice(10)
