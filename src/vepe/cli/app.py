@@ -18,8 +18,9 @@ from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
 from vepe.cli.models import models
 from vepe.cli.predict import predict
+from vepe.cli.synth import synth
 from vepe.cli.track import track
-from vepe.cli.train import train
+from vepe.cli.train import page, train
 from vepe.errors import VepeError
 
 EXIT_USER_ERROR = 2
@@ -36,6 +37,8 @@ app.command()(track)
 app.command()(predict)
 app.command()(models)
 app.command()(train)
+app.command()(synth)
+app.command()(page)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(convert)
 app.add_typer(data.app, name="data")

@@ -1,15 +1,26 @@
-"""`vepe train`: train a model by a recipe; resumable, with progress and checkpoints."""
+"""`vepe train`: train a model by a recipe, or all runs of a grid; resumable."""
 
 from __future__ import annotations
 
+from enum import Enum
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from vepe.errors import VepeError
+
+
+class Board(str, Enum):  # noqa: UP042 - typer shows the plain values
+    wandb = "wandb"
+    mlflow = "mlflow"
+
 
 def train(
-    config: Annotated[str, typer.Argument(help="Recipe: a preset's name or a YAML file.")],
+    config: Annotated[
+        str | None, typer.Argument(help="Recipe: a preset's name or a YAML file.")
+    ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for checkpoints, logs and weights.")
     ] = Path("runs/train"),
@@ -22,21 +33,67 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint.")
     ] = False,
+    log: Annotated[
+        list[Board] | None, typer.Option("--log", help="Show the run there besides TensorBoard.")
+    ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(
+            "--grid",
+            help="Run or resume all runs of a grid (preset 'ablation' or a YAML file) and write "
+            "one table; CONFIG is then the recipe to vary.",
+        ),
+    ] = None,
 ) -> None:
     """Train a model. Ctrl-C stops after a checkpoint; --resume goes on from there."""
+    changes = list(settings or [])
+    if data_root is not None:
+        changes.append(f"data_root={_quoted(str(data_root))}")
+    if log:
+        changes.append(f"logging=[{', '.join(board.value for board in log)}]")
+    if grid is not None:
+        _train_grid(grid, config, output, changes)
+        return
+    if config is None:
+        raise VepeError("Name a recipe, such as vepe-n or a YAML file, or a grid with --grid.")
     from vepe.config.load import override, parse, read_yaml
     from vepe.config.training import TrainConfig
-    from vepe.errors import VepeError
 
-    data = override(read_yaml(config, "recipes"), settings or [])
-    if data_root is not None:
-        data["data_root"] = str(data_root)
-    parsed = parse(TrainConfig, data, config)
+    parsed = parse(TrainConfig, override(read_yaml(config, "recipes"), changes), config)
+    trainer = _training("vepe.training.trainer").Trainer(parsed, output, resume=resume)
+    typer.echo(f"Weights: {trainer.train()}")
+
+
+def page(
+    run: Annotated[Path, typer.Argument(help="Output folder of a training run.")],
+) -> None:
+    """Write the page of a training run: curves, scores, worst clips, recipe; also while it runs."""
+    typer.echo(f"Page: {_training('vepe.training.page').write_page(run)}")
+
+
+def _train_grid(grid: str, base: str | None, output: Path, changes: list[str]) -> None:
+    """Exit code 1 where a run failed."""
+    from vepe.config.grid import plan_grid
+
+    runs = plan_grid(grid, base=base, settings=changes)
+    results = _training("vepe.training.grid").run_grid(runs, output, typer.echo)
+    typer.echo(f"Table: {output / 'table.md'}")
+    if any(result.status == "failed" for result in results):
+        raise typer.Exit(1)
+
+
+def _training(module: str) -> Any:
+    """A module of training, whose packages may be missing."""
     try:
-        from vepe.training.trainer import Trainer
-    except ImportError as error:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "vepe").split(".")[0] == "vepe":
+            raise
         raise VepeError(
             f"Training needs the package '{error.name}'; run: pip install 'vepe[train]'."
         ) from error
-    weights = Trainer(parsed, output, resume=resume).train()
-    typer.echo(f"Weights: {weights}")
+
+
+def _quoted(text: str) -> str:
+    """As a YAML string."""
+    return "'" + text.replace("'", "''") + "'"

@@ -19,7 +19,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def preset_names(kind: str = "models") -> list[str]:
-    """Names of the presets that ship with the package; `kind` is `models` or `recipes`."""
+    """Names of the presets that ship with the package; `kind` is `models`, `recipes` or `grids`."""
     folder = resources.files("vepe.config") / "presets" / kind
     return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name != "__pycache__")
 
@@ -75,8 +75,8 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def override(data: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
     """`data` with `a.b=value` settings applied; values are read as YAML.
 
-    A number in a key is a place in a list: `stages.0.minutes=5`. Settings below a `model` that is
-    a preset's name change that preset.
+    A number in a key is a place in a list, `-1` its last and `*` each: `stages.0.minutes=5`.
+    Settings below a `model` that is a preset's name change that preset.
 
     Raises:
         VepeError: where a setting has no `=`, its value is no YAML, or a list has no such place.
@@ -103,11 +103,15 @@ def _placed(current: Any, path: list[str], value: Any, setting: str) -> Any:
         return value
     first, rest = path[0], path[1:]
     if isinstance(current, list):
-        if not first.isdigit() or int(first) >= len(current):
+        count = len(current)
+        if first == "*":
+            return [_placed(item, rest, value, setting) for item in current]
+        at = count - 1 if first == "-1" else int(first) if first.isdigit() else count
+        if not 0 <= at < count:
             raise VepeError(
-                f"'{setting}': '{first}' is not a place in a list of {len(current)}; count from 0."
+                f"'{setting}': '{first}' is not a place in a list of {count}; count from 0, or "
+                "write * for all."
             )
-        at = int(first)
         return [*current[:at], _placed(current[at], rest, value, setting), *current[at + 1 :]]
     mapping = dict(current) if isinstance(current, Mapping) else {}
     mapping[first] = _placed(mapping.get(first), rest, value, setting)

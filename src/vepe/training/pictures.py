@@ -83,7 +83,7 @@ def look_at(model: Vepe, criterion: Criterion, batch: Batch) -> list[SeenClip]:
             targets = batch.targets[slice(row, row + 1)].to(criterion.sigmas.device)
             layer = _row(output.layers[-1], b)
             clips[b].append(_seen(criterion, image, t, time_s, layer, targets))
-    names: tuple[str, ...] = getattr(batch, "names", ()) or ("",) * batch.clips
+    names = batch.names or ("",) * batch.clips
     return [SeenClip(tuple(clip), name) for clip, name in zip(clips, names, strict=True)]
 
 

@@ -1,0 +1,88 @@
+"""A grid: one recipe, trained in several variations that are named and set beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from vepe.config.base import Settings
+from vepe.config.load import override, parse, preset_names, read_yaml
+from vepe.config.training import TrainConfig
+from vepe.errors import VepeError
+
+
+class GridRun(Settings):
+    """One variation: its name, and what it changes, as `--set` takes it."""
+
+    name: str = Field(pattern=r"^\w[\w.-]*$", description="also the name of its folder")
+    set: tuple[str, ...] = Field((), description="options as key.sub=value")
+
+
+class GridConfig(Settings):
+    """Runs that differ from one recipe in a few options each."""
+
+    base: str = Field(description="recipe: a preset, or a YAML file beside the grid's")
+    set: tuple[str, ...] = Field((), description="options of all runs, before their own")
+    seeds: tuple[int, ...] = Field((), description="each run once a seed; the recipe's if empty")
+    runs: tuple[GridRun, ...] = Field(min_length=1)
+
+    @field_validator("runs")
+    @classmethod
+    def _differ(cls, runs: tuple[GridRun, ...]) -> tuple[GridRun, ...]:
+        names = [run.name for run in runs]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two runs are named '{name}'; give each a name of its own")
+        return runs
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of a grid, ready to be trained; `folder` lies below the grid's output folder."""
+
+    name: str
+    seed: int
+    folder: str
+    config: TrainConfig
+
+
+def plan_grid(
+    source: str, *, base: str | None = None, settings: Sequence[str] = ()
+) -> list[PlannedRun]:
+    """All runs of a grid in its order, each checked before any of them starts.
+
+    Args:
+        source: a preset's name (`ablation`) or a YAML file.
+        base: the recipe to vary in place of the grid's own.
+        settings: options of all runs, the last word.
+
+    Raises:
+        VepeError: where the grid, the recipe or a run's options are wrong; names the run.
+    """
+    grid = parse(GridConfig, read_yaml(source, "grids"), source)
+    recipe = read_yaml(base or _beside(source, grid.base), "recipes")
+    return [run for variation in grid.runs for run in _runs(grid, variation, recipe, settings)]
+
+
+def _runs(
+    grid: GridConfig, variation: GridRun, recipe: dict, settings: Sequence[str]
+) -> Iterator[PlannedRun]:
+    where = f"run '{variation.name}'"
+    try:
+        data = override(recipe, [*grid.set, *variation.set, *settings])
+    except VepeError as error:
+        raise VepeError(f"{where}: {error}") from None
+    for seed in grid.seeds or (None,):
+        config = parse(TrainConfig, data if seed is None else {**data, "seed": seed}, where)
+        folder = variation.name if seed is None else f"{variation.name}-seed{seed}"
+        yield PlannedRun(variation.name, config.seed, folder, config)
+
+
+def _beside(source: str, base: str) -> str:
+    """The recipe's file as seen from here, where it is a file."""
+    if base in preset_names("recipes") or not source.endswith((".yaml", ".yml")):
+        return base
+    return str(Path(source).parent / base)
