@@ -1,0 +1,191 @@
+"""Invents what surrounds people: rooms, the outdoors, or a picture of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from vepe.errors import VepeError
+from vepe.synth import clutter, textures
+from vepe.synth.light import random_light
+from vepe.synth.scene import Performance
+from vepe.synth.stage import Backdrop, Stage
+from vepe.synth.surfaces import Surface, join, quad
+from vepe.synth.view import View, look_at
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+_LONGEST_PX = 1280
+
+
+def plan_stage(
+    rng: np.random.Generator,
+    performance: Performance,
+    view: View,
+    pictures: Sequence[Path] = (),
+    occluders: Sequence[Surface] = (),
+) -> Stage:
+    """Surroundings and light for a performance that `view` sees at its middle.
+
+    Args:
+        rng: everything is a function of its state.
+        performance: gives the place of the people, and the things they use.
+        view: the camera, for what must stand behind the people.
+        pictures: the user's own backdrops; where there are any, they are what is seen.
+        occluders: what stands in front.
+
+    Raises:
+        VepeError: where a picture cannot be read.
+    """
+    low, high = performance.bounds(performance.duration_s / 2)
+    middle = (low + high) / 2
+    props = [clutter.prop(rng, p) for p in performance.props]
+    if pictures:
+        picture = _read(pictures[int(rng.integers(len(pictures)))])
+        return _photo(rng, picture, view, middle, [*props, *occluders])
+    if rng.random() < 0.6:
+        return _room(rng, low, high, view, [*props, *occluders])
+    return _outdoors(rng, low, high, view, [*props, *occluders])
+
+
+def backdrop_pictures(folder: Path) -> tuple[Path, ...]:
+    """The pictures in a folder and below, by name. Raises VepeError where there are none."""
+    if not folder.is_dir():
+        raise VepeError(f"There is no folder {folder}; name a folder of background pictures.")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        raise VepeError(f"{folder} holds no picture; name a folder of background pictures.")
+    return tuple(found)
+
+
+def _read(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise VepeError(f"{path} cannot be read ({error.strerror}); check its rights.") from error
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if picture is None:
+        raise VepeError(f"{path} is no readable picture; remove it from the backgrounds.")
+    scale = _LONGEST_PX / max(picture.shape[:2])
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def _photo(
+    rng: np.random.Generator,
+    picture: UInt8[np.ndarray, "H W 3"],
+    view: View,
+    middle: np.ndarray,
+    things: list[Surface],
+) -> Stage:
+    """The picture fills the view with some room to pan; an unseen floor takes the shadows."""
+    if rng.random() < 0.5:
+        picture = np.ascontiguousarray(picture[:, ::-1])
+    width, height = view.half_sizes()
+    aspect = picture.shape[1] / picture.shape[0]
+    wide = max(width, height * aspect) * rng.uniform(1.08, 1.5)
+    sizes = (wide, wide / aspect)
+    if sizes[1] < 1.05 * height:
+        sizes = (1.05 * height * aspect, 1.05 * height)
+    light = random_light(rng, indoors=rng.random() < 0.5, middle_m=middle)
+    return Stage(join(things), Backdrop(picture, view.rotation, sizes), light, catcher_half_m=30.0)
+
+
+def _room(
+    rng: np.random.Generator,
+    low: np.ndarray,
+    high: np.ndarray,
+    view: View,
+    things: list[Surface],
+) -> Stage:
+    """Four walls, a floor and often a ceiling around people and camera, with things in it."""
+    margin = rng.uniform(0.8, 5.0, 4)
+    x0, z0 = low[0] - margin[0], low[2] - margin[1]
+    x1, z1 = high[0] + margin[2], high[2] + margin[3]
+    height = max(float(rng.uniform(2.3, 4.5)), float(high[1]) + 0.4)
+    floor, wall = textures.material(rng), textures.material(rng)
+    repeat = float(np.exp(rng.uniform(np.log(0.5), np.log(4))))
+    tint = _tint(rng)
+    corners = [(x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)]
+    # Walls face inwards; those between the camera and the people are left out.
+    for i, start in enumerate(corners):
+        a, b = np.array(start, float), np.array(corners[(i + 1) % 4], float)
+        inwards = np.array([-(b - a)[2], 0, (b - a)[0]])
+        if inwards @ (view.eye - a) <= 0.1:
+            continue
+        picture = wall if rng.random() < 0.75 else textures.material(rng)
+        things.append(
+            _surface(quad(a, b - a, (0, height, 0), metres_per_repeat=repeat), picture, tint)
+        )
+        things += clutter.on_wall(rng, a, b, height)
+    things.append(_floor(rng, floor, max(x1 - x0, z1 - z0) + 20, (low + high) / 2))
+    if view.eye[1] < height - 0.05 and rng.random() < 0.8:
+        up = quad((x0, height, z0), (x1 - x0, 0, 0), (0, 0, z1 - z0), metres_per_repeat=repeat)
+        things.append(_surface(up, textures.plain(rng), _tint(rng)))
+    things += clutter.around(rng, low, high, view)
+    light = random_light(rng, indoors=True, middle_m=(low + high) / 2, brightness=1.05)
+    grey = np.full((8, 8, 3), int(rng.integers(20, 200)), np.uint8)
+    return Stage(join(things), Backdrop(grey, view.rotation, (2.0, 2.0)), light)
+
+
+def _outdoors(
+    rng: np.random.Generator,
+    low: np.ndarray,
+    high: np.ndarray,
+    view: View,
+    things: list[Surface],
+) -> Stage:
+    """Ground to the horizon, a sky, and houses, trees and cars far and near."""
+    middle = (low + high) / 2
+    things.append(_floor(rng, textures.material(rng), 160.0, middle))
+    things += clutter.far_away(rng, middle, view)
+    things += clutter.around(rng, low, high, view)
+    light = random_light(rng, indoors=False, middle_m=middle)
+    flat = view.eye + [*(-view.rotation[2])] * np.array([1, 0, 1])
+    axes = look_at(
+        view.eye, flat if np.linalg.norm(flat - view.eye) > 0.05 else view.eye - [0, 0, 1]
+    )
+    return Stage(join(things), Backdrop(_sky(rng), axes, (3.0, 1.5)), light)
+
+
+def _floor(
+    rng: np.random.Generator, picture: np.ndarray, size: float, middle: np.ndarray
+) -> Surface:
+    x, z = middle[0] - size / 2, middle[2] + size / 2
+    repeat = float(np.exp(rng.uniform(np.log(0.6), np.log(5))))
+    face = quad((x, 0, z), (size, 0, 0), (0, 0, -size), metres_per_repeat=repeat)
+    return Surface(*face, picture, _tint(rng), casts_shadow=False)
+
+
+def _surface(
+    face: tuple[np.ndarray, np.ndarray], picture: np.ndarray, tint: tuple[float, float, float]
+) -> Surface:
+    return Surface(*face, picture, tint, casts_shadow=False)
+
+
+def _tint(rng: np.random.Generator) -> tuple[float, float, float]:
+    a, b, c = rng.uniform(0.55, 1.25, 3) ** 0.5 * rng.uniform(0.6, 1.1)
+    return float(a), float(b), float(c)
+
+
+def _sky(rng: np.random.Generator) -> UInt8[np.ndarray, "H W 3"]:
+    """A sky with clouds above the horizon in the middle, hills or woods at it."""
+    height, width = 256, 512
+    up = np.clip(1 - np.arange(height) / (height / 2), 0, 1)[:, None, None]
+    horizon = 0.6 + 0.4 * textures.colour(rng, vivid=0.2)
+    zenith = np.array([rng.uniform(0.2, 0.8), rng.uniform(0.4, 0.85), rng.uniform(0.6, 1.0)])
+    sky = horizon * (1 - up**0.5) + zenith * up**0.5
+    cover = cv2.resize(textures.noise(rng, 4), (width, height), interpolation=cv2.INTER_LINEAR)
+    cloud = np.clip((cover - rng.uniform(0.3, 0.8)) * rng.uniform(2, 8), 0, 1)[..., None]
+    sky = sky * (1 - cloud) + rng.uniform(0.7, 1.0) * cloud
+    if rng.random() < 0.7:
+        edge = textures.noise(rng, 8)[0]
+        line = np.interp(np.arange(width), np.linspace(0, width, len(edge)), edge)
+        top = height / 2 - line * rng.uniform(2, 40)
+        hills = np.arange(height)[:, None] > top[None]
+        sky = np.where(hills[..., None], textures.colour(rng) * 0.7, sky)
+    return (np.clip(sky, 0, 1) * 255).astype(np.uint8)

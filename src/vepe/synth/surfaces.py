@@ -1,0 +1,118 @@
+"""Static surfaces: quads and boxes with a picture each, joined into one mesh for a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+TEXTURE_PX = 256
+"""Side of every picture on a surface."""
+
+VERTEX_DTYPE = np.dtype([
+    ("position", "f4", 3), ("normal", "f4", 3), ("uv", "f4", 2),
+    ("colour", "f4", 3), ("layer", "f4"), ("hides", "f4"),
+])  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Four-cornered faces that share a picture.
+
+    Attributes:
+        corners: (Q, 4, 3) metres, counter-clockwise from the front.
+        uv: (Q, 4, 2) texture coordinates; whole numbers repeat the picture.
+        texture: (S, S, 4) uint8 RGBA; where alpha is under one half there is nothing.
+        colour: multiplies the picture, linear RGB.
+        casts_shadow: whether it keeps the sun from what lies behind.
+    """
+
+    corners: Float[np.ndarray, "Q 4 3"]
+    uv: Float[np.ndarray, "Q 4 2"]
+    texture: UInt8[np.ndarray, "S S 4"]
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    casts_shadow: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceMesh:
+    """All surfaces of a clip in one: vertices, triangles, and a stack of pictures."""
+
+    vertices: np.ndarray
+    triangles: Int[np.ndarray, "F 3"]
+    pictures: UInt8[np.ndarray, "L S S 4"]
+
+
+def quad(
+    corner: Sequence[float] | np.ndarray,
+    along: Sequence[float] | np.ndarray,
+    up: Sequence[float] | np.ndarray,
+    *,
+    metres_per_repeat: float | None = None,
+) -> tuple[Float[np.ndarray, "1 4 3"], Float[np.ndarray, "1 4 2"]]:
+    """Corners and texture coordinates of a parallelogram; the picture once, or repeated."""
+    c, a, u = (np.asarray(v, np.float64) for v in (corner, along, up))
+    corners = np.stack([c, c + a, c + a + u, c + u])[None]
+    size = np.ones(2)
+    if metres_per_repeat is not None:
+        size = np.array([np.linalg.norm(a), np.linalg.norm(u)]) / metres_per_repeat
+    uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float64) * size
+    return corners, uv[None]
+
+
+def box(
+    centre: Sequence[float] | np.ndarray,
+    size: Sequence[float] | np.ndarray,
+    yaw: float = 0.0,
+    *,
+    metres_per_repeat: float | None = None,
+) -> tuple[Float[np.ndarray, "6 4 3"], Float[np.ndarray, "6 4 2"]]:
+    """The six faces of a box that stands upright, turned about the vertical by `yaw` radians."""
+    w, h, d = np.asarray(size, np.float64)
+    x, y, z = np.diag([w, h, d])
+    low = -np.array([w, h, d]) / 2
+    faces = [
+        quad(low + z, x, y, metres_per_repeat=metres_per_repeat),
+        quad(low + x, -x, y, metres_per_repeat=metres_per_repeat),
+        quad(low, z, y, metres_per_repeat=metres_per_repeat),
+        quad(low + x + z, -z, y, metres_per_repeat=metres_per_repeat),
+        quad(low + y + z, x, -z, metres_per_repeat=metres_per_repeat),
+        quad(low, x, z, metres_per_repeat=metres_per_repeat),
+    ]
+    corners = np.concatenate([f[0] for f in faces])
+    uv = np.concatenate([f[1] for f in faces])
+    c, s = np.cos(yaw), np.sin(yaw)
+    turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    return corners @ turn.T + np.asarray(centre, np.float64), uv
+
+
+def join(surfaces: Sequence[Surface]) -> SurfaceMesh:
+    """One mesh of all surfaces; equal pictures (the same array) are kept once."""
+    layers: dict[int, int] = {}
+    pictures: list[np.ndarray] = []
+    parts = []
+    for surface in surfaces:
+        key = id(surface.texture)
+        if key not in layers:
+            layers[key] = len(pictures)
+            pictures.append(surface.texture)
+        parts.append(_vertices(surface, layers[key]))
+    vertices = np.concatenate(parts) if parts else np.zeros(0, VERTEX_DTYPE)
+    first = np.arange(len(vertices) // 4, dtype=np.int32)[:, None] * 4
+    triangles = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]]).astype(np.int32)
+    stack = np.stack(pictures) if pictures else np.zeros((1, 4, 4, 4), np.uint8)
+    return SurfaceMesh(vertices, triangles, stack)
+
+
+def _vertices(surface: Surface, layer: int) -> np.ndarray:
+    corners = surface.corners
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    out = np.zeros(corners.shape[:2], VERTEX_DTYPE)
+    out["position"], out["uv"] = corners, surface.uv
+    out["normal"] = normals[:, None]
+    out["colour"], out["layer"] = surface.colour, layer
+    out["hides"] = surface.casts_shadow
+    return out.reshape(-1)
