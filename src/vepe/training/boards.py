@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -52,7 +52,6 @@ def open_boards(
     with suppress(ImportError):
         boards.append(_TensorBoard(folder, start))
     for name in dict.fromkeys(names):
-        kind = {"wandb": _WandB, "mlflow": _Mlflow}[name]
         try:
             module = import_module(name)
         except ImportError:
@@ -60,7 +59,7 @@ def open_boards(
                 f"Logging to '{name}' needs its package; run: pip install 'vepe[{name}]'."
             ) from None
         try:
-            boards.append(kind(module, folder, recipe, start))
+            boards.append(_KINDS[name](module, folder, recipe, start))
         except Exception as error:  # theirs: no account, no network, another version
             raise VepeError(
                 f"'{name}' did not start ({_first_line(error)}); {_ADVICE[name]}."
@@ -154,6 +153,10 @@ class _Mlflow:
         self.client.set_terminated(self.id, "FAILED" if failed else "FINISHED")
 
 
+_KINDS: dict[str, Callable[[Any, Path, Mapping[str, Any], int], Board]] = {
+    "wandb": _WandB,
+    "mlflow": _Mlflow,
+}
 _IDS = "boards.json"
 
 
