@@ -59,6 +59,9 @@ class Trainer:
             raise VepeError(f"There is no checkpoint '{last}' to resume from.")
         folder.mkdir(parents=True, exist_ok=True)
         processes = start_processes(config)
+        if processes.main:
+            for left_over in folder.glob(f".{LAST}.*.part"):  # of a run that was killed
+                left_over.unlink(missing_ok=True)
         seed_everything(config.seed)
         model_config, model = build_start(config, load=not resume)
         model.backbone.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
@@ -133,7 +136,7 @@ class Trainer:
     def _finish(self, watch: Watch, journal: Journal) -> None:
         """Writes the run's page; without it the weights are as good."""
         try:
-            watch.finish(self._more_batches(1))
+            watch.finish(self._more_batches(max(self.run.config.calibration_batches, 1)))
         except VepeError as error:
             journal.display.note(f"The page of the run was not written. {error}")
 
