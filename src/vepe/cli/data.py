@@ -66,6 +66,61 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command()
+def shard(
+    annotations: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Annotation files (PoseTrack17, 18, 21 or COCO-like), or a folder of them.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder for the shards.", show_default=False)
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the names of pictures are relative to, or one above it."),
+    ] = None,
+    stills: Annotated[
+        bool, typer.Option("--stills/--video", help="Pictures on their own, or frames of videos.")
+    ] = False,
+    megabytes: Annotated[
+        float, typer.Option(min=1, help="Size at which the next shard begins.")
+    ] = 1000,
+    fps: Annotated[float, typer.Option(min=0.1, help="Of videos without timestamps.")] = 25,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete/--incomplete",
+            help="Is everybody in a labelled picture labelled (where the set does not say)?",
+        ),
+    ] = True,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at a missing picture.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace shards.")] = False,
+) -> None:
+    """Pack a labelled set into tar shards, for training from few big files or from a server."""
+    import warnings
+
+    from vepe.data.label_sets import annotation_files, read_label_files
+    from vepe.data.pictures import Pictures, Reading
+    from vepe.data.shard_writer import write_shards
+    from vepe.formats.skeletons import skeleton_named
+
+    warnings.showwarning = lambda message, *_, **__: typer.echo(f"vepe: {message}", err=True)
+    files = annotation_files(annotations)
+    index = read_label_files(files, images or files[0].parent, single=stills)
+    pictures = Pictures([index], skeleton_named(index.keypoints), Reading(fps=fps))
+    pictures = pictures.there(strict=strict, title=str(annotations[0]))
+    if stills:
+        pictures = pictures.labelled()
+    paths = write_shards(out, pictures, megabytes=megabytes, complete=complete, overwrite=overwrite)
+    for path in paths:
+        typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    typer.echo(f"{len(pictures)} pictures, {int(pictures.people_counts().sum())} people.")
+
+
 def _progress(files: list[Path]) -> Iterable[Path]:
     """The files with a progress bar on stderr, where that is a terminal."""
     from rich.console import Console

@@ -17,7 +17,9 @@ AREA_OF_BOX = 0.53
 BOX_OF_POINTS = 1.3
 """Side of a body box in units of the extent of its keypoints, as in PoseTrack18's files."""
 BANDS = 8
-"""Boxes that a polygon is cut into at most, one below the other."""
+"""Bands that a polygon is cut into at most, one below the other."""
+BAND_PX = 32
+"""Bands are not lower than this; small polygons stay one box."""
 _GRID = 256
 
 
@@ -57,7 +59,7 @@ def person_area(person: Person, box_xyxy: Float[np.ndarray, "4"]) -> float:
 def ignore_boxes(polygon_px: Float[np.ndarray, "V 2"]) -> list[Float[np.ndarray, "4"]]:
     """Boxes (x1, y1, x2, y2) that cover a polygon, closer than the one box around it.
 
-    The polygon is cut into at most `BANDS` bands; in each, every stretch that it touches becomes
+    The polygon is cut into bands; in each, every stretch that it touches becomes
     a box. Fewer than three corners give none.
     """
     if len(polygon_px) < 3:
@@ -67,10 +69,12 @@ def ignore_boxes(polygon_px: Float[np.ndarray, "V 2"]) -> list[Float[np.ndarray,
     cells = np.rint((polygon_px - low) / unit).astype(np.int32)
     mask = np.zeros((_GRID + 1, _GRID + 1), np.uint8)
     cv2.fillPoly(mask, [cells], 1)
-    edges = np.linspace(0, _GRID, BANDS + 1).astype(int)
+    bands = int(np.clip((high[1] - low[1]) // BAND_PX, 1, BANDS))
+    edges = np.linspace(0, _GRID, bands + 1).astype(int)
     boxes: list[np.ndarray] = []
     for top, bottom in pairwise(edges.tolist()):
-        touched = mask[top : bottom + 1].any(axis=0).astype(np.int8)
+        # An edge of the polygon that runs along a border belongs to the band on its inner side.
+        touched = mask[top + 1 : bottom].any(axis=0).astype(np.int8)
         turns = np.flatnonzero(np.diff(touched, prepend=0, append=0)).reshape(-1, 2)
         for left, right in turns:
             corner = low + unit * (left, top)

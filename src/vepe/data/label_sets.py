@@ -65,6 +65,25 @@ def matching_files(root: Path, patterns: Iterable[str], what: str) -> list[Path]
     return found
 
 
+def annotation_files(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are, and of folders all .json and .mat files in them, by name.
+
+    Raises:
+        VepeError: where one is not there, or there is none at all.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += [f for f in sorted(path.iterdir()) if f.suffix.lower() in (".json", ".mat")]
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise VepeError(f"There is no file or folder '{path}'; check the path.")
+    if not found:
+        raise VepeError("There is no .json or .mat file in these folders; check the path.")
+    return found
+
+
 def read_label_files(
     files: list[Path], images: Path, *, single: bool, cache: Path | None = None
 ) -> LabelIndex:

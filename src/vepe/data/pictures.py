@@ -58,20 +58,30 @@ class Still:
     size_wh_px: tuple[int, int] = (0, 0)
     time_s: float = 0.0
 
-    def image(self) -> UInt8[np.ndarray, "H W 3"]:
-        """The decoded picture, RGB. Raises UnreadablePictureError where it cannot be read."""
+    def bytes_there(self) -> int:
+        """Size of the picture's file; 0 where it is gone."""
+        if self.offset >= 0:
+            return self.size
+        path = self.place / self.name
+        return path.stat().st_size if path.is_file() else 0
+
+    def raw(self) -> bytes:
+        """The bytes of the picture's file. Raises UnreadablePictureError where they are gone."""
         try:
             if self.offset < 0:
-                raw = (self.place / self.name).read_bytes()
-            else:
-                with self.place.open("rb") as file:
-                    file.seek(self.offset)
-                    raw = file.read(self.size)
+                return (self.place / self.name).read_bytes()
+            with self.place.open("rb") as file:
+                file.seek(self.offset)
+                return file.read(self.size)
         except OSError as error:
             raise UnreadablePictureError(
                 f"Picture '{self.name}' in '{self.place}' cannot be read ({error.strerror}); "
                 "restore it."
             ) from error
+
+    def image(self) -> UInt8[np.ndarray, "H W 3"]:
+        """The decoded picture, RGB. Raises UnreadablePictureError where it cannot be read."""
+        raw = self.raw()
         image = None
         if raw and not is_cut_off(raw):
             image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
@@ -163,6 +173,11 @@ class Pictures(Sequence[Still]):
         narrowed = Pictures(self.indices, self.skeleton, self.reading)
         narrowed.rows = self.rows[mask]
         return narrowed
+
+    def labelled(self) -> Pictures:
+        """The pictures whose people are labelled."""
+        mask = self.column("labelled")
+        return self if mask.all() else self.keep(mask)
 
     def column(self, name: str) -> np.ndarray:
         """An array over the frames, such as `labelled`, for the pictures here."""

@@ -108,7 +108,7 @@ def _videos(data: dict[str, Any], source: Path) -> dict[int | str, dict[str, Any
 
 def _frame_number(image: dict[str, Any], position: int) -> int:
     """The record's own frame number where it has a sane one, else its position."""
-    number = image.get("frame_id")
+    number = image.get("frame_id", image.get("frame_index"))
     return number if type(number) is int and 0 <= number < 10**9 else position
 
 

@@ -21,10 +21,12 @@ from vepe.data.mixture import ClipSource, Mixture
 from vepe.data.pictures import Pictures, Reading
 from vepe.data.pseudo_clips import PseudoClips, PseudoClipSettings
 from vepe.data.readable import Readable
+from vepe.data.remote import is_remote
 from vepe.data.shards import index_shard
 from vepe.data.synthetic import SyntheticClips
 from vepe.errors import VepeError
 from vepe.skeleton import Skeleton
+from vepe.training.shard_files import local_shards
 
 ENDLESS = 2**40
 """Sources made on the fly never repeat; their length is only a bound."""
@@ -93,10 +95,11 @@ def build_source(
 def read_pictures(config: FilesConfig, root: Path, skeleton: Skeleton) -> Pictures:
     """The labelled pictures of a source, whether their files are there or not."""
     if isinstance(config, StillsConfig | FramesConfig):
-        shards = matching_files(root, config.shards, "shards")
+        shards = local_shards(config.shards, root)
         incomplete = config.incomplete_background
         reading = Reading(config.complete_background, incomplete, incomplete)
-        return Pictures([index_shard(path) for path in shards], skeleton, reading)
+        found = Pictures([index_shard(path) for path in shards], skeleton, reading)
+        return found.labelled() if isinstance(config, StillsConfig) else found
     base = root / config.root
     single = isinstance(config, CocoConfig)
     index = read_label_files(_annotations(config, base), base / config.images, single=single)
@@ -104,12 +107,13 @@ def read_pictures(config: FilesConfig, root: Path, skeleton: Skeleton) -> Pictur
     weight = config.background
     reading = Reading(1.0, min(weight, 0.0), weight, fps=fps, joints=config.joints)
     pictures = Pictures([index], skeleton, reading)
-    if isinstance(config, CocoConfig) and not config.empty:
+    if not isinstance(config, CocoConfig):
+        return pictures
+    pictures = pictures.labelled()
+    if not config.empty:
         pictures = pictures.keep(pictures.people_counts() > 0)
-        if not len(pictures):
-            raise VepeError(
-                f"No picture of '{base}' has people with keypoints; check `annotations`."
-            )
+    if not len(pictures):
+        raise VepeError(f"No picture of '{base}' has people with keypoints; check `annotations`.")
     return pictures
 
 
@@ -123,7 +127,7 @@ def check_shards(stage: StageConfig, root: Path) -> None:
     """Raises VepeError where a stage's annotations or shards are not there."""
     for config in stage.data:
         if isinstance(config, StillsConfig | FramesConfig):
-            matching_files(root, config.shards, "shards")
+            matching_files(root, [p for p in config.shards if not is_remote(p)], "shards")
         elif not isinstance(config, SyntheticConfig):
             _annotations(config, root / config.root)
 
