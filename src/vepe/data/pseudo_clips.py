@@ -1,23 +1,24 @@
 """Pseudo-clips from stills: labelled pictures, placed on a canvas and moved smoothly.
 
 Several pictures make one multi-person clip (mosaic), because a set such as LSP labels one person a
-picture. Every picture moves on its own path, so that identities and time mean something. With one
-frame a clip it is plain mosaic augmentation.
+picture. Every picture moves on its own path, and its people move their limbs, so that identities
+and time mean something. With one frame a clip it is plain augmentation of pictures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
-import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-from vepe.data.clip import Clip, People
-from vepe.data.colour import change_colours
-from vepe.data.placement import Region, draw_matrix, draw_motion, mirror, move_people, warp
-from vepe.data.shards import Still
+from vepe.config.augmentation import AugmentationConfig
+from vepe.data.clip import Clip
+from vepe.data.clip_warp import repeated
+from vepe.data.mosaic import draw_layout, mosaic
+from vepe.data.pictures import Still
+from vepe.data.transforms import ClipTransform
 from vepe.skeleton import Skeleton
 
 
@@ -29,9 +30,9 @@ class PseudoClipSettings:
         size_px: side of the square canvas.
         frames: T.
         layouts: chances of one, two, four and nine pictures on a canvas.
-        motion: strength of the motion (see `draw_motion`).
+        motion: strength of the camera's motion (see `draw_motion`).
         sizes: range of a person's longer side in units of the region's shorter side.
-        colour: whether colours, blur and noise vary.
+        augmentation: chances and strengths of everything else.
     """
 
     size_px: int = 320
@@ -39,7 +40,7 @@ class PseudoClipSettings:
     layouts: tuple[float, float, float, float] = (0.4, 0.25, 0.35, 0.0)
     motion: float = 1.0
     sizes: tuple[float, float] = (0.3, 1.1)
-    colour: bool = True
+    augmentation: AugmentationConfig = AugmentationConfig()
 
 
 class PseudoClips:
@@ -55,7 +56,7 @@ class PseudoClips:
 
     def __init__(
         self,
-        stills: list[Still],
+        stills: Sequence[Still],
         skeleton: Skeleton,
         settings: PseudoClipSettings,
         *,
@@ -64,6 +65,13 @@ class PseudoClips:
     ) -> None:
         self.stills, self.skeleton, self.settings = stills, skeleton, settings
         self.length, self.seed = length, seed
+        self.transform = ClipTransform(
+            settings.augmentation,
+            skeleton,
+            canvas_wh=(settings.size_px, settings.size_px),
+            sizes=settings.sizes,
+            motion=settings.motion,
+        )
 
     def __len__(self) -> int:
         return self.length
@@ -71,97 +79,45 @@ class PseudoClips:
     def __getitem__(self, index: int) -> Clip:
         """Clip `index`; any non-negative index is valid, so that a run never repeats itself."""
         rng = np.random.default_rng((self.seed, index))
-        cv2.setRNGSeed(int(rng.integers(2**31)))
         s = self.settings
         times = np.arange(s.frames) / rng.uniform(8, 30)
-        regions = self._layout(rng)
-        images = np.empty((s.frames, s.size_px, s.size_px, 3), np.uint8)
-        images[:] = rng.integers(0, 256, 3, dtype=np.uint8)
-        frames: list[list[People]] = [[] for _ in range(s.frames)]
-        weight, names = 1.0, []
-        for number, region in enumerate(regions):
-            still = self.stills[rng.integers(len(self.stills))]
-            placed = self._place(still, number, region, times, images, rng)
-            for parts, people in zip(frames, placed, strict=True):
-                parts.append(people)
-            weight = min(weight, still.background_weight)
-            names.append(still.name)
-        if s.colour:
-            images = change_colours(images, rng)
-        return Clip(
-            images=images,
-            time_s=times,
-            people=tuple(_join(parts) for parts in frames),
-            key_indices=tuple(range(s.frames)),
-            background_weight=weight,
-            name=" + ".join(names),
-        )
+        regions = draw_layout(rng, s.layouts, (s.size_px, s.size_px))
+        fill = _colour(rng)
+        placed = [self._placed(rng, times, region.size_wh, fill) for region in regions]
+        clip = mosaic(placed, regions)
+        if rng.random() < s.augmentation.copy_paste:
+            other = self._placed(rng, times, (s.size_px, s.size_px), fill)
+            clip = self.transform.paste(clip, other, rng)
+        return self.transform.colour(clip, rng)
 
-    def _layout(self, rng: np.random.Generator) -> list[Region]:
-        """One region, two side by side or above each other, or a grid of four or nine."""
-        side = self.settings.size_px
-        chances = np.asarray(self.settings.layouts, np.float64)
-        kind = rng.choice(4, p=chances / chances.sum())
-        halves = [(1, 1), (2, 1) if rng.random() < 0.7 else (1, 2), (2, 2), (3, 3)]
-        columns, rows = (_cuts(rng, count, side) for count in halves[kind])
-        return [
-            Region(x, y, right - x, bottom - y)
-            for y, bottom in pairwise(rows)
-            for x, right in pairwise(columns)
-        ]
-
-    def _place(
+    def _placed(
         self,
-        still: Still,
-        number: int,
-        region: Region,
-        times: Float[np.ndarray, "T"],
-        images: UInt8[np.ndarray, "T H W 3"],
         rng: np.random.Generator,
-    ) -> list[People]:
-        """Draws one still into all frames and returns its labels there."""
-        image, people = still.image(), _with_ids(still.people, number)
-        height, width = image.shape[:2]
-        if rng.random() < 0.5:
-            image = np.ascontiguousarray(image[:, ::-1])
-            people = mirror(people, width, self.skeleton)
-        matrix = draw_matrix(
-            rng,
-            people,
-            (width, height),
-            region,
-            stretched=still.square_stretched,
-            sizes=self.settings.sizes,
-        )
-        side = min(region.width, region.height)
-        motion = draw_motion(rng, side, self.settings.motion)
-        centre = np.array([region.x + region.width / 2, region.y + region.height / 2])
-        placed = []
-        for t, time_s in enumerate(times):
-            moved = motion.at(float(time_s), centre) @ matrix
-            warp(image, moved, images[t], region)
-            placed.append(move_people(people, moved, region))
-        return placed
+        times: Float[np.ndarray, "T"],
+        size_wh: tuple[int, int],
+        fill: tuple[int, int, int],
+    ) -> Clip:
+        """A random still on a canvas of this size."""
+        still = self.stills[int(rng.integers(len(self.stills)))]
+        return self.transform.place(
+            still_clip(still, times), rng, canvas_wh=size_wh, stretched=still.square_stretched,
+            fill=fill,
+        )  # fmt: skip
 
 
-def _cuts(rng: np.random.Generator, parts: int, side: int) -> list[int]:
-    """Borders of `parts` of roughly equal length, 0 and `side` among them."""
-    inner = (np.arange(1, parts) + rng.uniform(-0.3, 0.3, parts - 1)) * side / parts
-    return [0, *(int(cut) for cut in inner), side]
-
-
-def _with_ids(people: People, number: int) -> People:
-    """The same people with identities of this clip: a still's person is one person throughout."""
-    return replace(people, track_ids=number * 1000 + np.arange(len(people)))
-
-
-def _join(parts: list[People]) -> People:
-    """The people of all regions as one frame's."""
-    return People(
-        np.concatenate([p.keypoints_px for p in parts]),
-        np.concatenate([p.visibility for p in parts]),
-        np.concatenate([p.boxes_xyxy_px for p in parts]),
-        np.concatenate([p.areas_px for p in parts]),
-        np.concatenate([p.track_ids for p in parts]),
-        np.concatenate([p.ignore_boxes_xyxy_px for p in parts]),
+def still_clip(still: Still, times: Float[np.ndarray, "T"]) -> Clip:
+    """A still as a clip in which nothing moves: its people have one identity throughout."""
+    people = replace(still.people, track_ids=np.arange(len(still.people)))
+    return Clip(
+        images=repeated(still.image(), len(times)),
+        time_s=times,
+        people=(people,) * len(times),
+        key_indices=tuple(range(len(times))),
+        background_weight=still.background_weight,
+        name=still.name,
     )
+
+
+def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
+    red, green, blue = rng.integers(0, 256, 3).tolist()
+    return red, green, blue
