@@ -1,0 +1,78 @@
+"""How much arithmetic a recipe is, and what that means in GPU hours: an estimate, nothing is run.
+
+    python benchmarks/training_cost.py [vepe-r50-coco ...] [--tflops 5 30]
+
+A step costs 3 times the forward pass of its clips (forwards once, backwards twice; once more with
+gradient checkpointing), counted by PyTorch's FlopCounterMode on shapes alone: convolutions and
+matrix products, a multiplication and an addition as two. Denoising queries and losses are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from vepe.config.load import parse, preset_names, read_yaml
+from vepe.config.model import ModelConfig
+from vepe.config.training import StageConfig, TrainConfig
+from vepe.models.build import build_model
+from vepe.models.vepe import Vepe
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Operations of a whole recipe, and of one optimiser step of its last stage."""
+
+    total: float
+    last_step: float
+
+
+def clip_flops(model: Vepe, stage: StageConfig) -> int:
+    """Operations of one clip forwards: every frame encoded, every frame a key frame."""
+    side, frames = stage.size_px, stage.frames
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        window = [model.encode_frame(torch.zeros(1, 3, side, side)) for _ in range(frames)]
+        model.fuse_keys(window, torch.zeros(1, frames), range(frames))
+    return counter.get_total_flops()
+
+
+def cost(name: str) -> Cost:
+    """The arithmetic of a recipe on one process; stages in minutes are refused."""
+    config = parse(TrainConfig, read_yaml(name, "recipes"), name)
+    model_config = parse(ModelConfig, read_yaml(str(config.model)), "model")
+    with torch.device("meta"):
+        model = build_model(model_config).eval()
+    passes = 4 if config.gradient_checkpointing else 3
+    total, step = 0.0, 0.0
+    for stage in config.stages:
+        if stage.steps is None:
+            raise SystemExit(f"{name}: stage '{stage.name}' has no steps")
+        step = float(passes * clip_flops(model, stage) * stage.batch * config.accumulate)
+        total += stage.steps * step
+    return Cost(total, step)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    wanted = [n for n in preset_names("recipes") if n.endswith(("-coco", "-posetrack"))]
+    parser.add_argument("recipes", nargs="*", default=wanted)
+    parser.add_argument(
+        "--tflops", type=float, nargs="+", default=[5.0, 30.0],
+        help="operations a second that a GPU really attains, in 10^12",
+    )  # fmt: skip
+    options = parser.parse_args()
+    rates = "".join(f"{f'h at {rate:g} TFLOP/s':>18s}" for rate in options.tflops)
+    print(f"{'recipe':28s}{'EFLOP':>8s}{'TFLOP a step':>14s}{rates}")
+    for name in options.recipes:
+        found = cost(name)
+        hours = "".join(f"{found.total / (r * 1e12) / 3600:18.0f}" for r in options.tflops)
+        print(
+            f"{name:28s}{found.total / 1e18:8.2f}{found.last_step / 1e12:14.1f}{hours}", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
