@@ -125,11 +125,23 @@ def parse_motion(name: str, text: str, cyclic: bool = False) -> Motion:
     # The source faces +x with its right at +z; here it faces +z with its right at -x.
     turned = rotations[..., [0, 3, 2, 1]] * [1.0, -1.0, 1.0, 1.0]
     root = frames[:, [3, 2, 1]] * [-1.0, 1.0, 1.0]
-    return Motion(name, time_s, PoseTrack(_from_origin(root), turned), cyclic)
+    poses = PoseTrack(_from_origin(root), turned)
+    return Motion(name, time_s, _closed(poses) if cyclic else poses, cyclic)
 
 
 def _from_origin(root: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
     return root - root[0] * [1.0, 0.0, 1.0]
+
+
+def _closed(poses: PoseTrack) -> PoseTrack:
+    """The poses bent over their last quarter so that the last is the first, but for the travel."""
+    count = len(poses)
+    share = np.clip((np.arange(count) / (count - 1) - 0.75) / 0.25, 0.0, 1.0)
+    share = share * share * (3 - 2 * share)
+    gap = rot.multiply(rot.inverse(poses.rotations[-1]), poses.rotations[0])
+    mend = rot.slerp(rot.identity(1, len(gap)), gap[None], share[:, None])
+    lift = (poses.root_m[0, 1] - poses.root_m[-1, 1]) * share[:, None] * [0.0, 1.0, 0.0]
+    return PoseTrack(poses.root_m + lift, rot.multiply(poses.rotations, mend))
 
 
 @cache
