@@ -9,6 +9,7 @@ import numpy as np
 
 from vepe.training.display import grouped
 from vepe.training.log_lines import Line
+from vepe.training.metrics import label
 from vepe.viz.plots import Line as Curve
 from vepe.viz.plots import line_chart
 
@@ -68,7 +69,7 @@ def evaluation_charts(tests: Sequence[Line], names: Sequence[str]) -> Iterator[s
     for name in names[:4]:
         curve = _curve(tests, [line["evaluation"].get(name) for line in tests])
         if len(curve[0]):
-            yield _chart(name, {name: curve}, tests)
+            yield _chart(label(name), {name: curve}, tests)
 
 
 def _chart(

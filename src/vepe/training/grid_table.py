@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vepe.formats.files import dump_json, replacing
-from vepe.training.page import metric_names
+from vepe.training.metrics import label, metric_names
 
 if TYPE_CHECKING:
     from vepe.training.grid import GridResult
@@ -47,7 +47,7 @@ def as_csv(results: Sequence[GridResult]) -> str:
 def as_markdown(results: Sequence[GridResult]) -> str:
     """A row a run; with several seeds also means and deviations; then the failures."""
     names = _metrics(results)
-    head = ["run", "seed", *names, "loss", "parameters", "minutes", "steps"]
+    head = ["run", "seed", *map(label, names), "loss", "parameters", "minutes", "steps"]
     rows = [
         [
             r.name,
@@ -78,7 +78,7 @@ def _over_seeds(results: Sequence[GridResult], metrics: Sequence[str]) -> str:
             values = [v for r in group if (v := r.metrics.get(metric)) is not None]
             cells.append(_spread(values))
         rows.append([*cells, _spread([r.loss for r in group if r.loss is not None])])
-    return _table(["run", "seeds", *metrics, "loss"], rows)
+    return _table(["run", "seeds", *map(label, metrics), "loss"], rows)
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -20,14 +20,15 @@ from vepe.formats.files import load_json, replacing
 from vepe.training.curves import evaluation_charts, loss_charts, pace_charts
 from vepe.training.environment import ENVIRONMENT_NAME, RECIPE_NAME
 from vepe.training.log_lines import LOG_NAME, Line, read_log
+from vepe.training.metrics import label, metric_names, score
 from vepe.training.pictures import WORST_FOLDER
 from vepe.viz.html_page import PageFigure, cards, data_address, document, pictures, table
 
 PAGE_NAME = "index.html"
 SHOWN_PICTURES = 3
 _KEY = (
-    "Colours: prediction and its person score; white: label; yellow: which belongs to which. "
-    "Faded: a prediction that nobody is labelled for. By the averaged weights."
+    "White: labels; over them, in colours, predictions with their person scores; yellow: how far "
+    "a keypoint is off. Faded: a prediction that nobody is labelled for. By the averaged weights."
 )
 
 
@@ -79,16 +80,15 @@ def _numbers(losses: Sequence[Line], tests: Sequence[Line]) -> list[tuple[str, s
     if tests:
         metrics = tests[-1]["evaluation"]
         for name in metric_names([tests[-1]])[:4]:
-            found.append((name, number(metrics[name])))
+            found.append((label(name), score(metrics[name])))
     if losses:
         last = losses[-1]
         found.append(("loss at the end", number(last["loss"])))
-        for key, name in (("clips_per_s", "clips/s"), ("frames_per_s", "frames/s")):
+        if "frames_per_s" in last:
+            found.append(("frames/s, median", number(_middle(losses, "frames_per_s"))))
+        for key, name in (("memory_gib", "GiB memory"), ("gpu_gib", "GiB GPU memory")):
             if key in last:
-                found.append((name, number(_middle(losses, key))))
-        for key, name in (("memory_gib", "memory, GiB"), ("gpu_gib", "GPU memory, GiB")):
-            if key in last:
-                found.append((f"most {name}", number(max(line.get(key) or 0 for line in losses))))
+                found.append((name, number(max(line.get(key) or 0 for line in losses))))
     return found
 
 
@@ -97,23 +97,13 @@ def _middle(losses: Sequence[Line], key: str) -> float:
     return values[len(values) // 2] if values else math.nan
 
 
-FIRST_METRICS = ("ap", "mota", "hota", "assa", "deta", "ap50", "ap75")
-
-
-def metric_names(tests: Iterable[Line]) -> list[str]:
-    """The metrics of evaluations by name, those that papers report first."""
-    names = dict.fromkeys(name for line in tests for name in line["evaluation"])
-    first = [name for name in FIRST_METRICS if name in names]
-    return [*first, *(name for name in names if name not in first)]
-
-
 def _tests(tests: Sequence[Line]) -> str:
     if not tests:
         return "<p class=quiet>The run was not evaluated; see `evaluation:` of the recipe.</p>"
     names = metric_names(tests)
-    head = ["after step", *names]
+    head = ["after step", *map(label, names)]
     rows = [
-        [str(line["run_step"] + 1), *(number(line["evaluation"].get(name)) for name in names)]
+        [str(line["run_step"] + 1), *(score(line["evaluation"].get(name)) for name in names)]
         for line in tests[-10:]
     ]
     charts = _charts(evaluation_charts(tests, names))

@@ -30,7 +30,7 @@ SHOWN_CLIPS = 4
 """Clips of a batch that are drawn."""
 WORST_CLIPS = 8
 WORST_FOLDER = "worst"
-CELL_PX = 320
+CELL_PX = 384
 """Longer side of a frame in a picture; larger ones are scaled down, small ones up."""
 _QUALITY = 88
 

@@ -11,11 +11,11 @@ _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2933; --quiet: #616e7c; --pale: #7b8794;
   --line: #e4e7eb; --card: #f5f7fa; --paper: #fff; --warn: #fff6e5; --edge: #d98c3f;
   --main: #2f6f9f; --second: #c77722; --third: #5b7f4b; --bad: #c8372d; --fourth: #8a5a9e;
-  --fifth: #3d8f8a; --sixth: #a0622d; }
+  --fifth: #3d8f8a; --sixth: #857c1a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e3e7eb; --quiet: #a3aeb9; --pale: #8d98a4;
   --line: #323b45; --card: #1f262e; --paper: #151a20; --warn: #332a18; --main: #6fb1e2;
   --second: #e6a254; --third: #98bf86; --bad: #f07f75; --fourth: #c49ad6; --fifth: #72c4be;
-  --sixth: #cf9a6c; } }
+  --sixth: #d9d05f; } }
 body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; color: var(--ink);
   background: var(--paper); margin: 0 auto; max-width: 1080px; padding: 32px 24px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 36px 0 10px; }

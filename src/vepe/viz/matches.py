@@ -1,8 +1,8 @@
 """Draws what was predicted over what was labelled, and which is taken for which.
 
-Predictions as everywhere, in a person's colour; labels as thin white figures with hollow dots;
-yellow lines from a label's keypoints to those of its prediction. A prediction that is nobody's is
-faded.
+Labels as thin white figures; over them predictions as everywhere, in a person's colour, so that
+white shows where a prediction is off; yellow lines from a label's keypoints to those of its
+prediction. A prediction that is nobody's is faded.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def draw_matches(
     canvas = _draw_people(image_rgb, poses, free, np.asarray(free), skeleton)
     canvas = cv2.addWeighted(image_rgb, 0.55, canvas, 0.45, 0)
     order = pairs[np.argsort(-poses.scores[pairs[:, 0]], kind="stable")]
-    canvas = _draw_people(canvas, poses, order[:, 0].tolist(), order[:, 1], skeleton)
-    _draw_lines(canvas, poses, labels, pairs)
     for person in range(len(labels.keypoints_px)):
         _draw_label(canvas, labels, person, skeleton)
+    canvas = _draw_people(canvas, poses, order[:, 0].tolist(), order[:, 1], skeleton)
+    _draw_lines(canvas, poses, labels, pairs)
     return canvas
 
 
@@ -115,12 +115,9 @@ def _draw_label(canvas: Image, labels: Labels, person: int, skeleton: Skeleton) 
         ends = list(_fixed_point(np.stack(limbs)))
         cv2.polylines(canvas, ends, False, DARK, 3, cv2.LINE_AA, _SHIFT)
         cv2.polylines(canvas, ends, False, WHITE, 1, cv2.LINE_AA, _SHIFT)
-    size = max(2.0, 0.005 * float(np.hypot(*canvas.shape[:2])))
-    radius = round(size * 2**_SHIFT)
-    for k in np.flatnonzero(seen).tolist():
-        at = _fixed_point(points[k])
-        for colour, width in ((DARK, 3), (WHITE, 1)):
-            cv2.circle(canvas, at.tolist(), radius, colour, width, cv2.LINE_AA, _SHIFT)
+    for point in _fixed_point(points[seen]).tolist():
+        cv2.circle(canvas, point, 3 << _SHIFT, DARK, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, point, 2 << _SHIFT, WHITE, -1, cv2.LINE_AA, _SHIFT)
 
 
 def _fixed_point(points_px: Float[np.ndarray, "*S 2"]) -> Int[np.ndarray, "*S 2"]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 INK, QUIET, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 MAIN, SECOND, BAD, GOOD = "#2f6f9f", "#d98c3f", "#c8372d", "#2e8b57"
 LINES = (MAIN, SECOND, "#6b8e5a")
-SERIES = (MAIN, "#c77722", "#5b7f4b", BAD, "#8a5a9e", "#3d8f8a", "#a0622d")
+SERIES = (MAIN, "#c77722", "#5b7f4b", BAD, "#8a5a9e", "#3d8f8a", "#857c1a")
 """Colours of a chart's lines, in order; each is a variable of the page's style."""
 
 _VARIABLES = dict(
