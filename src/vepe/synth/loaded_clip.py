@@ -25,8 +25,8 @@ _PEOPLE = (
     ("in_position", "in_normal", "in_uv", "in_bones", "in_weights", "in_part"),
 )
 _SURFACES = (
-    "3f 3f 2f 3f 1f 1f",
-    ("in_position", "in_normal", "in_uv", "in_colour", "in_layer", "in_hides"),
+    "3f 3f 2f 3f 1f",
+    ("in_position", "in_normal", "in_uv", "in_colour", "in_layer"),
 )
 
 
@@ -66,25 +66,33 @@ class LoadedClip:
         self.backdrop.repeat_x = self.backdrop.repeat_y = False
         self._pictures = self._load_pictures()
         mesh = stage.surfaces
-        self._surfaces = self._arrays("surface", mesh.vertices, mesh.triangles, _SURFACES)
+        vertices = self._keep(context.buffer(mesh.vertices.tobytes() or bytes(48)))
+        self._surfaces = [
+            (self._arrays("surface", vertices, mesh.solid, _SURFACES), mesh.solid_casters),
+            (self._arrays("cutout", vertices, mesh.cutout, _SURFACES), mesh.cutout_casters),
+        ]
         self._catcher = self._load_catcher() if stage.catcher_half_m > 0 else None
 
     def draw(self, picture: Picture) -> None:
         """Draws people and surfaces into the framebuffer in use."""
         self.bones.use(BONES_UNIT)
         self._pictures.use(SURFACES_UNIT)
-        program = self._programs[f"people_{picture}"]
+        ctx, program = self._context, self._programs[f"people_{picture}"]
+        if picture != "shadow":
+            ctx.enable(ctx.CULL_FACE)
         for number, person in enumerate(self.people):
             program["first_bone"].value = person.first_bone  # type: ignore[union-attr]
             if picture == "colour":
                 program["tint"].value = person.tint  # type: ignore[union-attr]
             if picture == "id":
                 program["person"].value = number  # type: ignore[union-attr]
-            for texture, arrays in person.draws:
+            for texture, drawn in person.draws:
                 texture.use(SKIN_UNIT)
-                arrays[picture].render()
-        if self._surfaces is not None:
-            self._surfaces[picture].render()
+                drawn[picture].render()
+        ctx.disable(ctx.CULL_FACE)
+        for arrays, casters in self._surfaces:
+            if arrays is not None and (picture != "shadow" or casters):
+                arrays[picture].render(vertices=3 * casters if picture == "shadow" else -1)
 
     def draw_catcher(self) -> None:
         """Darkens what lies in shadow on the unseen floor, where the stage has one."""
@@ -120,7 +128,7 @@ class LoadedClip:
     def _arrays(
         self,
         kind: str,
-        vertices: Any,
+        vertices: moderngl.Buffer,
         triangles: Int[np.ndarray, "F 3"],
         layout: tuple[str, tuple[str, ...]],
     ) -> dict[Picture, moderngl.VertexArray] | None:
@@ -128,8 +136,6 @@ class LoadedClip:
         if len(triangles) == 0:
             return None
         ctx = self._context
-        if isinstance(vertices, np.ndarray):
-            vertices = self._keep(ctx.buffer(vertices.tobytes()))
         indices = self._keep(ctx.buffer(np.ascontiguousarray(triangles, np.int32).tobytes()))
         return {
             picture: self._keep(
@@ -161,7 +167,7 @@ class LoadedClip:
         floor = join([Surface(*quad((-half, 0, half), (2 * half, 0, 0), (0, 0, -2 * half)), blank)])
         ctx, program = self._context, self._programs["catcher"]
         vertices = self._keep(ctx.buffer(floor.vertices.tobytes()))
-        indices = self._keep(ctx.buffer(floor.triangles.tobytes()))
+        indices = self._keep(ctx.buffer(floor.solid.tobytes()))
         return {"colour": self._keep(_vertex_array(ctx, program, vertices, indices, _SURFACES))}
 
 

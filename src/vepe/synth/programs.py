@@ -28,21 +28,9 @@ _SAMPLERS = {
 
 
 def programs(context: moderngl.Context) -> dict[str, moderngl.Program]:
-    """People and surfaces, each for the colour, id and shadow pictures; catcher and backdrop."""
-    camera, sun = "clip_from_world", "shadow_from_world"
-    people, surface = shaders.PEOPLE_VERTEX, shaders.SURFACE_VERTEX
-    sources = {
-        "people_colour": (shaders.vertex(people, camera), shaders.PEOPLE_COLOUR),
-        "people_id": (shaders.vertex(people, camera), shaders.PEOPLE_ID),
-        "people_shadow": (shaders.vertex(people, sun), shaders.DEPTH_ONLY),
-        "surface_colour": (shaders.vertex(surface, camera), shaders.SURFACE_COLOUR),
-        "surface_id": (shaders.vertex(surface, camera), shaders.SURFACE_ID),
-        "surface_shadow": (shaders.vertex(surface, sun), shaders.SURFACE_DEPTH),
-        "catcher": (shaders.vertex(surface, camera), shaders.CATCHER_COLOUR),
-        "backdrop": (shaders.BACKDROP_VERTEX, shaders.BACKDROP_COLOUR),
-    }
+    """All of `shaders.PROGRAMS`, compiled, with their textures' units set."""
     compiled = {}
-    for name, (vertex, fragment) in sources.items():
+    for name, (vertex, fragment) in shaders.PROGRAMS.items():
         program = context.program(vertex_shader=vertex, fragment_shader=fragment)
         for sampler, unit in _SAMPLERS.items():
             if sampler in program:

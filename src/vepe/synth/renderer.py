@@ -55,6 +55,7 @@ class Renderer:
         self.context = ctx = context
         self.size = (width, height)
         ctx.enable_only(ctx.DEPTH_TEST)
+        ctx.front_face = "cw"  # pictures are drawn upside down, so that the first row is the top
         self._programs = programs(ctx)
         self._frame = ctx.buffer(reserve=FRAME_BYTES)
         self._frame.bind_to_uniform_block(0)

@@ -13,7 +13,7 @@ TEXTURE_PX = 256
 
 VERTEX_DTYPE = np.dtype([
     ("position", "f4", 3), ("normal", "f4", 3), ("uv", "f4", 2),
-    ("colour", "f4", 3), ("layer", "f4"), ("hides", "f4"),
+    ("colour", "f4", 3), ("layer", "f4"),
 ])  # fmt: skip
 
 
@@ -38,10 +38,21 @@ class Surface:
 
 @dataclass(frozen=True, eq=False)
 class SurfaceMesh:
-    """All surfaces of a clip in one: vertices, triangles, and a stack of pictures."""
+    """All surfaces of a clip in one.
+
+    Attributes:
+        vertices: of `VERTEX_DTYPE`.
+        solid, cutout: (F, 3) triangles whose pictures have no holes, and those with holes; those
+            that cast shadows come first.
+        solid_casters, cutout_casters: how many do.
+        pictures: (L, S, S, 4) the stack of pictures.
+    """
 
     vertices: np.ndarray
-    triangles: Int[np.ndarray, "F 3"]
+    solid: Int[np.ndarray, "F 3"]
+    cutout: Int[np.ndarray, "G 3"]
+    solid_casters: int
+    cutout_casters: int
     pictures: UInt8[np.ndarray, "L S S 4"]
 
 
@@ -92,18 +103,29 @@ def join(surfaces: Sequence[Surface]) -> SurfaceMesh:
     """One mesh of all surfaces; equal pictures (the same array) are kept once."""
     layers: dict[int, int] = {}
     pictures: list[np.ndarray] = []
-    parts = []
     for surface in surfaces:
-        key = id(surface.texture)
-        if key not in layers:
-            layers[key] = len(pictures)
+        if id(surface.texture) not in layers:
+            layers[id(surface.texture)] = len(pictures)
             pictures.append(surface.texture)
-        parts.append(_vertices(surface, layers[key]))
-    vertices = np.concatenate(parts) if parts else np.zeros(0, VERTEX_DTYPE)
-    first = np.arange(len(vertices) // 4, dtype=np.int32)[:, None] * 4
-    triangles = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]]).astype(np.int32)
-    stack = np.stack(pictures) if pictures else np.zeros((1, 4, 4, 4), np.uint8)
-    return SurfaceMesh(vertices, triangles, stack)
+    whole = [bool((picture[..., 3] == 255).all()) for picture in pictures]
+    parts, faces = [], {key: [np.zeros((0, 3), np.int32)] for key in range(4)}
+    first = 0
+    for surface in surfaces:
+        layer = layers[id(surface.texture)]
+        corners = first + 4 * np.arange(len(surface.corners), dtype=np.int32)[:, None]
+        triangles = np.concatenate([corners + (0, 1, 2), corners + (0, 2, 3)])
+        faces[2 * (not whole[layer]) + (not surface.casts_shadow)].append(triangles)
+        parts.append(_vertices(surface, layer))
+        first += len(parts[-1])
+    solid, ground, cutout, screen = (np.concatenate(faces[key]) for key in range(4))
+    return SurfaceMesh(
+        vertices=np.concatenate(parts) if parts else np.zeros(0, VERTEX_DTYPE),
+        solid=np.concatenate([solid, ground]),
+        cutout=np.concatenate([cutout, screen]),
+        solid_casters=len(solid),
+        cutout_casters=len(cutout),
+        pictures=np.stack(pictures) if pictures else np.zeros((1, 4, 4, 4), np.uint8),
+    )
 
 
 def _vertices(surface: Surface, layer: int) -> np.ndarray:
@@ -114,5 +136,4 @@ def _vertices(surface: Surface, layer: int) -> np.ndarray:
     out["position"], out["uv"] = corners, surface.uv
     out["normal"] = normals[:, None]
     out["colour"], out["layer"] = surface.colour, layer
-    out["hides"] = surface.casts_shadow
     return out.reshape(-1)
