@@ -79,7 +79,9 @@ class StageLoader:
 
 def _give_way(worker: int) -> None:
     """Clips are made in the gaps: on few cores, a worker that preempts the step costs it more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
+    # A stop is the main process's to handle; it ends its workers by SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)
     if hasattr(os, "nice"):
         os.nice(10)
