@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +171,11 @@ def test_the_cache_is_used_until_the_source_changes_or_it_is_damaged(tmp_path: P
         np.testing.assert_array_equal(array, getattr(built, name), name)
     assert isinstance(second.keypoints_px, np.memmap)  # workers map it, they do not copy it
     assert not second.keypoints_px.flags.writeable
+    sent = pickle.dumps(replace(second, places=("elsewhere",)))
+    assert len(sent) < 1000  # so do processes that do not inherit it
+    arrived = pickle.loads(sent)
+    assert arrived.places == ("elsewhere",)
+    np.testing.assert_array_equal(arrived.keypoints_px, built.keypoints_px)
     (file,) = (place / "labels").glob("*.npz")
     os.utime(source, ns=(1, 1))
     load()

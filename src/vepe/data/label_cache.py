@@ -12,6 +12,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,25 @@ def cache_folder() -> Path:
     if own:
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vepe"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappedIndex(LabelIndex):
+    """An index in a file; a process that gets it from another maps the same file."""
+
+    file: Path
+    stamp: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _mapped_again, (self.file, self.stamp, self.places)
+
+
+def _mapped_again(file: Path, stamp: str, places: tuple[str, ...]) -> LabelIndex:
+    """The index that another process has open."""
+    index = load_index(file, stamp)
+    if index is None:
+        raise VepeError(f"'{file}' changed while it was in use; start again.")
+    return replace(index, places=places)
 
 
 def cached_index(
@@ -79,7 +99,7 @@ def save_index(path: Path, index: LabelIndex, stamp: str) -> None:
     about = {"stamp": stamp, "keypoints": index.keypoints, "places": index.places}
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     with replacing(path) as beside, beside.open("wb") as file:
-        np.savez(file, about=text, **index.arrays())
+        np.savez(file, about=text, **index.arrays())  # type: ignore[arg-type]
 
 
 def load_index(path: Path, stamp: str) -> LabelIndex | None:
@@ -95,7 +115,9 @@ def load_index(path: Path, stamp: str) -> LabelIndex | None:
         about = json.loads(bytes(arrays.pop("about")))
         if about["stamp"] != stamp:
             return None
-        return LabelIndex(tuple(about["keypoints"]), tuple(about["places"]), **arrays)
+        return MappedIndex(
+            tuple(about["keypoints"]), tuple(about["places"]), **arrays, file=path, stamp=stamp
+        )
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError):
         return None
 

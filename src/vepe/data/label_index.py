@@ -100,7 +100,7 @@ class LabelIndex:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays by name, for a file."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _LISTS}
+        return {f.name: getattr(self, f.name) for f in fields(LabelIndex) if f.name not in _LISTS}
 
     def digest(self) -> str:
         """A short hash of what the set says; where its files lie does not matter."""

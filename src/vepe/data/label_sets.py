@@ -11,6 +11,7 @@ import numpy as np
 from vepe.data.label_cache import cached_index
 from vepe.data.label_index import LabelIndex, Located, build_index
 from vepe.errors import VepeError
+from vepe.formats.annotations import Sequence
 from vepe.formats.coco import parse_coco
 from vepe.formats.detect import is_coco
 from vepe.formats.files import load_json
@@ -110,13 +111,15 @@ def read_label_files(
 def _located(files: list[Path], *, single: bool) -> Iterator[Located]:
     """All sequences; their place is the annotation file, for pictures may move in the meantime."""
     for file in files:
-        if file.suffix.lower() == ".mat":
-            sequences = (read_sequence(file),)
-        else:
-            data = load_json(file)
-            sequences = parse_coco(data, file) if is_coco(data) else (parse_sequence(data, file),)
-        for sequence in sequences:
+        for sequence in _sequences(file):
             yield Located(sequence, str(file), single)
+
+
+def _sequences(file: Path) -> tuple[Sequence, ...]:
+    if file.suffix.lower() == ".mat":
+        return (read_sequence(file),)
+    data = load_json(file)
+    return parse_coco(data, file) if is_coco(data) else (parse_sequence(data, file),)
 
 
 def _with_places(index: LabelIndex, images: Path) -> LabelIndex:

@@ -112,7 +112,8 @@ def _document(
     """The labels as COCO has them."""
     index = pictures.indices[0]
     times, videos = pictures.times_s(), pictures.videos()
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, (row, name) in enumerate(zip(rows, names, strict=True), start=1):
         frame = int(pictures.rows[row])
         record: dict[str, Any] = {"id": number, "file_name": name}
