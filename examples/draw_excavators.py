@@ -191,6 +191,7 @@ def write_split(folder: Path, split: str, videos: int, frames: int, seed: int) -
                 )
     limbs = [[a + 1, b + 1] for a, b in EDGES]
     category = {"id": 1, "name": "excavator", "keypoints": list(KEYPOINTS), "skeleton": limbs}
+    category["sigmas"] = [0.06] * len(KEYPOINTS)  # what vepe evaluate measures distances by
     data = {"images": images, "annotations": people, "categories": [category], "videos": names}
     path = folder / "annotations" / f"{split}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
