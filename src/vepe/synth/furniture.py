@@ -91,7 +91,7 @@ def seat_and_table(rng: np.random.Generator, rig: Rig, poses: PoseTrack) -> tupl
 
 
 def seat_height_m(rig: Rig, poses: PoseTrack) -> float:
-    """Height of the underside of pelvis and thighs near it: where a seat has to be."""
+    """Height of the underside of the pelvis: where a seat has to be."""
     avatar = rig.avatar
     moves = rig.pose(PoseTrack(poses.root_m[::15], poses.rotations[::15])) @ avatar.inverse_bind
     heights = moves[:, :, 1, :].reshape(len(moves), -1) @ floor_points(rig, ("Hips",)).T

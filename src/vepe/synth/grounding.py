@@ -20,14 +20,14 @@ def floor_points(rig: Rig, bones: tuple[str, ...] = ()) -> Float[np.ndarray, "S 
     """A table that gives the heights of the soles' and of every fifth vertex.
 
     Row s times the second rows of the joints' moves (J x 4, flat) is the height of vertex s.
-    With `bones` the vertices are those that move mostly with these.
+    With `bones` the vertices are the 200 that move most with these.
     """
     avatar = rig.avatar
     low = np.nonzero(avatar.vertices[:, 1] < 0.03)[0]
     chosen = np.union1d(low[::2], np.arange(0, len(avatar.vertices), _EVERY))
     if bones:
         named = np.isin(avatar.bone_indices, [avatar.joint(n) for n in bones])
-        chosen = np.nonzero((avatar.bone_weights * named).sum(axis=1) > 0.6)[0]
+        chosen = np.argsort(-(avatar.bone_weights * named).sum(axis=1), kind="stable")[:200]
     s, j = len(chosen), len(avatar.joint_names)
     points = np.concatenate([avatar.vertices[chosen], np.ones((s, 1), np.float32)], axis=1)
     weights = np.zeros((s, j), np.float32)

@@ -84,8 +84,8 @@ STANCES: dict[Kind, tuple[Stance, ...]] = {
     ),
     "low": (
         Stance(28, 22, (112, 16, 12, 125)),
-        Stance(4, 6, (-4, 8, 4, 96), (86, 10, 8, 88)),
-        Stance(6, 4, (8, 8, 4, 104)),
+        Stance(4, 6, (2, 8, 4, 98), (94, 10, 8, 92)),
+        Stance(6, 4, (8, 8, 4, 101)),
         Stance(62, 30, (66, 5, 5, 6)),
         Stance(40, 18, (58, 8, 8, 32)),
     ),
@@ -138,10 +138,10 @@ def leg_rotations(
             rot.from_rotvec(np.array([0.0, -rad(turned), 0.0])),
         ),
     )
-    # The sole stays level where an ankle can take back what thigh and shank turn; a foot on its
-    # back (kneeling) or heel (stretched leg) hangs.
+    # The sole stays level where an ankle can take back what thigh and shank turn; kneeling people
+    # stand on their toes, stretched legs lie on the heel.
     level = forward - lean - knee
-    level = 35.0 if level < -45 else 15.0 if level > 45 else max(level, -30.0)
+    level = -8.0 if level < -45 else 15.0 if level > 45 else max(level, -30.0)
     return np.stack(
         [
             hip,
