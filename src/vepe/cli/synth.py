@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vepe.synth.dataset import Order
 
 
-class Split(str, Enum):
+class Split(StrEnum):
     """Which people are in the videos, and which folder they go to."""
 
     train = "train"
@@ -64,7 +64,7 @@ def synth(
     settings = _settings(
         frames=frames, size=size, people=people, fps=fps, occluders=occluders, blur=blur
     )
-    order = Order(out, settings, videos, split.value, seed, avatars, backgrounds)  # type: ignore[arg-type]
+    order = Order(out, settings, videos, split.value, seed, avatars, backgrounds)
     prepare(order)
     _produce(order, workers or usable_cores())
     typer.echo(f"{videos} videos of {frames} frames are in {out}.")

@@ -15,7 +15,8 @@ _NAME = re.compile(r"(?:^|/)(\d{6})_(mpiinew|mpii|bonn|synth)[^/]*/(\d+)\.\w+$")
 def coded_frame_id(file_name: str) -> int | None:
     """The id of a picture such as 'images/val/012834_mpii_test/000003.jpg', or None.
 
-    T is 1 for mpii, 2 for bonn, 3 for mpiinew, 9 for synthetic video; S the sequence's six digits; F the frame.
+    T is 1 for mpii, 2 for bonn, 3 for mpiinew, 9 for synthetic video; S the sequence's six
+    digits; F the frame.
     """
     found = _NAME.search(file_name)
     if found is None or len(found[3].lstrip("0")) > 4:

@@ -15,6 +15,7 @@ from vepe.synth.light import random_light
 from vepe.synth.scene import Performance
 from vepe.synth.stage import Backdrop, Stage
 from vepe.synth.surfaces import Surface, join, quad
+from vepe.synth.textures import Palette
 from vepe.synth.view import View, look_at
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
@@ -23,6 +24,7 @@ _LONGEST_PX = 1280
 
 def plan_stage(
     rng: np.random.Generator,
+    palette: Palette,
     performance: Performance,
     view: View,
     pictures: Sequence[Path] = (),
@@ -32,6 +34,7 @@ def plan_stage(
 
     Args:
         rng: everything is a function of its state.
+        palette: pictures for walls and things.
         performance: gives the place of the people, and the things they use.
         view: the camera, for what must stand behind the people.
         pictures: the user's own backdrops; where there are any, they are what is seen.
@@ -42,13 +45,13 @@ def plan_stage(
     """
     low, high = performance.bounds(performance.duration_s / 2)
     middle = (low + high) / 2
-    props = [clutter.prop(rng, p) for p in performance.props]
+    props = [clutter.prop(rng, palette, p) for p in performance.props]
     if pictures:
         picture = _read(pictures[int(rng.integers(len(pictures)))])
         return _photo(rng, picture, view, middle, [*props, *occluders])
     if rng.random() < 0.6:
-        return _room(rng, low, high, view, [*props, *occluders])
-    return _outdoors(rng, low, high, view, [*props, *occluders])
+        return _room(rng, palette, low, high, view, [*props, *occluders])
+    return _outdoors(rng, palette, low, high, view, [*props, *occluders])
 
 
 def backdrop_pictures(folder: Path) -> tuple[Path, ...]:
@@ -97,6 +100,7 @@ def _photo(
 
 def _room(
     rng: np.random.Generator,
+    palette: Palette,
     low: np.ndarray,
     high: np.ndarray,
     view: View,
@@ -107,7 +111,7 @@ def _room(
     x0, z0 = low[0] - margin[0], low[2] - margin[1]
     x1, z1 = high[0] + margin[2], high[2] + margin[3]
     height = max(float(rng.uniform(2.3, 4.5)), float(high[1]) + 0.4)
-    floor, wall = textures.material(rng), textures.material(rng)
+    floor, wall = palette.material(rng), palette.material(rng)
     repeat = float(np.exp(rng.uniform(np.log(0.5), np.log(4))))
     tint = _tint(rng)
     corners = [(x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)]
@@ -117,16 +121,16 @@ def _room(
         inwards = np.array([-(b - a)[2], 0, (b - a)[0]])
         if inwards @ (view.eye - a) <= 0.1:
             continue
-        picture = wall if rng.random() < 0.75 else textures.material(rng)
+        picture = wall if rng.random() < 0.75 else palette.material(rng)
         things.append(
             _surface(quad(a, b - a, (0, height, 0), metres_per_repeat=repeat), picture, tint)
         )
-        things += clutter.on_wall(rng, a, b, height)
+        things += clutter.on_wall(rng, palette, a, b, height)
     things.append(_floor(rng, floor, max(x1 - x0, z1 - z0) + 20, (low + high) / 2))
     if view.eye[1] < height - 0.05 and rng.random() < 0.8:
         up = quad((x0, height, z0), (x1 - x0, 0, 0), (0, 0, z1 - z0), metres_per_repeat=repeat)
         things.append(_surface(up, textures.plain(rng), _tint(rng)))
-    things += clutter.around(rng, low, high, view)
+    things += clutter.around(rng, palette, low, high, view)
     light = random_light(rng, indoors=True, middle_m=(low + high) / 2, brightness=1.05)
     grey = np.full((8, 8, 3), int(rng.integers(20, 200)), np.uint8)
     return Stage(join(things), Backdrop(grey, view.rotation, (2.0, 2.0)), light)
@@ -134,6 +138,7 @@ def _room(
 
 def _outdoors(
     rng: np.random.Generator,
+    palette: Palette,
     low: np.ndarray,
     high: np.ndarray,
     view: View,
@@ -141,9 +146,9 @@ def _outdoors(
 ) -> Stage:
     """Ground to the horizon, a sky, and houses, trees and cars far and near."""
     middle = (low + high) / 2
-    things.append(_floor(rng, textures.material(rng), 160.0, middle))
-    things += clutter.far_away(rng, middle, view)
-    things += clutter.around(rng, low, high, view)
+    things.append(_floor(rng, palette.material(rng), 160.0, middle))
+    things += clutter.far_away(rng, palette, middle, view)
+    things += clutter.around(rng, palette, low, high, view)
     light = random_light(rng, indoors=False, middle_m=middle)
     flat = view.eye + [*(-view.rotation[2])] * np.array([1, 0, 1])
     axes = look_at(

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from vepe.synth import textures
 from vepe.synth.scene import Prop
 from vepe.synth.surfaces import Surface, box, quad
+from vepe.synth.textures import Palette, colour
 from vepe.synth.view import View
 
 Tint = tuple[float, float, float]
 
 
-def prop(rng: np.random.Generator, thing: Prop) -> Surface:
+def prop(rng: np.random.Generator, palette: Palette, thing: Prop) -> Surface:
     """A thing that people of the scene sit on or use."""
     a, b, c = ((v / 255) ** 2 for v in thing.colour)
     shape = box(thing.centre_m, thing.size_m, thing.yaw, metres_per_repeat=1.0)
-    return Surface(*shape, textures.material(rng), (0.3 + a, 0.3 + b, 0.3 + c))
+    return Surface(*shape, palette.material(rng), (0.3 + a, 0.3 + b, 0.3 + c))
 
 
 def on_wall(
-    rng: np.random.Generator, start: np.ndarray, end: np.ndarray, height: float
+    rng: np.random.Generator, palette: Palette, start: np.ndarray, end: np.ndarray, height: float
 ) -> list[Surface]:
     """Pictures, windows, doors and shelves on the wall from `start` to `end` (on the floor)."""
     along = end - start
@@ -36,14 +36,14 @@ def on_wall(
         if width > length - 0.2:
             continue
         at = start + along * rng.uniform(0.1, length - width) + inwards * 0.02
-        picture = textures.poster(rng) if rng.random() < 0.6 else textures.material(rng)
-        face = quad(at + [0, bottom, 0], along * width, (0, tall, 0))
+        picture = palette.poster(rng) if rng.random() < 0.6 else palette.material(rng)
+        face = quad(at + np.array([0, bottom, 0]), along * width, (0, tall, 0))
         found.append(Surface(*face, picture, tint(rng), casts_shadow=False))
     return found
 
 
 def around(
-    rng: np.random.Generator, low: np.ndarray, high: np.ndarray, view: View
+    rng: np.random.Generator, palette: Palette, low: np.ndarray, high: np.ndarray, view: View
 ) -> list[Surface]:
     """Furniture and plants beside and behind the people, clear of their box and of the camera."""
     found: list[Surface] = []
@@ -53,41 +53,45 @@ def around(
         place = (low + high) / 2 + direction * (np.abs(direction) @ (high - low) / 2 + gap)
         place[1] = 0
         if not _in_the_way(place, (low + high) / 2, view):
-            found += thing(rng, place)
+            found += thing(rng, palette, place)
     return found
 
 
-def thing(rng: np.random.Generator, place: np.ndarray) -> list[Surface]:
+def thing(rng: np.random.Generator, palette: Palette, place: np.ndarray) -> list[Surface]:
     """One thing that stands on the floor at `place`."""
     kind = rng.random()
     yaw = float(rng.uniform(0, 2 * np.pi))
     if kind < 0.35:
-        return [block(rng, place, rng.uniform([0.3, 0.3, 0.3], [1.4, 1.6, 0.9]), yaw)]
+        return [block(rng, palette, place, rng.uniform([0.3, 0.3, 0.3], [1.4, 1.6, 0.9]), yaw)]
     if kind < 0.6:
-        return table(rng, place, yaw)
+        return table(rng, palette, place, yaw)
     if kind < 0.75:
-        return [post(rng, place)]
-    return plant(rng, place, float(rng.uniform(0.6, 2.2)), yaw)
+        return [post(rng, palette, place)]
+    return plant(rng, palette, place, float(rng.uniform(0.6, 2.2)), yaw)
 
 
-def block(rng: np.random.Generator, place: np.ndarray, size: np.ndarray, yaw: float) -> Surface:
+def block(
+    rng: np.random.Generator, palette: Palette, place: np.ndarray, size: np.ndarray, yaw: float
+) -> Surface:
     """A chest, cupboard, crate, counter or bench."""
-    picture = textures.poster(rng) if rng.random() < 0.2 else textures.material(rng)
+    picture = palette.poster(rng) if rng.random() < 0.2 else palette.material(rng)
     repeat = float(rng.uniform(0.4, 1.5))
-    shape = box(place + [0, size[1] / 2, 0], size, yaw, metres_per_repeat=repeat)
+    shape = box(place + np.array([0, size[1] / 2, 0]), size, yaw, metres_per_repeat=repeat)
     return Surface(*shape, picture, tint(rng))
 
 
-def table(rng: np.random.Generator, place: np.ndarray, yaw: float) -> list[Surface]:
+def table(
+    rng: np.random.Generator, palette: Palette, place: np.ndarray, yaw: float
+) -> list[Surface]:
     """A top on four legs; a table, a desk or a stool, at times with a back as a chair has."""
     width, height, depth = rng.uniform([0.4, 0.42, 0.4], [1.6, 0.95, 0.9])
-    picture, colour = textures.material(rng), tint(rng)
+    picture, paint = palette.material(rng), tint(rng)
     c, s = np.cos(yaw), np.sin(yaw)
 
     def part(centre: tuple[float, float, float], size: tuple[float, float, float]) -> Surface:
         x, y, z = centre
         at = place + np.array([c * x + s * z, y, -s * x + c * z])
-        return Surface(*box(at, size, yaw, metres_per_repeat=1.0), picture, colour)
+        return Surface(*box(at, size, yaw, metres_per_repeat=1.0), picture, paint)
 
     parts = [part((0, height - 0.02, 0), (width, 0.04, depth))]
     for x in (-1, 1):
@@ -99,36 +103,35 @@ def table(rng: np.random.Generator, place: np.ndarray, yaw: float) -> list[Surfa
     return parts
 
 
-def post(rng: np.random.Generator, place: np.ndarray) -> Surface:
+def post(rng: np.random.Generator, palette: Palette, place: np.ndarray) -> Surface:
     """A column, a lamp post, a trunk or a pipe."""
     width = float(np.exp(rng.uniform(np.log(0.05), np.log(0.5))))
     size = np.array([width, rng.uniform(1.5, 4.0), width])
-    return block(rng, place, size, float(rng.uniform(0, 1.5)))
+    return block(rng, palette, place, size, float(rng.uniform(0, 1.5)))
 
 
 def plant(
     rng: np.random.Generator,
+    palette: Palette,
     place: np.ndarray,
     height: float,
     yaw: float,
-    picture: np.ndarray | None = None,
 ) -> list[Surface]:
     """Two crossed pictures of leaves."""
-    if picture is None:
-        picture = textures.plant(rng)
-    colour = tint(rng)
+    picture = palette.plant(rng)
+    paint = tint(rng)
     found = []
     for turn in (yaw, yaw + np.pi / 2):
         half = np.array([np.cos(turn), 0, -np.sin(turn)]) * height * 0.45
-        found.append(Surface(*quad(place - half, 2 * half, (0, height, 0)), picture, colour))
+        found.append(Surface(*quad(place - half, 2 * half, (0, height, 0)), picture, paint))
     return found
 
 
-def far_away(rng: np.random.Generator, middle: np.ndarray, view: View) -> list[Surface]:
+def far_away(
+    rng: np.random.Generator, palette: Palette, middle: np.ndarray, view: View
+) -> list[Surface]:
     """Houses, fences, trees and cars some metres behind the people."""
     found: list[Surface] = []
-    walls = [textures.material(rng) for _ in range(2)]
-    leaves = textures.plant(rng)
     ahead = (middle - view.eye) * [1, 0, 1]
     heading = float(np.arctan2(ahead[0], ahead[2]))
     for _ in range(int(rng.integers(2, 14))):
@@ -138,16 +141,16 @@ def far_away(rng: np.random.Generator, middle: np.ndarray, view: View) -> list[S
         if rng.random() < 0.5:
             size = rng.uniform([2, 1, 2], [14, 12, 10]) * min(1.0, gap / 20)
             repeat = float(rng.uniform(1, 6))
-            shape = box(place + [0, size[1] / 2, 0], size, yaw, metres_per_repeat=repeat)
-            found.append(Surface(*shape, walls[int(rng.integers(2))], tint(rng)))
+            shape = box(place + np.array([0, size[1] / 2, 0]), size, yaw, metres_per_repeat=repeat)
+            found.append(Surface(*shape, palette.material(rng), tint(rng)))
         else:
-            found += plant(rng, place, float(rng.uniform(1.5, 8)), yaw, leaves)
+            found += plant(rng, palette, place, float(rng.uniform(1.5, 8)), yaw)
     return found
 
 
 def tint(rng: np.random.Generator) -> Tint:
     """A colour that multiplies a picture's."""
-    a, b, c = textures.colour(rng, vivid=0.25) * 0.7 + 0.35
+    a, b, c = colour(rng, vivid=0.25) * 0.7 + 0.35
     return float(a), float(b), float(c)
 
 

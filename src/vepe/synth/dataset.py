@@ -33,7 +33,7 @@ _VAL_FROM = 500_000
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made. `avatars` None takes the bundled ones, `backgrounds` None invents them."""
+    """What is to be made. `avatars`: None for those of the package. `backgrounds`: None invents."""
 
     out: Path
     settings: SynthSettings

@@ -20,11 +20,12 @@ from vepe.synth.renderer import Renderer
 from vepe.synth.scene import Performance, plan_performance
 from vepe.synth.sensor import Sensor, expose, random_sensor
 from vepe.synth.stage import Stage
+from vepe.synth.textures import palette
 
 SplitName = Literal["train", "val"]
 SPLITS: tuple[SplitName, ...] = ("train", "val")
 MAX_SUBFRAMES = 6
-_PX_PER_SUBFRAME = 3.0
+_PX_PER_SUBFRAME = 4.0
 _NOISE = 7  # number of the generator of a frame's noise
 
 
@@ -75,9 +76,10 @@ def plan_film(
     performance = plan_performance(rngs[0], library, settings.people, duration_s)
     camera = plan_camera(rngs[1], performance, settings.width, settings.height)
     middle = camera.at(duration_s / 2)
+    pictures = palette(rngs[3])
     wanted = rngs[2].random() < settings.occluder_share
-    occluders = plan_occluders(rngs[2], performance, middle) if wanted else []
-    stage = plan_stage(rngs[3], performance, middle, backgrounds, occluders)
+    occluders = plan_occluders(rngs[2], pictures, performance, middle) if wanted else []
+    stage = plan_stage(rngs[3], pictures, performance, middle, backgrounds, occluders)
     sensor = random_sensor(rngs[4])
     blurred = rngs[5].random() < settings.blur_share
     shutter = float(rngs[5].uniform(0.3, 1.0)) if blurred else 0.0
@@ -112,10 +114,10 @@ def _blurred(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """The mean of `count` instants around `time_s`."""
     total = np.zeros((film.settings.height, film.settings.width, 3), np.uint16)
-    for when in _instants(film, time_s, count):
+    for i, when in enumerate(_instants(film, time_s, count)):
         joints = [p.joint_world(when) for p in film.performance.performers]
         renderer.pose(film.camera.at(when), joints)
-        total += renderer.colour()[..., :3]
+        total += renderer.colour(new_shadows=i == 0)[..., :3]
     return (total // count).astype(np.uint8)
 
 

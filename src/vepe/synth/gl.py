@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vepe.errors import VepeError
 
 if TYPE_CHECKING:
     import moderngl
 
+_BACKEND: dict[str, Any] = {"backend": "egl"}
 PACKAGES = "apt-get install libegl1 libgl1-mesa-dri"
 
 
@@ -32,7 +33,7 @@ def open_context(*, threads: int | None = None) -> moderngl.Context:
             "Rendering people needs moderngl, which is not installed; pip install 'vepe[synth]'."
         ) from None
     try:
-        return moderngl.create_context(standalone=True, backend="egl", require=330)
+        return moderngl.create_context(standalone=True, require=330, **_BACKEND)
     except Exception as error:  # glcontext raises bare Exception for all that goes wrong
         raise VepeError(
             f"No OpenGL driver can be opened through EGL ({error}); on Debian or Ubuntu: "

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from vepe.config.synth import SynthSettings
 from vepe.formats.annotations import Person
@@ -19,7 +20,7 @@ from vepe.skeleton import POSETRACK15
 from vepe.synth.avatars import Avatar
 from vepe.synth.body import body_keypoints, skin_vertices
 from vepe.synth.people_mesh import PARTS, vertex_parts
-from vepe.synth.renderer import IdPicture
+from vepe.synth.renderer import IDS_PER_PERSON, IdPicture
 from vepe.synth.view import NEAR_M, View
 
 MIN_KEYPOINTS = 3
@@ -119,14 +120,15 @@ def _look(view: View, ids: IdPicture, number: int, actor: Actor) -> _Seen | None
     keypoints, keypoint_depth = view.project(points)
     present = _inside(keypoints, view) & (keypoint_depth > NEAR_M)
     visible = _visible(view, ids, number, keypoints, keypoint_depth, present)
-    head = (vertex_parts(actor.avatar) == PARTS.index("head")) & ahead
+    head = _head_vertices(actor.avatar)
+    head = head[ahead[head]]
     seen_px = float((ids.person == number).sum())
     return _Seen(
         keypoints_px=np.where(present[:, None], keypoints, 0.0),
         present=present,
         visible=visible,
         box_xyxy=box,
-        head_xyxy=_extent(pixels[head]) if head.any() else box,
+        head_xyxy=_extent(pixels[head]) if len(head) else box,
         visible_share=share,
         area_px=seen_px / max(float(free.mean()), 0.05),
     )
@@ -148,9 +150,9 @@ def _visible(
         x0, y0 = (int(v) for v in np.maximum(np.floor(keypoints[k] - radius), 0))
         x1, y1 = (int(v) for v in np.ceil(keypoints[k] + radius))
         around = np.s_[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-        own = (ids.person[around] == number) & np.isin(ids.part[around], limbs)
+        own = (ids.person[around] == number) & limbs[ids.part[around]]
         near = ids.depth_m[around] > depth[k] - thick
-        out[k] = (own & near).mean() >= _SEEN_SHARE
+        out[k] = np.count_nonzero(own & near) >= _SEEN_SHARE * own.size
     return out
 
 
@@ -194,17 +196,23 @@ def _extent(pixels: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "4"]:
 
 
 def _inside(pixels: Float[np.ndarray, "N 2"], view: View) -> Bool[np.ndarray, "N"]:
-    return ((pixels >= 0) & (pixels < [view.width, view.height])).all(axis=-1)
+    inside = (pixels >= 0) & (pixels < [view.width, view.height])
+    return np.asarray(inside.all(axis=-1))
 
 
-def _rule(keypoint: str) -> tuple[tuple[int, ...], float, float]:
-    """Parts that show the keypoint, and how thick and wide they are there."""
+def _rule(keypoint: str) -> tuple[Bool[np.ndarray, "I"], float, float]:
+    """Whether a part shows the keypoint, by the part's number; how thick and wide it is there."""
     side, _, joint = keypoint.partition("_")
     joint = joint if side in ("left", "right") else keypoint
-    names = _LIMBS[joint]
-    sided = [f"{side}_{n}" if n not in ("head", "torso") else n for n in names]
-    parts = tuple(PARTS.index(name) for name in sided)
-    return parts, _THICK_M[joint], _REACH_M.get(joint, _OTHER_REACH_M)
+    shows = np.zeros(IDS_PER_PERSON, bool)
+    for name in _LIMBS[joint]:
+        shows[PARTS.index(name if name in ("head", "torso") else f"{side}_{name}")] = True
+    return shows, _THICK_M[joint], _REACH_M.get(joint, _OTHER_REACH_M)
+
+
+@lru_cache(maxsize=64)
+def _head_vertices(avatar: Avatar) -> Int[np.ndarray, "H"]:
+    return np.flatnonzero(vertex_parts(avatar) == PARTS.index("head"))
 
 
 _RULES = tuple(_rule(name) for name in POSETRACK15.keypoints)

@@ -81,11 +81,11 @@ class LoadedClip:
         if picture != "shadow":
             ctx.enable(ctx.CULL_FACE)
         for number, person in enumerate(self.people):
-            program["first_bone"].value = person.first_bone  # type: ignore[union-attr]
+            program["first_bone"] = person.first_bone
             if picture == "colour":
-                program["tint"].value = person.tint  # type: ignore[union-attr]
+                program["tint"] = person.tint
             if picture == "id":
-                program["person"].value = number  # type: ignore[union-attr]
+                program["person"] = number
             for texture, drawn in person.draws:
                 texture.use(SKIN_UNIT)
                 drawn[picture].render()
@@ -149,8 +149,8 @@ class LoadedClip:
         data = np.ascontiguousarray(picture).tobytes()
         texture = self._keep(self._context.texture((width, height), 3, data, alignment=1))
         texture.build_mipmaps()
-        texture.filter = (self._context.LINEAR_MIPMAP_LINEAR, self._context.LINEAR)
-        return texture  # type: ignore[no-any-return]
+        texture.filter = (self._context.LINEAR_MIPMAP_NEAREST, self._context.LINEAR)
+        return texture
 
     def _load_pictures(self) -> moderngl.TextureArray:
         stack = self.stage.surfaces.pictures
@@ -158,8 +158,8 @@ class LoadedClip:
         ctx = self._context
         texture = self._keep(ctx.texture_array((width, height, layers), 4, stack.tobytes()))
         texture.build_mipmaps()
-        texture.filter = (ctx.LINEAR_MIPMAP_LINEAR, ctx.LINEAR)
-        return texture  # type: ignore[no-any-return]
+        texture.filter = (ctx.LINEAR_MIPMAP_NEAREST, ctx.LINEAR)
+        return texture
 
     def _load_catcher(self) -> dict[Picture, moderngl.VertexArray]:
         half = self.stage.catcher_half_m

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,14 +35,14 @@ def programs(context: moderngl.Context) -> dict[str, moderngl.Program]:
         program = context.program(vertex_shader=vertex, fragment_shader=fragment)
         for sampler, unit in _SAMPLERS.items():
             if sampler in program:
-                program[sampler].value = unit  # type: ignore[union-attr]
+                program[sampler] = unit
         compiled[name] = program
     return compiled
 
 
 def frame_bytes(view: View, light: Light, shadow: Float[np.ndarray, "4 4"]) -> bytes:
     """The uniform block `Frame` of the shaders (std140)."""
-    rows = [
+    rows: list[Sequence[float] | np.ndarray] = [
         view.eye,
         light.sun_direction,
         light.sun,

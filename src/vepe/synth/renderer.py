@@ -81,7 +81,7 @@ class Renderer:
     def load(
         self, stage: Stage, avatars: Sequence[Avatar], tints: Float[np.ndarray, "P 3"]
     ) -> None:
-        """Takes the surfaces, backdrop and people of a clip to the card; the last one's leave it."""
+        """Takes the surfaces, backdrop and people of a clip to the card, in place of the last's."""
         if self._clip is not None:
             self._clip.release()
         self._clip = LoadedClip(self.context, self._programs, stage, avatars, tints)
@@ -101,10 +101,10 @@ class Renderer:
         shadow = shadow_from_world(np.array(centres).reshape(-1, 3), light.sun_direction)
         self._frame.write(frame_bytes(view, light, shadow))
 
-    def colour(self) -> UInt8[np.ndarray, "H W 4"]:
-        """The picture of the posed instant, RGBA."""
+    def colour(self, *, new_shadows: bool = True) -> UInt8[np.ndarray, "H W 4"]:
+        """The picture of the posed instant, RGBA; shadows may stay those of the picture before."""
         ctx, clip = self.context, self._loaded()
-        if clip.stage.light.shadow_depth > 0:
+        if new_shadows:
             self._shadows.use()
             self._shadows.clear(depth=1.0)
             clip.draw("shadow")
@@ -144,8 +144,8 @@ class Renderer:
     def _draw_backdrop(self, clip: LoadedClip) -> None:
         program, backdrop = self._programs["backdrop"], clip.stage.backdrop
         turn = backdrop.rotation @ self.view.rotation.T
-        program["picture_from_ray"].write(turn.T.astype("f4").tobytes())
-        program["half_sizes"].value = (*self.view.half_sizes(), *backdrop.half_sizes)
-        program["gain"].value = backdrop.gain
+        program["picture_from_ray"] = tuple(turn.T.ravel().tolist())
+        program["half_sizes"] = (*self.view.half_sizes(), *backdrop.half_sizes)
+        program["gain"] = backdrop.gain
         clip.backdrop.use(BACKDROP_UNIT)
         self._backdrop.render(vertices=3)

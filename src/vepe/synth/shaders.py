@@ -36,22 +36,23 @@ float lit_share(vec3 p, vec3 n) {
     q.z -= 0.0008;
     float r = tone.y / float(textureSize(shadows, 0).x);
     float seen = texture(shadows, q + vec3(-r, -0.4 * r, 0))
-               + texture(shadows, q + vec3(0.4 * r, -r, 0))
-               + texture(shadows, q + vec3(-0.4 * r, r, 0))
-               + texture(shadows, q + vec3(r, 0.4 * r, 0));
-    return mix(1.0, 0.25 * seen, tone.z);
+               + texture(shadows, q + vec3(0.9 * r, -0.6 * r, 0))
+               + texture(shadows, q + vec3(0.1 * r, r, 0));
+    return mix(1.0, 0.3333 * seen, tone.z);
 }
 
-vec3 light_at(vec3 p, vec3 n) {
+vec3 ambient_light(vec3 n) {
     vec3 light = mix(ground.rgb, sky.rgb, 0.5 + 0.5 * n.y);
-    light += fill.rgb * max(dot(n, fill_direction.xyz), 0.0);
-    vec3 to_lamp = lamp.xyz - p;
-    float d2 = dot(to_lamp, to_lamp);
-    float near = max(dot(n, to_lamp), 0.0) * inversesqrt(d2) / (1.0 + d2 / (lamp.w * lamp.w));
-    light += lamp_colour.rgb * near;
-    float facing = dot(n, sun_direction.xyz);
-    if (facing > 0.0) light += sun.rgb * facing * lit_share(p, n);
-    return light * tone.x;
+    return (light + fill.rgb * max(dot(n, fill_direction.xyz), 0.0)) * tone.x;
+}
+
+vec3 sun_light(vec3 n) { return sun.rgb * max(dot(n, sun_direction.xyz), 0.0) * tone.x; }
+
+vec3 lamp_light(vec3 p, vec3 n) {
+    vec3 way = lamp.xyz - p;
+    float d2 = dot(way, way);
+    float facing = max(dot(n, way), 0.0) * inversesqrt(d2);
+    return lamp_colour.rgb * (facing * tone.x / (1.0 + d2 / (lamp.w * lamp.w)));
 }
 """
 
@@ -100,7 +101,10 @@ void main() {
     vec3 world = skinned();
     vec3 n = in_normal;
     n = normalize(vec3(dot(row0.xyz, n), dot(row1.xyz, n), dot(row2.xyz, n)));
-    light = light_at(world, n) * tint;
+    light = ambient_light(n) + lamp_light(world, n);
+    vec3 direct = sun_light(n);
+    if (direct.g > 0.0) light += direct * lit_share(world, n);
+    light *= tint;
     at = in_uv;
     gl_Position = clip_from_world * vec4(world, 1);
     depth = gl_Position.w;
@@ -154,17 +158,23 @@ in vec3 in_normal;
 in vec2 in_uv;
 in vec3 in_colour;
 in float in_layer;
-flat out vec3 tint;
 flat out vec3 normal;
 flat out float layer;
+flat out vec3 ambient;
+flat out vec3 direct;
+flat out vec3 tint;
 out vec3 world;
 out vec2 at;
 out float depth;
 void main() {
     world = in_position;
-    normal = in_normal;
-    at = in_uv;
+    // Surfaces are seen from both sides; a flat one shows the same side everywhere.
+    normal = dot(in_normal, eye.xyz - world) < 0.0 ? -in_normal : in_normal;
+    NORMAL
+    ambient = ambient_light(normal) * in_colour;
+    direct = sun_light(normal) * in_colour;
     tint = in_colour;
+    at = in_uv;
     layer = in_layer;
     gl_Position = SPACE * vec4(world, 1);
     depth = gl_Position.w;
@@ -173,42 +183,47 @@ void main() {
 
 _SURFACE_IN = """
 uniform sampler2DArray pictures;
-flat in vec3 tint; flat in vec3 normal; flat in float layer;
-in vec3 world; in vec2 at; in float depth;
+flat in float layer;
+in vec2 at;
+in float depth;
 """
 
-_FROM_CAMERA = FRAME + _SURFACE.replace("SPACE", "clip_from_world")
-_FROM_SUN = FRAME + _SURFACE.replace("SPACE", "shadow_from_world")
-_LIT_SURFACE = FRAME + _SURFACE_IN + _LIGHT + _FINISH + "out vec4 colour;"
+# Cut-outs (leaves, mostly) let light through: both sides are lit as from above.
+_CAMERA, _SUN, _UP = "clip_from_world", "shadow_from_world", "normal = vec3(0, 1, 0);"
+_SURFACE = FRAME + _LIGHT + _SURFACE
+_SURFACE_FROM_CAMERA = _SURFACE.replace("SPACE", _CAMERA).replace("NORMAL", "")
+_CUTOUT_FROM_CAMERA = _SURFACE.replace("SPACE", _CAMERA).replace("NORMAL", _UP)
+_FROM_SUN = _SURFACE.replace("SPACE", _SUN).replace("NORMAL", "")
 _DROP_HOLES = "if (texture(pictures, vec3(at, layer)).a < 0.5) discard;"
 
-SURFACE_COLOUR = (
-    _FROM_CAMERA,
-    _LIT_SURFACE
+_LIT_SURFACE = (
+    FRAME
+    + _SURFACE_IN
+    + _LIGHT
+    + _FINISH
     + """
-void main() {
-    vec3 n = dot(normal, eye.xyz - world) < 0.0 ? -normal : normal;
-    vec3 texel = texture(pictures, vec3(at, layer)).rgb;
-    colour = vec4(finish(texel, light_at(world, n) * tint, depth), 1);
-}
-""",
-)
-
-# Cut-outs (leaves, mostly) let light through, so both sides are lit as from above.
-CUTOUT_COLOUR = (
-    _FROM_CAMERA,
-    _LIT_SURFACE
-    + """
+flat in vec3 normal; flat in vec3 ambient; flat in vec3 direct; flat in vec3 tint;
+in vec3 world;
+out vec4 colour;
 void main() {
     vec4 texel = texture(pictures, vec3(at, layer));
-    if (texel.a < 0.5) discard;
-    colour = vec4(finish(texel.rgb, light_at(world, vec3(0, 1, 0)) * tint, depth), 1);
+    HOLES
+    vec3 light = ambient;
+    if (lamp_colour.g > 0.0) light += lamp_light(world, normal) * tint;
+    if (direct.g > 0.0) light += direct * lit_share(world, normal);
+    colour = vec4(finish(texel.rgb, light, depth), 1);
 }
-""",
+"""
+)
+
+SURFACE_COLOUR = (_SURFACE_FROM_CAMERA, _LIT_SURFACE.replace("HOLES", ""))
+CUTOUT_COLOUR = (
+    _CUTOUT_FROM_CAMERA,
+    _LIT_SURFACE.replace("HOLES", "if (texel.a < 0.5) discard;"),
 )
 
 SURFACE_ID = (
-    _FROM_CAMERA,
+    _SURFACE_FROM_CAMERA,
     """
 #version 330 core
 in float depth;
@@ -218,7 +233,7 @@ void main() { found = vec2(0, depth); }
 )
 
 CUTOUT_ID = (
-    _FROM_CAMERA,
+    _CUTOUT_FROM_CAMERA,
     FRAME
     + _SURFACE_IN
     + "out vec2 found; void main() {"
@@ -230,7 +245,7 @@ SURFACE_SHADOW = (_FROM_SUN, _NO_COLOUR)
 CUTOUT_SHADOW = (_FROM_SUN, FRAME + _SURFACE_IN + "void main() {" + _DROP_HOLES + "}")
 
 CATCHER = (
-    _FROM_CAMERA,
+    _SURFACE_FROM_CAMERA,
     FRAME
     + _LIGHT
     + """

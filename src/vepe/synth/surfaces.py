@@ -113,7 +113,7 @@ def join(surfaces: Sequence[Surface]) -> SurfaceMesh:
     for surface in surfaces:
         layer = layers[id(surface.texture)]
         corners = first + 4 * np.arange(len(surface.corners), dtype=np.int32)[:, None]
-        triangles = np.concatenate([corners + (0, 1, 2), corners + (0, 2, 3)])
+        triangles = np.concatenate([corners + np.array(half) for half in ((0, 1, 2), (0, 2, 3))])
         faces[2 * (not whole[layer]) + (not surface.casts_shadow)].append(triangles)
         parts.append(_vertices(surface, layer))
         first += len(parts[-1])

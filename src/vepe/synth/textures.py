@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -160,9 +161,35 @@ MATERIALS: tuple[Callable[[np.random.Generator], Texture], ...] = (
 """What walls, floors and furniture may be made of."""
 
 
-def material(rng: np.random.Generator) -> Texture:
-    """Any of `MATERIALS`."""
-    return MATERIALS[int(rng.integers(len(MATERIALS)))](rng)
+@dataclass(frozen=True, eq=False)
+class Palette:
+    """The pictures that the things of one clip share."""
+
+    materials: tuple[Texture, ...]
+    posters: tuple[Texture, ...]
+    plants: tuple[Texture, ...]
+
+    def material(self, rng: np.random.Generator) -> Texture:
+        """What a wall, a floor or a piece of furniture is made of."""
+        return self.materials[int(rng.integers(len(self.materials)))]
+
+    def poster(self, rng: np.random.Generator) -> Texture:
+        """Something to hang on a wall or to print on a box."""
+        return self.posters[int(rng.integers(len(self.posters)))]
+
+    def plant(self, rng: np.random.Generator) -> Texture:
+        """Leaves, with nothing around them."""
+        return self.plants[int(rng.integers(len(self.plants)))]
+
+
+def palette(rng: np.random.Generator) -> Palette:
+    """Pictures for a clip."""
+    picks = rng.integers(len(MATERIALS), size=6)
+    return Palette(
+        materials=tuple(MATERIALS[int(k)](rng) for k in picks),
+        posters=tuple(poster(rng) for _ in range(3)),
+        plants=tuple(plant(rng) for _ in range(2)),
+    )
 
 
 def _point(place: np.ndarray) -> tuple[int, int]:
