@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -87,12 +88,22 @@ def _usage_trouble(error: Exception) -> str | None:
     return f"{' '.join(message.split())}. Try '{command} --help'."
 
 
+def _warning_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None
+) -> str:
+    """What we warn of is one line for the user; other warnings say where they come from."""
+    if category is UserWarning:
+        return f"vepe: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0 done, 2 user error, 130 interrupted.
 
     `arguments` are those of the shell unless given. A problem that the user can mend becomes one
     line on stderr; anything else is a bug and leaves with its traceback.
     """
+    warnings.formatwarning = _warning_line
     try:
         code = app(args=arguments, prog_name="vepe", standalone_mode=False)
         return code if isinstance(code, int) else 0

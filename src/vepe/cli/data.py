@@ -101,14 +101,11 @@ def shard(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace shards.")] = False,
 ) -> None:
     """Pack a labelled set into tar shards, for training from few big files or from a server."""
-    import warnings
-
     from vepe.data.label_sets import annotation_files, read_label_files
     from vepe.data.pictures import Pictures, Reading
     from vepe.data.shard_writer import write_shards
     from vepe.formats.skeletons import skeleton_named
 
-    warnings.showwarning = lambda message, *_, **__: typer.echo(f"vepe: {message}", err=True)
     files = annotation_files(annotations)
     index = read_label_files(files, images or files[0].parent, single=stills)
     pictures = Pictures([index], skeleton_named(index.keypoints), Reading(fps=fps))

@@ -1,0 +1,51 @@
+"""`vepe data shard` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from vepe.cli.data import app
+from vepe.data.shards import read_shard
+from vepe.errors import VepeError
+from vepe.skeleton import COCO17
+
+
+def write_set(root: Path) -> Path:
+    """Three pictures of one person each; the picture of the last is missing."""
+    root.mkdir()
+    for i in range(2):
+        cv2.imwrite(str(root / f"{i}.png"), np.full((40, 30, 3), 90 * i, np.uint8))
+    triples = np.tile([10.0, 12.0, 2.0], 17).tolist()
+    person = {"category_id": 1, "keypoints": triples, "bbox": [5, 5, 20, 30], "area": 300}
+    labels = {
+        "images": [{"id": i + 1, "file_name": f"{i}.png"} for i in range(3)],
+        "annotations": [{"id": i + 1, "image_id": i + 1} | person for i in range(3)],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}],
+    }
+    path = root / "labels.json"
+    path.write_text(json.dumps(labels))
+    return path
+
+
+def test_a_set_is_packed_once(tmp_path: Path) -> None:
+    labels, out = write_set(tmp_path / "set"), tmp_path / "packed"
+    arguments = ["shard", str(labels), "-o", str(out), "--stills"]
+    with pytest.warns(UserWarning, match="1 of 3 pictures are missing"):
+        done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "2 pictures, 2 people." in done.output
+    stills = read_shard(out / "packed-000.tar", COCO17)
+    assert [int(s.image().mean()) for s in stills] == [0, 90]
+    with pytest.warns(UserWarning, match="missing"):
+        again = CliRunner().invoke(app, arguments)
+    assert isinstance(again.exception, VepeError)
+    assert "add --overwrite" in str(again.exception)
+    strict = CliRunner().invoke(app, [*arguments, "--overwrite", "--strict"])
+    assert "1 of 3 pictures are missing" in str(strict.exception)
+    assert len(read_shard(out / "packed-000.tar", COCO17)) == 2
