@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from vepe.errors import VepeError
 from vepe.synth import clutter, textures
+from vepe.synth.crowd import Crowd
 from vepe.synth.light import random_light
 from vepe.synth.scene import Performance
 from vepe.synth.stage import Backdrop, Stage
@@ -20,12 +21,14 @@ from vepe.synth.view import View, look_at
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _LONGEST_PX = 1280
+_HALL_M = 14.0  # from farther away rooms look odd
 
 
 def plan_stage(
     rng: np.random.Generator,
     palette: Palette,
     performance: Performance,
+    crowd: Crowd,
     view: View,
     pictures: Sequence[Path] = (),
     occluders: Sequence[Surface] = (),
@@ -35,7 +38,8 @@ def plan_stage(
     Args:
         rng: everything is a function of its state.
         palette: pictures for walls and things.
-        performance: gives the place of the people, and the things they use.
+        performance: gives the things that people use.
+        crowd: gives their places.
         view: the camera, for what must stand behind the people.
         pictures: the user's own backdrops; where there are any, they are what is seen.
         occluders: what stands in front.
@@ -43,15 +47,17 @@ def plan_stage(
     Raises:
         VepeError: where a picture cannot be read.
     """
-    low, high = performance.bounds(performance.duration_s / 2)
-    middle = (low + high) / 2
     props = [clutter.prop(rng, palette, p) for p in performance.props]
+    things = [*props, *occluders]
     if pictures:
         picture = _read(pictures[int(rng.integers(len(pictures)))])
-        return _photo(rng, picture, view, middle, [*props, *occluders])
-    if rng.random() < 0.6:
-        return _room(rng, palette, low, high, view, [*props, *occluders])
-    return _outdoors(rng, palette, low, high, view, [*props, *occluders])
+        return _photo(rng, picture, view, crowd, things)
+    low, high = crowd.bounds()
+    things += clutter.around(rng, palette, crowd, view)
+    far = float(np.linalg.norm((view.eye - (low + high) / 2)[[0, 2]]))
+    if rng.random() < (0.6 if far < _HALL_M else 0.15):
+        return _room(rng, palette, low, high, view, things)
+    return _outdoors(rng, palette, (low + high) / 2, view, things)
 
 
 def backdrop_pictures(folder: Path) -> tuple[Path, ...]:
@@ -82,7 +88,7 @@ def _photo(
     rng: np.random.Generator,
     picture: UInt8[np.ndarray, "H W 3"],
     view: View,
-    middle: np.ndarray,
+    crowd: Crowd,
     things: list[Surface],
 ) -> Stage:
     """The picture fills the view with some room to pan; an unseen floor takes the shadows."""
@@ -94,7 +100,7 @@ def _photo(
     sizes = (wide, wide / aspect)
     if sizes[1] < 1.05 * height:
         sizes = (1.05 * height * aspect, 1.05 * height)
-    light = random_light(rng, indoors=rng.random() < 0.5, middle_m=middle)
+    light = random_light(rng, indoors=rng.random() < 0.5, middle_m=crowd.bounds().mean(axis=0))
     return Stage(join(things), Backdrop(picture, view.rotation, sizes), light, catcher_half_m=30.0)
 
 
@@ -106,54 +112,47 @@ def _room(
     view: View,
     things: list[Surface],
 ) -> Stage:
-    """Four walls, a floor and often a ceiling around people and camera, with things in it."""
-    margin = rng.uniform(0.8, 5.0, 4)
-    x0, z0 = low[0] - margin[0], low[2] - margin[1]
-    x1, z1 = high[0] + margin[2], high[2] + margin[3]
-    height = max(float(rng.uniform(2.3, 4.5)), float(high[1]) + 0.4)
-    floor, wall = palette.material(rng), palette.material(rng)
-    repeat = float(np.exp(rng.uniform(np.log(0.5), np.log(4))))
+    """Walls, a floor and often a ceiling around people, and mostly around the camera too."""
+    middle = (low + high) / 2
+    around = [low, high, view.eye] if rng.random() < 0.8 else [low, high]
+    start, end = np.min(around, axis=0), np.max(around, axis=0)
+    x0, z0 = (start - rng.uniform(0.5, 4.0, 3))[[0, 2]]
+    x1, z1 = (end + rng.uniform(0.5, 4.0, 3))[[0, 2]]
+    height = max(float(rng.uniform(2.3, 4.5)), float(end[1]) + 0.4)
+    wall, repeat = palette.material(rng), float(np.exp(rng.uniform(np.log(0.5), np.log(4))))
     tint = _tint(rng)
-    corners = [(x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)]
-    # Walls face inwards; those between the camera and the people are left out.
-    for i, start in enumerate(corners):
-        a, b = np.array(start, float), np.array(corners[(i + 1) % 4], float)
+    corners = [np.array(c) for c in ((x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1))]
+    for a, b in zip(corners, [*corners[1:], corners[0]], strict=True):
         inwards = np.array([-(b - a)[2], 0, (b - a)[0]])
-        if inwards @ (view.eye - a) <= 0.1:
-            continue
+        if inwards @ (view.eye - a) <= 0.1 * np.linalg.norm(inwards):
+            continue  # a wall between the camera and the people
         picture = wall if rng.random() < 0.75 else palette.material(rng)
-        things.append(
-            _surface(quad(a, b - a, (0, height, 0), metres_per_repeat=repeat), picture, tint)
-        )
+        face = quad(a, b - a, (0, height, 0), metres_per_repeat=repeat)
+        things.append(Surface(*face, picture, tint, casts_shadow=False))
         things += clutter.on_wall(rng, palette, a, b, height)
-    things.append(_floor(rng, floor, max(x1 - x0, z1 - z0) + 20, (low + high) / 2))
+    things.append(_floor(rng, palette.material(rng), max(x1 - x0, z1 - z0) + 20, middle))
     if view.eye[1] < height - 0.05 and rng.random() < 0.8:
-        up = quad((x0, height, z0), (x1 - x0, 0, 0), (0, 0, z1 - z0), metres_per_repeat=repeat)
-        things.append(_surface(up, textures.plain(rng), _tint(rng)))
-    things += clutter.around(rng, palette, low, high, view)
-    light = random_light(rng, indoors=True, middle_m=(low + high) / 2, brightness=1.05)
-    grey = np.full((8, 8, 3), int(rng.integers(20, 200)), np.uint8)
-    return Stage(join(things), Backdrop(grey, view.rotation, (2.0, 2.0)), light)
+        face = quad((x0, height, z0), (x1 - x0, 0, 0), (0, 0, z1 - z0), metres_per_repeat=repeat)
+        things.append(Surface(*face, textures.plain(rng), _tint(rng), casts_shadow=False))
+    light = random_light(rng, indoors=True, middle_m=middle)
+    beyond = np.ascontiguousarray(palette.material(rng)[..., :3])
+    return Stage(join(things), Backdrop(beyond, view.rotation, (2.0, 2.0), gain=0.7), light)
 
 
 def _outdoors(
     rng: np.random.Generator,
     palette: Palette,
-    low: np.ndarray,
-    high: np.ndarray,
+    middle: np.ndarray,
     view: View,
     things: list[Surface],
 ) -> Stage:
     """Ground to the horizon, a sky, and houses, trees and cars far and near."""
-    middle = (low + high) / 2
     things.append(_floor(rng, palette.material(rng), 160.0, middle))
     things += clutter.far_away(rng, palette, middle, view)
-    things += clutter.around(rng, palette, low, high, view)
     light = random_light(rng, indoors=False, middle_m=middle)
-    flat = view.eye + [*(-view.rotation[2])] * np.array([1, 0, 1])
-    axes = look_at(
-        view.eye, flat if np.linalg.norm(flat - view.eye) > 0.05 else view.eye - [0, 0, 1]
-    )
+    ahead = -view.rotation[2] * [1, 0, 1]
+    level = ahead if np.linalg.norm(ahead) > 0.05 else view.rotation[1] * [1, 0, 1]
+    axes = look_at(view.eye, view.eye + level)
     return Stage(join(things), Backdrop(_sky(rng), axes, (3.0, 1.5)), light)
 
 
@@ -166,14 +165,8 @@ def _floor(
     return Surface(*face, picture, _tint(rng), casts_shadow=False)
 
 
-def _surface(
-    face: tuple[np.ndarray, np.ndarray], picture: np.ndarray, tint: tuple[float, float, float]
-) -> Surface:
-    return Surface(*face, picture, tint, casts_shadow=False)
-
-
 def _tint(rng: np.random.Generator) -> tuple[float, float, float]:
-    a, b, c = rng.uniform(0.55, 1.25, 3) ** 0.5 * rng.uniform(0.6, 1.1)
+    a, b, c = rng.uniform(0.75, 1.15, 3) ** 0.5 * rng.uniform(0.6, 1.1)
     return float(a), float(b), float(c)
 
 
@@ -192,5 +185,5 @@ def _sky(rng: np.random.Generator) -> UInt8[np.ndarray, "H W 3"]:
         line = np.interp(np.arange(width), np.linspace(0, width, len(edge)), edge)
         top = height / 2 - line * rng.uniform(2, 40)
         hills = np.arange(height)[:, None] > top[None]
-        sky = np.where(hills[..., None], textures.colour(rng) * 0.7, sky)
+        sky = np.where(hills[..., None], textures.colour(rng, vivid=0.2) * 0.7, sky)
     return (np.clip(sky, 0, 1) * 255).astype(np.uint8)

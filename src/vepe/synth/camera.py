@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from vepe.synth.scene import Performance
+from vepe.synth.crowd import Crowd
 from vepe.synth.view import View, look_at
 
 _TRIES = 24
 _PERSON_M = 1.7
-_CHECKED = 4  # instants of a clip at which the framing is tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,18 +61,14 @@ class CameraPath:
         return View(eye, look_at(eye, target, self.roll), float(focal), self.width, self.height)
 
 
-def plan_camera(
-    rng: np.random.Generator, performance: Performance, width: int, height: int
-) -> CameraPath:
+def plan_camera(rng: np.random.Generator, crowd: Crowd, width: int, height: int) -> CameraPath:
     """A camera that sees somebody: the first of some tries that frames well, else the best."""
-    times = np.linspace(0, performance.duration_s, _CHECKED)
-    joints = [_joints(performance, t) for t in times]
+    times = np.linspace(0, crowd.duration_s, len(crowd.joints))
     best, best_score = None, -1.0
     for _ in range(_TRIES):
-        path = _propose(rng, performance, joints, width, height)
-        score = float(
-            np.mean([_framing(path.at(t), j) for t, j in zip(times, joints, strict=True)])
-        )
+        path = _propose(rng, crowd, width, height)
+        views = [path.at(t) for t in times]
+        score = float(np.mean([_framing(v, j) for v, j in zip(views, crowd.joints, strict=True)]))
         if score > best_score:
             best, best_score = path, score
         if best_score >= 0.5:
@@ -81,11 +77,7 @@ def plan_camera(
     return best
 
 
-def _joints(performance: Performance, time_s: float) -> list[np.ndarray]:
-    return [p.joint_world(time_s)[:, :3, 3] for p in performance.performers]
-
-
-def _framing(view: View, people: list[np.ndarray]) -> float:
+def _framing(view: View, people: Sequence[np.ndarray]) -> float:
     """Share of people of whom a good part is in the picture, large enough; 0 with a lens in one."""
     seen = 0.0
     for joints in people:
@@ -98,16 +90,10 @@ def _framing(view: View, people: list[np.ndarray]) -> float:
     return seen / len(people)
 
 
-def _propose(
-    rng: np.random.Generator,
-    performance: Performance,
-    joints: list[list[np.ndarray]],
-    width: int,
-    height: int,
-) -> CameraPath:
-    duration = performance.duration_s
+def _propose(rng: np.random.Generator, crowd: Crowd, width: int, height: int) -> CameraPath:
+    duration = crowd.duration_s
     half = np.deg2rad(rng.uniform(11, 36))
-    middle, spread = _focus(rng, joints)
+    middle, spread = _focus(rng, crowd)
     # How much of the picture's height a standing person takes: from a tenth to more than all.
     share = float(np.exp(rng.uniform(np.log(0.13), np.log(1.3))))
     distance = _PERSON_M / (2 * np.tan(half) * share)
@@ -135,14 +121,13 @@ def _propose(
         roll=float(rng.normal(0, 0.03)) if rng.random() < 0.85 else float(rng.normal(0, 0.2)),
         duration_s=duration,
         shake=_shake(rng),
-        follow=_follow(rng, joints),
+        follow=_follow(rng, crowd),
     )
 
 
-def _focus(rng: np.random.Generator, joints: list[list[np.ndarray]]) -> tuple[np.ndarray, float]:
+def _focus(rng: np.random.Generator, crowd: Crowd) -> tuple[np.ndarray, float]:
     """What is in the middle of the picture at the clip's middle, and how wide the group is."""
-    people = joints[len(joints) // 2]
-    places = np.stack([p.mean(axis=0) for p in people])
+    places = np.stack([p.mean(axis=0) for p in crowd.middle])
     low, high = places.min(axis=0), places.max(axis=0)
     spread = float(np.linalg.norm((high - low)[[0, 2]])) + 1.5
     middle = (low + high) / 2 if rng.random() < 0.6 else places[rng.integers(len(places))].copy()
@@ -169,16 +154,18 @@ def _elevation(rng: np.random.Generator, distance: float, target_height: float) 
 def _shake(rng: np.random.Generator, waves: int = 5) -> np.ndarray:
     """A tripod, a hand or a running hand."""
     kind = rng.random()
-    strength = 0.0 if kind < 0.45 else rng.uniform(0.001, 0.006) if kind < 0.9 else 0.02
+    strength = 0.0 if kind < 0.45 else rng.uniform(0.001, 0.006) if kind < 0.92 else 0.012
     frequency = rng.uniform(0.3, 5.0, (2, waves))
     amplitude = strength * rng.uniform(0.3, 1.0, (2, waves)) / np.sqrt(frequency)
     return np.stack([amplitude, frequency, rng.uniform(0, 2 * np.pi, (2, waves))], axis=1)
 
 
-def _follow(rng: np.random.Generator, joints: list[list[np.ndarray]]) -> np.ndarray:
+def _follow(rng: np.random.Generator, crowd: Crowd) -> np.ndarray:
     """The way of the group or of one person, relative to the clip's middle; zeros for none."""
     if rng.random() < 0.6:
         return np.zeros((2, 3))
-    who = int(rng.integers(len(joints[0]))) if rng.random() < 0.5 else None
-    way = np.stack([(np.concatenate(p) if who is None else p[who]).mean(axis=0) for p in joints])
+    who = int(rng.integers(len(crowd.middle))) if rng.random() < 0.5 else None
+    way = np.stack(
+        [(np.concatenate(p) if who is None else p[who]).mean(axis=0) for p in crowd.joints]
+    )
     return way - way[len(way) // 2]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vepe.synth.scene import Prop
+from vepe.synth.crowd import Crowd
+from vepe.synth.furniture import Prop
 from vepe.synth.surfaces import Surface, box, quad
 from vepe.synth.textures import Palette, colour
 from vepe.synth.view import View
@@ -42,18 +43,15 @@ def on_wall(
     return found
 
 
-def around(
-    rng: np.random.Generator, palette: Palette, low: np.ndarray, high: np.ndarray, view: View
-) -> list[Surface]:
-    """Furniture and plants beside and behind the people, clear of their box and of the camera."""
+def around(rng: np.random.Generator, palette: Palette, crowd: Crowd, view: View) -> list[Surface]:
+    """Furniture and plants beside and behind the people, clear of them and of the camera."""
+    low, high = crowd.bounds()
     found: list[Surface] = []
-    for _ in range(int(rng.integers(0, 7))):
-        angle, gap = rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 2.5)
-        direction = np.array([np.sin(angle), 0, np.cos(angle)])
-        place = (low + high) / 2 + direction * (np.abs(direction) @ (high - low) / 2 + gap)
-        place[1] = 0
-        if not _in_the_way(place, (low + high) / 2, view):
-            found += thing(rng, palette, place)
+    for _ in range(int(rng.integers(0, 9))):
+        place = rng.uniform(low - 2.5, high + 2.5) * [1, 0, 1]
+        parts = thing(rng, palette, place)
+        if not (_in_the_way(place, (low + high) / 2, view) or any(map(crowd.hits, parts))):
+            found += parts
     return found
 
 
@@ -150,7 +148,7 @@ def far_away(
 
 def tint(rng: np.random.Generator) -> Tint:
     """A colour that multiplies a picture's."""
-    a, b, c = colour(rng, vivid=0.25) * 0.7 + 0.35
+    a, b, c = colour(rng, vivid=0.15) * 0.7 + 0.35
     return float(a), float(b), float(c)
 
 

@@ -14,6 +14,7 @@ from vepe.config.synth import SynthSettings
 from vepe.synth.avatars import AvatarLibrary
 from vepe.synth.background import plan_stage
 from vepe.synth.camera import CameraPath, plan_camera
+from vepe.synth.crowd import crowd_of
 from vepe.synth.labels import Actor, FrameLabels, frame_labels
 from vepe.synth.occluders import plan_occluders
 from vepe.synth.renderer import Renderer
@@ -74,12 +75,13 @@ def plan_film(
     rngs = [np.random.default_rng((*seeds, part)) for part in range(6)]
     duration_s = settings.frames / settings.fps
     performance = plan_performance(rngs[0], library, settings.people, duration_s)
-    camera = plan_camera(rngs[1], performance, settings.width, settings.height)
+    crowd = crowd_of(performance)
+    camera = plan_camera(rngs[1], crowd, settings.width, settings.height)
     middle = camera.at(duration_s / 2)
     pictures = palette(rngs[3])
     wanted = rngs[2].random() < settings.occluder_share
-    occluders = plan_occluders(rngs[2], pictures, performance, middle) if wanted else []
-    stage = plan_stage(rngs[3], pictures, performance, middle, backgrounds, occluders)
+    occluders = plan_occluders(rngs[2], pictures, crowd, middle) if wanted else []
+    stage = plan_stage(rngs[3], pictures, performance, crowd, middle, backgrounds, occluders)
     sensor = random_sensor(rngs[4])
     blurred = rngs[5].random() < settings.blur_share
     shutter = float(rngs[5].uniform(0.3, 1.0)) if blurred else 0.0
@@ -116,8 +118,8 @@ def _blurred(
     total = np.zeros((film.settings.height, film.settings.width, 3), np.uint16)
     for i, when in enumerate(_instants(film, time_s, count)):
         joints = [p.joint_world(when) for p in film.performance.performers]
-        renderer.pose(film.camera.at(when), joints)
-        total += renderer.colour(new_shadows=i == 0)[..., :3]
+        renderer.pose(film.camera.at(when), joints, keep_shadows=i > 0)
+        total += renderer.colour()[..., :3]
     return (total // count).astype(np.uint8)
 
 

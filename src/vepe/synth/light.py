@@ -7,13 +7,8 @@ import numpy as np
 from vepe.synth.stage import Colour, Light
 
 
-def random_light(
-    rng: np.random.Generator, *, indoors: bool, middle_m: np.ndarray, brightness: float = 1.0
-) -> Light:
-    """Light for a scene around `middle_m` (x, y, z).
-
-    `brightness` of 1 exposes a grey surface well; the result varies around it, from dim to harsh.
-    """
+def random_light(rng: np.random.Generator, *, indoors: bool, middle_m: np.ndarray) -> Light:
+    """Light for a scene around `middle_m` (x, y, z), exposed well on average, at times not."""
     azimuth, height = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(18, 85))
     sun_direction = _direction(azimuth, height)
     harsh = rng.beta(1.3, 1.3)  # 0: light from everywhere, 1: from one side alone
@@ -34,6 +29,8 @@ def random_light(
             lamp = lamp * _tinted(rng, 0.9)
     place = middle_m + np.array([rng.uniform(-3, 3), rng.uniform(1.2, 2.6), rng.uniform(-3, 3)])
     fill = rng.uniform(0, 0.35) * _tinted(rng, 0.4)
+    # What falls on an upright surface on average, which a camera's exposure evens out.
+    on_upright = float(np.mean(0.5 * (sky + ground) + 0.4 * sun + 0.3 * fill + 0.15 * lamp)) / 0.8
     fog = 0.0 if indoors or rng.random() < 0.5 else float(rng.uniform(0.002, 0.03))
     return Light(
         sun_direction=sun_direction,
@@ -45,11 +42,12 @@ def random_light(
         lamp_m=_triple(place),
         lamp_reach_m=float(rng.uniform(1.0, 3.0)),
         lamp=_triple(lamp),
-        fog=_triple(0.6 * sky_colour),
+        fog=_triple(0.5 * on_upright * sky_colour),
         fog_per_m=fog,
-        exposure=brightness * float(np.exp(rng.normal(0.05, 0.28))),
+        exposure=float(np.exp(rng.normal(0, 0.3)) / max(on_upright, 0.05)),
         shadow_softness=float(rng.uniform(0.7, 6.0)),
         shadow_depth=float(rng.uniform(0.75, 1.0)),
+        contact=float(0.25 + 0.45 * (1 - harsh)),
     )
 
 

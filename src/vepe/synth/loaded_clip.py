@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from vepe.synth.avatars import Avatar
+from vepe.synth.contact import SPOTS_PER_PERSON, VERTEX_FLOATS, contact_spots, touching
 from vepe.synth.people_mesh import people_mesh
 from vepe.synth.programs import BONES_UNIT, SKIN_UNIT, SURFACES_UNIT
 from vepe.synth.stage import Stage
@@ -32,10 +33,12 @@ _SURFACES = (
 
 @dataclass(eq=False)
 class LoadedPerson:
-    """One person: which bones move it, where they lie in the table, and what to draw."""
+    """One person: which bones move it and lie where in the table, which joints darken the floor
+    when they come near it, and what to draw."""
 
     avatar: Avatar
     bones: Int[np.ndarray, "U"]
+    touching: Int[np.ndarray, "C"]
     first_bone: int
     tint: tuple[float, float, float]
     draws: list[tuple[moderngl.Texture, dict[Picture, moderngl.VertexArray]]]
@@ -72,6 +75,13 @@ class LoadedClip:
             (self._arrays("cutout", vertices, mesh.cutout, _SURFACES), mesh.cutout_casters),
         ]
         self._catcher = self._load_catcher() if stage.catcher_half_m > 0 else None
+        self._spot_count, most = 0, 6 * SPOTS_PER_PERSON * max(len(self.people), 1)
+        self._spots = self._keep(context.buffer(reserve=4 * VERTEX_FLOATS * most))
+        self._contacts = self._keep(
+            context.vertex_array(
+                programs["contact"], [(self._spots, "4f 1f", "in_place", "in_strength")]
+            )
+        )
 
     def draw(self, picture: Picture) -> None:
         """Draws people and surfaces into the framebuffer in use."""
@@ -94,13 +104,22 @@ class LoadedClip:
             if arrays is not None and (picture != "shadow" or casters):
                 arrays[picture].render(vertices=3 * casters if picture == "shadow" else -1)
 
-    def draw_catcher(self) -> None:
-        """Darkens what lies in shadow on the unseen floor, where the stage has one."""
-        if self._catcher is None:
-            return
+    def place_contacts(self, joints_m: Sequence[Float[np.ndarray, "J 3"]]) -> None:
+        """Puts the dark spots under the people; `joints_m` in the order of the avatars."""
+        places = [j[p.touching] for p, j in zip(self.people, joints_m, strict=True)]
+        spots = contact_spots(np.concatenate(places), self.stage.light.contact)
+        self._spot_count = len(spots)
+        if len(spots):
+            self._spots.write(spots.tobytes())
+
+    def draw_floor_shadows(self) -> None:
+        """Darkens the floor under people, and in shadow where only a picture shows the floor."""
         ctx = self._context
         ctx.enable(ctx.BLEND)
-        self._catcher["colour"].render()
+        if self._catcher is not None:
+            self._catcher.render()
+        if self._spot_count:
+            self._contacts.render(vertices=self._spot_count)
         ctx.disable(ctx.BLEND)
 
     def release(self) -> None:
@@ -123,7 +142,8 @@ class LoadedClip:
             if arrays is not None:
                 draws.append((self._texture(picture), arrays))
         red, green, blue = (float(v) for v in tint)
-        return LoadedPerson(avatar, mesh.bones, first, (red, green, blue), draws)
+        near_floor = touching(avatar.joint_names)
+        return LoadedPerson(avatar, mesh.bones, near_floor, first, (red, green, blue), draws)
 
     def _arrays(
         self,
@@ -161,14 +181,14 @@ class LoadedClip:
         texture.filter = (ctx.LINEAR_MIPMAP_NEAREST, ctx.LINEAR)
         return texture
 
-    def _load_catcher(self) -> dict[Picture, moderngl.VertexArray]:
+    def _load_catcher(self) -> moderngl.VertexArray:
         half = self.stage.catcher_half_m
         blank = np.full((1, 1, 4), 255, np.uint8)
         floor = join([Surface(*quad((-half, 0, half), (2 * half, 0, 0), (0, 0, -2 * half)), blank)])
         ctx, program = self._context, self._programs["catcher"]
         vertices = self._keep(ctx.buffer(floor.vertices.tobytes()))
         indices = self._keep(ctx.buffer(floor.solid.tobytes()))
-        return {"colour": self._keep(_vertex_array(ctx, program, vertices, indices, _SURFACES))}
+        return self._keep(_vertex_array(ctx, program, vertices, indices, _SURFACES))
 
 
 def _vertex_array(

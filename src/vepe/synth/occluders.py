@@ -5,33 +5,44 @@ from __future__ import annotations
 import numpy as np
 
 from vepe.synth import clutter
-from vepe.synth.scene import Performance
+from vepe.synth.crowd import Crowd
 from vepe.synth.surfaces import Surface, quad
 from vepe.synth.textures import Palette
 from vepe.synth.view import View
 
+_MAX_COVERED = 0.6  # of all joints in the scene, by one thing
+
 
 def plan_occluders(
-    rng: np.random.Generator, palette: Palette, performance: Performance, view: View
+    rng: np.random.Generator, palette: Palette, crowd: Crowd, view: View
 ) -> list[Surface]:
-    """One to four things before people whom `view` sees at the middle of the performance.
+    """One to three things before people whom `view` sees at the middle of the performance.
 
     Each stands on the floor on the way from the camera to a person, or hangs just before the lens;
-    none fills the picture.
+    none fills the picture, and nobody walks into one.
     """
     found: list[Surface] = []
-    for _ in range(int(rng.choice([1, 1, 2, 2, 3, 4]))):
-        who = performance.performers[int(rng.integers(len(performance.performers)))]
-        joints = who.joint_world(performance.duration_s * rng.uniform(0.2, 0.8))[:, :3, 3]
-        target = joints[int(rng.integers(len(joints)))].astype(np.float64)
-        way = target - view.eye
+    for _ in range(min(int(rng.choice([1, 1, 2, 2, 3])), len(crowd.middle))):
+        joints = crowd.middle[int(rng.integers(len(crowd.middle)))]
+        way = joints[int(rng.integers(len(joints)))] - view.eye
         distance = float(np.linalg.norm(way))
         if distance < 1.2:
             continue
-        # Not nearer than 0.7 m to either, so that nothing cuts into a body or fills the view.
-        share = rng.uniform(0.7 / distance, max(1 - 0.7 / distance, 0.7 / distance + 0.01))
-        found += _thing_before(rng, palette, view.eye + way * share, share * distance, view)
+        share = rng.uniform(0.6 / distance, max(1 - 0.4 / distance, 0.6 / distance + 0.01))
+        parts = _thing_before(rng, palette, view.eye + way * share, share * distance, view)
+        if not any(map(crowd.hits, parts)) and _covered(parts, crowd, view) <= _MAX_COVERED:
+            found += parts
     return found
+
+
+def _covered(parts: list[Surface], crowd: Crowd, view: View) -> float:
+    """Share of everybody's joints behind the things, at most: their boxes in the picture count."""
+    joints = view.project(np.concatenate(crowd.middle))[0]
+    behind = np.zeros(len(joints), bool)
+    for part in parts:
+        corners = view.project(part.corners.reshape(-1, 3))[0]
+        behind |= ((joints > corners.min(axis=0)) & (joints < corners.max(axis=0))).all(axis=1)
+    return float(behind.mean())
 
 
 def _thing_before(
@@ -42,12 +53,12 @@ def _thing_before(
     floor = place * [1, 0, 1]
     kind = rng.random()
     if kind < 0.3:
-        width = float(np.clip(rng.uniform(0.03, 0.16) * seen, 0.03, 0.6))
+        width = float(np.clip(rng.uniform(0.02, 0.09) * seen, 0.03, 0.5))
         size = np.array([width, max(place[1] + seen, 2.0), width])
         return [clutter.block(rng, palette, floor, size, float(rng.uniform(0, 1.5)))]
     if kind < 0.6 and place[1] < 1.8:
         height = float(np.clip(place[1] * rng.uniform(0.6, 1.1), 0.2, 1.6))
-        width = float(np.clip(rng.uniform(0.15, 0.6) * seen, 0.2, 2.5))
+        width = float(np.clip(rng.uniform(0.15, 0.5) * seen, 0.2, 2.5))
         size = np.array([width, height, min(0.5, width)])
         return [clutter.block(rng, palette, floor, size, float(rng.uniform(0, np.pi)))]
     if kind < 0.75 and place[1] < 1.6:

@@ -77,6 +77,7 @@ class Renderer:
             self._programs["backdrop"], [(self._screen, "2f", "in_corner")]
         )
         self._clip: LoadedClip | None = None
+        self._shadow_matrix, self._old_shadows = np.eye(4), True
 
     def load(
         self, stage: Stage, avatars: Sequence[Avatar], tints: Float[np.ndarray, "P 3"]
@@ -86,34 +87,47 @@ class Renderer:
             self._clip.release()
         self._clip = LoadedClip(self.context, self._programs, stage, avatars, tints)
 
-    def pose(self, view: View, joint_world: Sequence[Float[np.ndarray, "J 4 4"]]) -> None:
-        """Places camera and people; `joint_world` in the order of the loaded avatars."""
+    def pose(
+        self,
+        view: View,
+        joint_world: Sequence[Float[np.ndarray, "J 4 4"]],
+        *,
+        keep_shadows: bool = False,
+    ) -> None:
+        """Places camera and people; `joint_world` in the order of the loaded avatars.
+
+        With `keep_shadows` those of the picture before stay, for instants that are near in time.
+        """
         clip = self._loaded()
         self.view = view
         rows = clip.bone_table
-        centres = []
+        joints_m = [joints[:, :3, 3] for joints in joint_world]
         for person, joints in zip(clip.people, joint_world, strict=True):
             moves = skinning(joints, person.avatar.inverse_bind)[person.bones, :3, :]
             rows[person.first_bone : person.first_bone + len(person.bones)] = moves
-            centres.append(joints[:, :3, 3].mean(axis=0))
         clip.bones.write(rows.tobytes())
         light = clip.stage.light
-        shadow = shadow_from_world(np.array(centres).reshape(-1, 3), light.sun_direction)
-        self._frame.write(frame_bytes(view, light, shadow))
+        if not keep_shadows:
+            centres = np.array([j.mean(axis=0) for j in joints_m]).reshape(-1, 3)
+            self._shadow_matrix = shadow_from_world(centres, light.sun_direction)
+            self._old_shadows = True
+        self._frame.write(frame_bytes(view, light, self._shadow_matrix))
+        clip.place_contacts(joints_m)
 
-    def colour(self, *, new_shadows: bool = True) -> UInt8[np.ndarray, "H W 4"]:
-        """The picture of the posed instant, RGBA; shadows may stay those of the picture before."""
+    def colour(self) -> UInt8[np.ndarray, "H W 4"]:
+        """The picture of the posed instant, RGBA."""
         ctx, clip = self.context, self._loaded()
-        if new_shadows:
+        if self._old_shadows:
             self._shadows.use()
             self._shadows.clear(depth=1.0)
             clip.draw("shadow")
+            self._old_shadows = False
         self._canvas.use()
         self._canvas.clear(depth=1.0)
         self._shadow_map.use(SHADOW_UNIT)
         clip.draw("colour")
         self._draw_backdrop(clip)
-        clip.draw_catcher()
+        clip.draw_floor_shadows()
         ctx.copy_framebuffer(self._flat, self._canvas)
         width, height = self.size
         data = self._flat.read(components=4, alignment=1)

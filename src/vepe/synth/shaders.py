@@ -255,6 +255,30 @@ void main() { colour = vec4(0, 0, 0, 0.6 * (1.0 - lit_share(world, vec3(0, 1, 0)
 """,
 )
 
+CONTACT = (
+    FRAME
+    + """
+in vec4 in_place;  // x and z in the world, then within -1..1
+in float in_strength;
+out vec2 within;
+out float strength;
+void main() {
+    within = in_place.zw;
+    strength = in_strength;
+    gl_Position = clip_from_world * vec4(in_place.x, 0.006, in_place.y, 1);
+}
+""",
+    """
+#version 330 core
+in vec2 within; in float strength;
+out vec4 colour;
+void main() {
+    float falloff = max(1.0 - dot(within, within), 0.0);
+    colour = vec4(0, 0, 0, strength * falloff * falloff);
+}
+""",
+)
+
 BACKDROP = (
     """
 #version 330 core
@@ -290,6 +314,7 @@ PROGRAMS = {
     "cutout_id": CUTOUT_ID,
     "cutout_shadow": CUTOUT_SHADOW,
     "catcher": CATCHER,
+    "contact": CONTACT,
     "backdrop": BACKDROP,
 }
 """Vertex and fragment program by name: what is drawn, and onto which picture."""

@@ -25,6 +25,7 @@ class Light:
         exposure: multiplies everything.
         shadow_softness: radius in texels of the shadow map.
         shadow_depth: 1 for full shadows, 0 for none.
+        contact: how dark the floor is right under a body, 0..1.
     """
 
     sun_direction: tuple[float, float, float]
@@ -41,6 +42,7 @@ class Light:
     exposure: float = 1.0
     shadow_softness: float = 1.5
     shadow_depth: float = 1.0
+    contact: float = 0.5
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ Texture = UInt8[np.ndarray, "S S 4"]
 Field = Float[np.ndarray, "S S"]
 
 
-def colour(rng: np.random.Generator, *, vivid: float = 0.35) -> Float[np.ndarray, "3"]:
+def colour(rng: np.random.Generator, *, vivid: float = 0.28) -> Float[np.ndarray, "3"]:
     """A random colour, 0..1; `vivid` is the mean saturation."""
     saturation = float(np.clip(rng.beta(1.2, 1.2 / vivid), 0, 1))
     return np.array(colorsys.hsv_to_rgb(rng.random(), saturation, rng.uniform(0.25, 0.95)))
