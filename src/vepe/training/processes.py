@@ -7,6 +7,7 @@ leaves the loop would let the others wait for ever.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,8 @@ import torch.distributed
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
+from torch import nn
+from torch.optim import Optimizer
 
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
@@ -39,6 +42,14 @@ class Processes:
         self.accelerator = accelerator
         self.count, self.index = accelerator.num_processes, accelerator.process_index
         self.main, self.device = accelerator.is_main_process, accelerator.device
+
+    def prepare(self, module: nn.Module, optimiser: Optimizer) -> tuple[nn.Module, Optimizer]:
+        """Both, ready for these processes and this precision; the module moves to the device."""
+        with warnings.catch_warnings():
+            # Newer torch has another name for it, which accelerate does not know yet.
+            warnings.filterwarnings("ignore", message=".*broadcast_buffers")
+            prepared: tuple[nn.Module, Optimizer] = self.accelerator.prepare(module, optimiser)
+        return prepared
 
     def sums(self, values: Sequence[float]) -> list[float]:
         """Each value summed over all processes."""

@@ -139,7 +139,7 @@ def fingerprint(stage: StageConfig, root: Path, skeleton: Skeleton) -> str:
     """
     sha = hashlib.sha256(repr(skeleton.keypoints).encode())
     for config in stage.data:
-        told = config.model_dump_json(exclude={"root", "images", "annotations", "shards"})
+        told = config.model_dump_json(exclude={"root", "images", "annotations", "shards", "strict"})
         sha.update(told.encode())
         if not isinstance(config, SyntheticConfig):
             sha.update(read_pictures(config, root, skeleton).digest().encode())

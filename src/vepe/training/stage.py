@@ -68,7 +68,7 @@ class StageLoop:
         optimiser = build_optimiser(run.model, self.stage, run.config.weight_decay)
         self.trained = [p for p in run.model.parameters() if p.requires_grad]
         self.accelerator = run.processes.accelerator
-        self.module, self.optimiser = self.accelerator.prepare(step, optimiser)
+        self.module, self.optimiser = run.processes.prepare(step, optimiser)
         if restored is not None and begin.step:
             self.optimiser.load_state_dict(restored.parts["optimiser"])
         self.clock = Clock(self.stage, begin.elapsed_s)
