@@ -1,0 +1,44 @@
+"""A recipe that is trained in seconds, for tests of what is seen of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vepe.config.load import merge, parse
+from vepe.config.training import TrainConfig
+
+TINY: dict[str, Any] = {
+    "model": {
+        "backbone": "mobilenetv2_035",
+        "dim": 32,
+        "hidden": 32,
+        "queries": 4,
+        "spatial_decoder": {"layers": 1},
+        "temporal": {"window": 2},
+        "consistency": {"dim": 8},
+    },
+    "workers": 0,
+    "calibration_batches": 1,
+    "pictures_every": 2,
+    "stages": [
+        {
+            "name": "frames",
+            "steps": 2,
+            "size_px": 64,
+            "batch": 2,
+            "data": [{"kind": "synthetic", "people": [1, 2]}],
+        },
+        {
+            "name": "temporal",
+            "steps": 1,
+            "frames": 2,
+            "size_px": 64,
+            "batch": 1,
+            "data": [{"kind": "synthetic", "people": [1, 2]}],
+        },
+    ],
+}
+
+
+def tiny_recipe(**changes: Any) -> TrainConfig:
+    return parse(TrainConfig, merge(TINY, changes), "tiny")

@@ -1,0 +1,31 @@
+"""Charts for pages: SVG without addresses, in the page's colours."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from vepe.viz.html_page import document, table
+from vepe.viz.plots import line_chart
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_a_chart_is_svg_that_asks_nobody_for_anything(logarithmic: bool) -> None:
+    lines = {"loss": ([1.0, 2.0, 3.0], [3.0, 20.0, 1.0]), "part": ([1.0, 2.0], [1.0, 2.0])}
+    text = line_chart("Loss", lines, x_label="step", marks=[(0, "first")], logarithmic=logarithmic)
+    assert text.startswith("<svg")
+    assert "http" not in text
+    for word in (">Loss<", ">loss<", ">part<", ">step<", ">first<", "var(--main)", "var(--ink)"):
+        assert word in text, word
+    assert text.count(">Loss<") == 1
+    root = ElementTree.fromstring(text.replace("xlink:", ""))
+    # Text, lines and grid take their colours from the page, so that they are seen in the dark.
+    assert not [e for e in root.iter() if "#000000" in e.get("style", "")]
+
+
+def test_a_page_escapes_what_it_is_given() -> None:
+    text = document("a < b", [table(["<i>"], [["<script>"]])])
+    assert "<script>" not in text
+    assert "<i>" not in text
+    assert "<title>a &lt; b</title>" in text
