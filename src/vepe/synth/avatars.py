@@ -75,19 +75,29 @@ class Avatar:
         return np.linalg.inv(self.inverse_bind.astype(np.float64)).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where an avatar's bytes lie: `size` of them from `start` on, -1 for all."""
+
+    file: Path
+    start: int
+    size: int
+
+
 class AvatarLibrary:
     """Avatars by name, read when asked for; the last few are kept. Can be sent to workers."""
 
-    def __init__(self, path: Path, names: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, places: dict[str, _Place]) -> None:
         self.path = path
-        self.names = names
+        self.names = tuple(sorted(places))
+        self._places = places
         self._cache: OrderedDict[str, Avatar] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getstate__(self) -> dict[str, object]:
-        return {"path": self.path, "names": self.names, "_cache": OrderedDict()}
+        return self.__dict__ | {"_cache": OrderedDict()}
 
     def load(self, name: str) -> Avatar:
         """The avatar of that name. Raises VepeError for unknown names and broken files."""
@@ -111,42 +121,47 @@ class AvatarLibrary:
         """
         if part == "all":
             return self
-        names = tuple(n for n in self.names if _is_held_out(n) == (part == "val"))
-        return AvatarLibrary(self.path, names)
+        held_out = part == "val"
+        places = {n: p for n, p in self._places.items() if _is_held_out(n) == held_out}
+        return AvatarLibrary(self.path, places)
 
     def _read(self, name: str) -> bytes:
-        if self.path.is_dir():
-            return (self.path / f"{name}.npz").read_bytes()
-        with tarfile.open(self.path) as tar:
-            for member in tar:
-                if member.isfile() and _stem(member.name) == name:
-                    handle = tar.extractfile(member)
-                    if handle is not None:
-                        return handle.read()
-        raise VepeError(f"Avatar '{name}' has gone from {self.path}; restore the file.")
+        place = self._places[name]
+        try:
+            with place.file.open("rb") as handle:
+                handle.seek(place.start)
+                return handle.read(place.size)
+        except OSError as error:
+            raise VepeError(
+                f"Avatar '{name}' cannot be read from {self.path} ({error}); restore the file."
+            ) from error
 
 
 def open_library(path: Path | None = None) -> AvatarLibrary:
-    """Opens a tar or a folder of avatar npz files; None opens the bundled ones.
+    """Opens a plain tar or a folder of avatar npz files; None opens the bundled ones.
 
     Raises VepeError where there is no such file, or no avatar in it.
     """
     source = BUNDLED_AVATARS if path is None else path
     if source.is_dir():
-        names = sorted(p.stem for p in source.glob("*.npz"))
+        places = {p.stem: _Place(p, 0, -1) for p in source.glob("*.npz")}
     elif source.is_file():
         try:
-            with tarfile.open(source) as tar:
-                names = sorted(_stem(m.name) for m in tar if m.isfile() and m.name.endswith(".npz"))
+            with tarfile.open(source, "r:") as tar:
+                places = {
+                    _stem(m.name): _Place(source, m.offset_data, m.size)
+                    for m in tar
+                    if m.isfile() and m.name.endswith(".npz")
+                }
         except (tarfile.TarError, OSError, EOFError) as error:
             raise VepeError(
-                f"{source} is no readable tar of avatars ({error}); give a tar or a folder of npz."
+                f"{source} is no plain tar of avatars ({error}); give a tar or a folder of npz."
             ) from error
     else:
         raise VepeError(f"There are no avatars at {source}; give a tar or a folder of npz files.")
-    if not names:
+    if not places:
         raise VepeError(f"{source} holds no avatar; give a tar or a folder of npz files.")
-    return AvatarLibrary(source, tuple(names))
+    return AvatarLibrary(source, places)
 
 
 def _stem(member: str) -> str:
