@@ -10,3 +10,7 @@ from __future__ import annotations
 
 class VepeError(Exception):
     """A problem that the user can mend; its text is one sentence that says how."""
+
+
+class VepeWarning(UserWarning):
+    """Something that a user should know and that stops nothing; told once, in one line."""

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from vepe.cli.data import app
 from vepe.data.shards import read_shard
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 from vepe.skeleton import COCO17
 
 
@@ -36,13 +36,13 @@ def write_set(root: Path) -> Path:
 def test_a_set_is_packed_once(tmp_path: Path) -> None:
     labels, out = write_set(tmp_path / "set"), tmp_path / "packed"
     arguments = ["shard", str(labels), "-o", str(out), "--stills"]
-    with pytest.warns(UserWarning, match="1 of 3 pictures are missing"):
+    with pytest.warns(VepeWarning, match="1 of 3 pictures are missing"):
         done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "2 pictures, 2 people." in done.output
     stills = read_shard(out / "packed-000.tar", COCO17)
     assert [int(s.image().mean()) for s in stills] == [0, 90]
-    with pytest.warns(UserWarning, match="missing"):
+    with pytest.warns(VepeWarning, match="missing"):
         again = CliRunner().invoke(app, arguments)
     assert isinstance(again.exception, VepeError)
     assert "add --overwrite" in str(again.exception)

@@ -13,7 +13,7 @@ from vepe.config.data import CocoConfig, PosetrackConfig, VideoConfig
 from vepe.config.training import StageConfig
 from vepe.data.clip import Clip
 from vepe.data.frame_clips import FrameClips, FrameClipSettings
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 from vepe.skeleton import COCO17, CROWDPOSE14, POSETRACK15, Skeleton
 from vepe.training.sources import build_source, fingerprint, read_pictures
 
@@ -116,9 +116,9 @@ def test_missing_and_damaged_pictures(tmp_path: Path) -> None:
     (folder / "000002.jpg").unlink()
     damaged = folder / "000005.jpg"
     damaged.write_bytes(damaged.read_bytes()[:-500])
-    with pytest.warns(UserWarning, match=r"1 of 8 pictures are missing .*000002.jpg.* skipped"):
+    with pytest.warns(VepeWarning, match=r"1 of 8 pictures are missing .*000002.jpg.* skipped"):
         source = build_source(config, stage, tmp_path, POSETRACK15, 3)
-    with pytest.warns(UserWarning, match=r"000005.jpg' in .* is damaged") as told:
+    with pytest.warns(VepeWarning, match=r"000005.jpg' in .* is damaged") as told:
         clips = [source[i] for i in range(40)]
     assert len(told) == 1
     replaced = [i for i, clip in enumerate(clips) if clip.unreadable]

@@ -22,7 +22,7 @@ from vepe.cli.predict import predict
 from vepe.cli.synth import synth
 from vepe.cli.track import track
 from vepe.cli.train import page, train
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -89,10 +89,14 @@ def _usage_trouble(error: Exception) -> str | None:
 
 
 def _warning_line(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
 ) -> str:
     """What we warn of is one line for the user; other warnings say where they come from."""
-    if category is UserWarning:
+    if issubclass(category, VepeWarning):
         return f"vepe: {message}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from vepe.data.clip import People
 from vepe.data.label_index import NO, YES, LabelIndex
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 from vepe.formats.pictures import is_cut_off
 from vepe.skeleton import CROWDPOSE14, Skeleton
 
@@ -219,7 +219,7 @@ class Pictures(Sequence[Still]):
                 f"{text}; they were looked for below '{first.place}', so check `images` and run "
                 "`vepe data check`."
             )
-        warnings.warn(f"{text}; they are skipped.", stacklevel=2)
+        warnings.warn(f"{text}; they are skipped.", VepeWarning, stacklevel=2)
         return self.keep(exist)
 
     def digest(self) -> str:

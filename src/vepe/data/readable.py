@@ -8,7 +8,7 @@ from dataclasses import replace
 from vepe.data.clip import Clip
 from vepe.data.mixture import ClipSource
 from vepe.data.pictures import UnreadablePictureError
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 
 TRIES = 20
 """Clips in a row that may be unreadable before it is no longer chance."""
@@ -48,7 +48,8 @@ class Readable:
                 lost.append(str(error))
                 if str(error) not in self._told:
                     self._told.add(str(error))
-                    warnings.warn(f"{error} Another clip is taken instead.", stacklevel=2)
+                    text = f"{error} Another clip is taken instead."
+                    warnings.warn(text, VepeWarning, stacklevel=2)
             else:
                 return replace(clip, unreadable=tuple(lost)) if lost else clip
         raise VepeError(f"{TRIES} clips in a row could not be read; the last: {lost[-1]}")
