@@ -88,6 +88,7 @@ class StillsConfig(_Shards, _Layouts):
     """Pseudo-clips from labelled pictures in COCO-style tar shards."""
 
     kind: Literal["stills"] = "stills"
+    empty: bool = Field(True, description="also take pictures in which nobody is labelled")
     complete_background: float = Field(1.0, ge=0, le=1)
     incomplete_background: float = Field(0.0, ge=0, le=1)
 

@@ -99,7 +99,7 @@ def read_pictures(config: FilesConfig, root: Path, skeleton: Skeleton) -> Pictur
         incomplete = config.incomplete_background
         reading = Reading(config.complete_background, incomplete, incomplete)
         found = Pictures([index_shard(path) for path in shards], skeleton, reading)
-        return found.labelled() if isinstance(config, StillsConfig) else found
+        return _supervised(found, config.empty) if isinstance(config, StillsConfig) else found
     base = root / config.root
     single = isinstance(config, CocoConfig)
     index = read_label_files(_annotations(config, base), base / config.images, single=single)
@@ -109,12 +109,16 @@ def read_pictures(config: FilesConfig, root: Path, skeleton: Skeleton) -> Pictur
     pictures = Pictures([index], skeleton, reading)
     if not isinstance(config, CocoConfig):
         return pictures
-    pictures = pictures.labelled()
-    if not config.empty:
-        pictures = pictures.keep(pictures.people_counts() > 0)
+    pictures = _supervised(pictures, config.empty)
     if not len(pictures):
         raise VepeError(f"No picture of '{base}' has people with keypoints; check `annotations`.")
     return pictures
+
+
+def _supervised(pictures: Pictures, empty: bool) -> Pictures:
+    """The labelled pictures; those without people only where `empty` is set."""
+    labelled = pictures.labelled()
+    return labelled if empty else labelled.keep(labelled.people_counts() > 0)
 
 
 def _annotations(config: CocoConfig | PosetrackConfig | VideoConfig, base: Path) -> list[Path]:
