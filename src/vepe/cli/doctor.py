@@ -50,6 +50,7 @@ _OPTIONAL = (
     ("tensorboard", "training curves", "pip install 'vepe[train]'"),
     ("matplotlib", "reports and plots", "pip install 'vepe[report]'"),
     ("pyarrow", "Parquet files", "pip install 'vepe[parquet]'"),
+    ("moderngl", "vepe synth", "pip install 'vepe[synth]'"),
 )
 # Each of these fills the same folder `cv2` as the headless build.
 _OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")

@@ -2,7 +2,8 @@
 
 A keypoint lies inside a body, so its own flesh does not hide it: it counts as visible where the
 picture around it shows the limb it belongs to, no farther in front of it than that limb is thick.
-Another person, a thing, or another limb of the same person in front hides it.
+Another person, a thing, or another limb of the same person in front hides it, where they fill most
+of that place.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ _LIMBS = {
 }
 # How far the surface may lie before the joint, and how wide around it is looked, in metres.
 _THICK_M = {
-    "nose": 0.035, "head_bottom": 0.13, "head_top": 0.12, "shoulder": 0.15, "elbow": 0.10,
+    "nose": 0.045, "head_bottom": 0.19, "head_top": 0.12, "shoulder": 0.15, "elbow": 0.10,
     "wrist": 0.08, "hip": 0.19, "knee": 0.12, "ankle": 0.11,
 }  # fmt: skip
-_REACH_M = {"nose": 0.02, "head_top": 0.03, "wrist": 0.025}
+_REACH_M = {"nose": 0.012, "head_top": 0.03, "wrist": 0.025}
 _OTHER_REACH_M = 0.035
-_SEEN_SHARE = 0.3
+_SEEN_SHARE = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +151,12 @@ def _visible(
         x0, y0 = (int(v) for v in np.maximum(np.floor(keypoints[k] - radius), 0))
         x1, y1 = (int(v) for v in np.ceil(keypoints[k] + radius))
         around = np.s_[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-        own = (ids.person[around] == number) & limbs[ids.part[around]]
-        near = ids.depth_m[around] > depth[k] - thick
-        out[k] = np.count_nonzero(own & near) >= _SEEN_SHARE * own.size
+        surface = ids.depth_m[around]
+        own_limb = (ids.person[around] == number) & limbs[ids.part[around]]
+        shown = np.count_nonzero(own_limb & (surface > depth[k] - thick))
+        # What lies behind the joint (at the body's outline) neither shows nor hides it.
+        nearer = np.where(own_limb, surface <= depth[k] - thick, surface < depth[k])
+        out[k] = shown > _SEEN_SHARE * (shown + np.count_nonzero(nearer))
     return out
 
 

@@ -1,0 +1,50 @@
+"""`vepe synth`: its options and what it says."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from vepe.cli.app import run
+from vepe.errors import VepeError
+from vepe.synth.gl import open_context
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--size", "640"], "--size is '640'; write it as 640x384."),
+        (["--size", "10x10"], "width:"),
+        (["--people", "many"], "--people is 'many'; write it as 1-6."),
+        (["--people", "6-1"], "people_min is above people_max"),
+        (["--people", "0-3"], "people"),
+        (["--frames", "0"], "frames:"),
+        (["--blur", "1.5"], "blur_share:"),
+        (["--avatars", "nowhere.tar"], "nowhere.tar"),
+        (["--backgrounds", "nowhere"], "There is no folder nowhere"),
+    ],
+)
+def test_wrong_options_are_one_sentence(options, text, tmp_path, capsys) -> None:
+    assert run(["synth", str(tmp_path / "out"), "--videos", "1", *options]) == 2
+    error = capsys.readouterr().err.strip()
+    assert text in error
+    assert error.count("\n") == 0
+    assert not (tmp_path / "out" / "images").exists()
+
+
+def test_missing_package_names_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "moderngl", None)
+    with pytest.raises(VepeError, match=r"pip install 'vepe\[synth\]'"):
+        open_context()
+
+
+def test_missing_driver_names_what_to_install(monkeypatch) -> None:
+    moderngl = pytest.importorskip("moderngl")
+
+    def no_driver(**_: object) -> None:
+        raise Exception("(detect_all) libEGL.so.1 not found")
+
+    monkeypatch.setattr(moderngl, "create_context", no_driver)
+    with pytest.raises(VepeError, match=r"libEGL.* apt-get install libegl1 libgl1-mesa-dri"):
+        open_context()
