@@ -242,7 +242,7 @@ def _tree_findings(report: DatasetReport, used: set[Path] | None) -> list[Findin
     for folder, folders, names in os.walk(report.root):
         folders.sort()
         path = Path(folder)
-        if path in used or not used:
+        if path in used or path == report.root or not used:
             continue
         count = sum(Path(n).suffix.lower() in PICTURE_SUFFIXES for n in names)
         if count:
