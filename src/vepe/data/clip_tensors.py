@@ -39,8 +39,8 @@ def as_tv(clip: Clip) -> Sample:
         `images` Video (T, 3, H, W), a view of the clip's; `keypoints` KeyPoints (T, N, K, 2);
         `visibility` Visibility (T, N, K); `boxes` and, where the clip has them, `head_boxes`
         (NaN where unknown) BoundingBoxes (T*N, 4); `ignore_boxes` BoundingBoxes (T*R, 4);
-        `areas` Areas (T, N); `track_ids`, `people` (how many of the N places are taken) and
-        `ignored` (how many of the R), which no transform touches; `clip` itself.
+        `areas` Areas (T, N); `clip` itself, for what no transform touches: identities, times, key
+        frames, and how many of the places are taken.
     """
     frames, people = len(clip), clip.people
     counts = [len(p) for p in people]
@@ -52,20 +52,19 @@ def as_tv(clip: Clip) -> Sample:
     boxes = np.zeros((frames, n, 4), np.float32)
     heads = np.full((frames, n, 4), np.nan, np.float32)
     areas = np.zeros((frames, n), np.float32)
-    ids = np.full((frames, n), -1, np.int64)
     ignore = np.zeros((frames, r, 4), np.float32)
     for t, p in enumerate(people):
         taken = counts[t]
         points[t, :taken], visibility[t, :taken] = p.keypoints_px, p.visibility
         boxes[t, :taken], areas[t, :taken] = p.boxes_xyxy_px, p.areas_px
-        ids[t, :taken], ignore[t, : ignored[t]] = p.track_ids, p.ignore_boxes_xyxy_px
+        ignore[t, : ignored[t]] = p.ignore_boxes_xyxy_px
         if p.head_boxes_xyxy_px is not None:
             heads[t, :taken] = p.head_boxes_xyxy_px
     size = (int(clip.images.shape[1]), int(clip.images.shape[2]))
 
     def as_boxes(array: np.ndarray) -> BoundingBoxes:
         rows = torch.from_numpy(array.reshape(-1, 4))
-        return BoundingBoxes(rows, format="XYXY", canvas_size=size)  # type: ignore[call-arg]
+        return BoundingBoxes(rows, format="XYXY", canvas_size=size)
 
     sample: Sample = {
         "images": Video(torch.from_numpy(clip.images).permute(0, 3, 1, 2)),
@@ -74,9 +73,6 @@ def as_tv(clip: Clip) -> Sample:
         "boxes": as_boxes(boxes),
         "ignore_boxes": as_boxes(ignore),
         "areas": torch.from_numpy(areas).as_subclass(Areas),
-        "track_ids": torch.from_numpy(ids),
-        "people": torch.tensor(counts),
-        "ignored": torch.tensor(ignored),
         "clip": clip,
     }
     if any(p.head_boxes_xyxy_px is not None for p in people):
@@ -85,22 +81,25 @@ def as_tv(clip: Clip) -> Sample:
 
 
 def from_tv(sample: Sample) -> Clip:
-    """The clip of a sample; times, key frames, background weight and name are as they were."""
+    """The clip of a sample; what no transform touches is as it was."""
+    before: Clip = sample["clip"]
+    frames = len(before)
     arrays = {key: value.numpy() for key, value in sample.items() if isinstance(value, Tensor)}
-    frames = len(arrays["people"])
     boxes = arrays["boxes"].reshape(frames, -1, 4)
     ignore = arrays["ignore_boxes"].reshape(frames, -1, 4)
     heads = arrays["head_boxes"].reshape(frames, -1, 4) if "head_boxes" in arrays else None
-    people = tuple(
-        People(
-            keypoints_px=arrays["keypoints"][t, :n],
-            visibility=arrays["visibility"][t, :n],
-            boxes_xyxy_px=boxes[t, :n],
-            areas_px=arrays["areas"][t, :n],
-            track_ids=arrays["track_ids"][t, :n],
-            ignore_boxes_xyxy_px=ignore[t, :r],
-            head_boxes_xyxy_px=None if heads is None else heads[t, :n],
+    people = []
+    for t, was in enumerate(before.people):
+        n, r = len(was), len(was.ignore_boxes_xyxy_px)
+        people.append(
+            People(
+                keypoints_px=arrays["keypoints"][t, :n],
+                visibility=arrays["visibility"][t, :n],
+                boxes_xyxy_px=boxes[t, :n],
+                areas_px=arrays["areas"][t, :n],
+                track_ids=was.track_ids,
+                ignore_boxes_xyxy_px=ignore[t, :r],
+                head_boxes_xyxy_px=None if heads is None else heads[t, :n],
+            )
         )
-        for t, (n, r) in enumerate(zip(arrays["people"], arrays["ignored"], strict=True))
-    )
-    return replace(sample["clip"], images=arrays["images"].transpose(0, 2, 3, 1), people=people)
+    return replace(before, images=arrays["images"].transpose(0, 2, 3, 1), people=tuple(people))

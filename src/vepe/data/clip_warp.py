@@ -42,7 +42,8 @@ class ClipWarp(v2.Transform):
         super().__init__()
         self.matrices, self.canvas_wh = matrices, canvas_wh
         self.skeleton, self.fill = skeleton, fill
-        self.mirrors = bool(np.linalg.det(matrices[0, :2, :2]) < 0)
+        self.growth = _growth(matrices)
+        self.mirrors = bool(self.growth[0] < 0)
 
     def inverse(self, canvas_wh: tuple[int, int]) -> ClipWarp:
         """The way back to a canvas of the first size. Boxes come back where nothing turned."""
@@ -61,8 +62,8 @@ class ClipWarp(v2.Transform):
             return wrap(torch.from_numpy(self._boxes(array)), like=inpt, **size)
         if isinstance(inpt, Visibility):
             return wrap(torch.from_numpy(self._ordered(array, 2)), like=inpt)
-        scale = np.abs(np.linalg.det(self.matrices[:, :2, :2])).astype(np.float32)
-        return wrap(torch.from_numpy(array * scale[:, None]), like=inpt)
+        growth = np.abs(self.growth).astype(np.float32)
+        return wrap(torch.from_numpy(array * growth[:, None]), like=inpt)
 
     def _ordered(self, array: np.ndarray, axis: int) -> np.ndarray:
         return np.take(array, self.skeleton.flip_order(), axis) if self.mirrors else array
@@ -141,11 +142,19 @@ def shrunk_size(
 
     Bilinear sampling alone would skip pixels.
     """
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    scale = float(np.sqrt(abs(_growth(matrix))))
     if scale >= 0.6:
         return None
     width, height = (max(int(side * scale * 1.3), 1) for side in source_wh)
     return width, height
+
+
+def _growth(matrices: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "*n"]:
+    """By how much areas grow, less than 0 where they are mirrored."""
+    result: np.ndarray = (
+        matrices[..., 0, 0] * matrices[..., 1, 1] - matrices[..., 0, 1] * matrices[..., 1, 0]
+    )
+    return result
 
 
 def _shrunk(

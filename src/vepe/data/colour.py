@@ -86,13 +86,3 @@ def _blur_kernel(rng: np.random.Generator) -> np.ndarray:
     start, end = np.rint(middle - reach).astype(int), np.rint(middle + reach).astype(int)
     cv2.line(kernel, tuple(map(int, start)), tuple(map(int, end)), 1.0)
     return kernel / kernel.sum()
-
-
-def change_colours(
-    images: UInt8[np.ndarray, "T H W 3"], rng: np.random.Generator
-) -> UInt8[np.ndarray, "T H W 3"]:
-    """The pictures in colours drawn with the default settings."""
-    colours = draw_colours(rng, len(images), AugmentationConfig())
-    changed = colours(Video(torch.from_numpy(images).permute(0, 3, 1, 2)))
-    result: np.ndarray = changed.numpy().transpose(0, 2, 3, 1)
-    return result

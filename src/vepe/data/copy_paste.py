@@ -46,9 +46,7 @@ def paste_person(clip: Clip, other: Clip, skeleton: Skeleton, rng: np.random.Gen
         if t in clip.key_indices:
             covered = behind(people[t], shown, ~before)
             people[t] = together([covered, behind(person, shield)])
-    return replace(
-        clip, images=images, people=tuple(people), name=f"{clip.name} < {other.name}"
-    )
+    return replace(clip, images=images, people=tuple(people), name=f"{clip.name} < {other.name}")
 
 
 def _candidates(clip: Clip, skeleton: Skeleton) -> list[list[int]]:

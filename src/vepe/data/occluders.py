@@ -1,7 +1,7 @@
-"""Occluders: blocks in front of people that move with the scene, as random erasing does for video.
+"""Occluders: blocks in front of people that move with the scene.
 
-After Zhong et al., "Random Erasing" (AAAI 2020), with a look: a piece of the picture itself, flat or
-noisy, square or round, on a smooth path.
+"Random Erasing" (Zhong et al., AAAI 2020) for video, with looks: a piece of the picture itself,
+flat or patchy, square or round.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ HEAD_WORDS = ("head", "nose", "eye", "ear")
 
 
 def can_be_cut_out(visibility: np.ndarray, skeleton: Skeleton) -> bool:
-    """Whether enough of a person's (K,) keypoints are labelled, the ends of the trunk among them."""
+    """Whether enough of a person's (K,) keypoints are labelled, shoulders and hips among them."""
     needed = min(LEAST_KEYPOINTS, len(skeleton))
     trunk = [k for k, n in enumerate(skeleton.keypoints) if n.endswith(("_shoulder", "_hip"))]
     return bool(np.count_nonzero(visibility) >= needed and (visibility[trunk] > 0).all())

@@ -8,7 +8,7 @@ and time mean something. With one frame a clip it is plain augmentation of pictu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -40,7 +40,7 @@ class PseudoClipSettings:
     layouts: tuple[float, float, float, float] = (0.4, 0.25, 0.35, 0.0)
     motion: float = 1.0
     sizes: tuple[float, float] = (0.3, 1.1)
-    augmentation: AugmentationConfig = AugmentationConfig()
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
 
 class PseudoClips:
@@ -100,9 +100,12 @@ class PseudoClips:
         """A random still on a canvas of this size."""
         still = self.stills[int(rng.integers(len(self.stills)))]
         return self.transform.place(
-            still_clip(still, times), rng, canvas_wh=size_wh, stretched=still.square_stretched,
+            still_clip(still, times),
+            rng,
+            canvas_wh=size_wh,
+            stretched=still.square_stretched,
             fill=fill,
-        )  # fmt: skip
+        )
 
 
 def still_clip(still: Still, times: Float[np.ndarray, "T"]) -> Clip:

@@ -15,12 +15,12 @@ from jaxtyping import Float
 from torchvision.tv_tensors import Video
 
 from vepe.config.augmentation import AugmentationConfig
-from vepe.data.body_motion import draw_body_motion
 from vepe.data.clip import Clip
 from vepe.data.clip_tensors import Sample, as_tv, from_tv
 from vepe.data.clip_warp import ClipWarp, Shrink, is_repeated, shrunk_size
 from vepe.data.colour import draw_colours
 from vepe.data.copy_paste import paste_person
+from vepe.data.limb_swing import draw_body_motion
 from vepe.data.occluders import draw_occluder
 from vepe.data.placement import draw_motion, draw_placement
 from vepe.data.view import in_view, without_covered
@@ -50,9 +50,7 @@ class ClipTransform:
         self.settings, self.skeleton, self.canvas_wh = settings, skeleton, canvas_wh
         self.sizes, self.motion = sizes, motion
 
-    def __call__(
-        self, clip: Clip, rng: np.random.Generator, *, stretched: bool = False
-    ) -> Clip:
+    def __call__(self, clip: Clip, rng: np.random.Generator, *, stretched: bool = False) -> Clip:
         """The clip on the canvas, in new colours; T, times and key frames stay as they are."""
         return self.colour(self.place(clip, rng, stretched=stretched), rng)
 
@@ -80,7 +78,7 @@ class ClipTransform:
             fill = (red, green, blue)
         matrix = self._draw_matrix(clip, rng, target, stretched)
         motion, middle = draw_motion(rng, min(target), self.motion), np.array(target) / 2
-        camera = np.stack([motion.at(float(time_s), middle) for time_s in clip.time_s])
+        camera = np.array([motion.at(float(time_s), middle) for time_s in clip.time_s])
         sample = as_tv(clip)
         if self.settings.body_motion and len(clip) > 1 and is_repeated(clip.images):
             sample, matrix = self._move_bodies(sample, matrix, rng)

@@ -1,0 +1,95 @@
+"""One matrix a frame: dots move with keypoints, all labels follow, the inverse gives back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dotted_clips import grid_points, largest_miss_px, still_clip_of
+
+from vepe.data.clip_tensors import as_tv, from_tv
+from vepe.data.clip_warp import ClipWarp, Shrink
+from vepe.skeleton import POSETRACK15
+
+
+def matrices(mirror: bool, angle: float = 0.3) -> np.ndarray:
+    """Three different maps of turn, scale and shift; the picture stays on a canvas of 300."""
+    result = np.zeros((3, 3, 3))
+    for t in range(3):
+        a, scale = angle * (1 + 0.1 * t), 1.1 - 0.05 * t
+        linear = scale * np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+        if mirror:
+            linear = linear @ np.diag([-1.0, 1.0])
+        result[t] = np.eye(3)
+        result[t, :2, :2] = linear
+        result[t, :2, 2] = np.array([150 + 3 * t, 150]) - linear @ (85, 95)
+    return result
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_dots_move_with_keypoints_in_every_frame(rng: np.random.Generator, mirror: bool) -> None:
+    clip = still_clip_of(grid_points(rng), 170, 190)
+    warp = ClipWarp(matrices(mirror), (300, 300), POSETRACK15)
+    moved = from_tv(warp(as_tv(clip)))
+    miss, seen = largest_miss_px(moved)
+    assert miss < 0.6
+    assert seen == 45
+    assert [p.track_ids.tolist() for p in moved.people] == [[10]] * 3
+    order = POSETRACK15.flip_order() if mirror else np.arange(15)
+    for t, people in enumerate(moved.people):
+        m = matrices(mirror)[t]
+        expected = clip.people[t].keypoints_px[0] @ m[:2, :2].T + m[:2, 2]
+        np.testing.assert_allclose(people.keypoints_px[0], expected[order], atol=1e-3)
+        ratio = abs(np.linalg.det(m[:2, :2]))
+        assert people.areas_px[0] == pytest.approx(clip.people[t].areas_px[0] * ratio, rel=1e-5)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_the_inverse_gives_back(rng: np.random.Generator, mirror: bool) -> None:
+    clip = still_clip_of(grid_points(rng), 170, 190)
+    warp = ClipWarp(matrices(mirror, angle=0.0), (300, 300), POSETRACK15)
+    back = from_tv(warp.inverse((170, 190))(warp(as_tv(clip))))
+    for old, new in zip(clip.people, back.people, strict=True):
+        for field in ("keypoints_px", "boxes_xyxy_px", "head_boxes_xyxy_px", "areas_px",
+                      "ignore_boxes_xyxy_px"):  # fmt: skip
+            np.testing.assert_allclose(
+                getattr(new, field), getattr(old, field), rtol=1e-4, atol=0.01
+            )
+        assert np.array_equal(new.visibility, old.visibility)
+    difference = back.images[:, 20:-20, 20:-20].astype(int) - clip.images[:, 20:-20, 20:-20]
+    assert np.abs(difference).mean() < 1.5
+
+
+def test_boxes_follow_their_centres(rng: np.random.Generator) -> None:
+    clip = still_clip_of(grid_points(rng), 170, 190)
+    moved = from_tv(ClipWarp(matrices(False), (300, 300), POSETRACK15)(as_tv(clip)))
+    for name in ("boxes_xyxy_px", "head_boxes_xyxy_px", "ignore_boxes_xyxy_px"):
+        for t in range(3):
+            m, old, new = (
+                matrices(False)[t],
+                *(getattr(c.people[t], name)[0] for c in (clip, moved)),
+            )
+            middle = m[:2, :2] @ (old[:2] + old[2:]) / 2 + m[:2, 2]
+            np.testing.assert_allclose((new[:2] + new[2:]) / 2, middle, atol=0.01)
+
+
+@pytest.mark.parametrize("scale", [0.2, 0.3, 0.5, 0.7, 1.0, 1.7])
+def test_no_scale_shifts_the_picture(scale: float) -> None:
+    """A wide soft blob: its centre of mass must land where its label does, to a twentieth."""
+    y, x = np.mgrid[:400, :400] + 0.5
+    blob = np.exp(-((x - 203.3) ** 2 + (y - 196.6) ** 2) / (2 * 30.0**2)) * 255
+    clip = still_clip_of(np.zeros((0, 15, 2)), 400, 400, frames=1)
+    clip.images[:] = blob.astype(np.uint8)[..., None]
+    side = int(400 * scale)
+    warp = ClipWarp(np.diag([scale, scale, 1.0])[None], (side, side), POSETRACK15)
+    for step in (warp, Shrink((400, 400), (side, side), 1, POSETRACK15)):
+        weight = from_tv(step(as_tv(clip))).images[0, ..., 0].astype(float)
+        v, u = np.mgrid[:side, :side] + 0.5
+        centre = np.array([(u * weight).sum(), (v * weight).sum()]) / weight.sum()
+        assert np.abs(centre - scale * np.array([203.3, 196.6])).max() < 0.08
+
+
+def test_unknown_head_boxes_stay_unknown(rng: np.random.Generator) -> None:
+    clip = still_clip_of(grid_points(rng), 170, 190)
+    clip.people[0].head_boxes_xyxy_px[:] = np.nan
+    moved = from_tv(ClipWarp(matrices(False), (300, 300), POSETRACK15)(as_tv(clip)))
+    assert np.isnan(moved.people[0].head_boxes_xyxy_px).all()

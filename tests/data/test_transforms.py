@@ -1,0 +1,122 @@
+"""The whole transform: all labels together, one draw a clip, the same for the same generator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from dotted_clips import grid_points, largest_miss_px, still_clip_of
+from torchvision.transforms import v2
+
+from vepe.config.augmentation import PLAIN, AugmentationConfig
+from vepe.data.clip import HIDDEN, Clip
+from vepe.data.clip_tensors import as_tv, from_tv
+from vepe.data.occluders import draw_occluder
+from vepe.data.transforms import ClipTransform
+from vepe.skeleton import POSETRACK15
+
+SHAPES = PLAIN.model_copy(update={"flip": 0.5, "turn_rad": 0.2, "aspect": 0.1})
+
+
+def transform(settings: AugmentationConfig, motion: float = 0.0) -> ClipTransform:
+    return ClipTransform(
+        settings, POSETRACK15, canvas_wh=(256, 256), sizes=(0.7, 1.1), motion=motion
+    )
+
+
+def clips_equal(a: Clip, b: Clip) -> bool:
+    return np.array_equal(a.images, b.images) and all(
+        np.array_equal(p.keypoints_px, q.keypoints_px)
+        for p, q in zip(a.people, b.people, strict=True)
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("moving", [False, True])
+def test_dots_stay_with_keypoints(seed: int, moving: bool) -> None:
+    rng = np.random.default_rng(seed)
+    clip = still_clip_of(grid_points(rng), 170, 190)
+    settings = SHAPES.model_copy(update={"body_motion": 1.0 if moving else 0.0})
+    placed = transform(settings, motion=0.5).place(clip, rng, fill=(0, 0, 0))
+    miss, seen = largest_miss_px(placed)
+    assert seen > 8
+    assert miss < (1.8 if moving else 1.0)
+    assert {i for p in placed.people for i in p.track_ids.tolist()} == {10}
+
+
+def test_one_draw_serves_all_frames() -> None:
+    rng = np.random.default_rng(5)
+    clip = still_clip_of(grid_points(rng), 170, 190, frames=4)
+    still = transform(SHAPES).place(clip, rng)
+    assert all(np.array_equal(still.images[0], image) for image in still.images)
+    moved = transform(SHAPES, motion=1.0).place(clip, rng)
+    assert not np.array_equal(moved.images[0], moved.images[3])
+    coloured = transform(SHAPES.model_copy(update={"colour": 1.0})).colour(still, rng)
+    assert all(np.array_equal(coloured.images[0], image) for image in coloured.images)
+    assert not np.array_equal(coloured.images, still.images)
+    flickering = transform(PLAIN.model_copy(update={"flicker": 0.1})).colour(still, rng)
+    assert not np.array_equal(flickering.images[0], flickering.images[1])
+
+
+def test_mirrors_swap_left_and_right() -> None:
+    rng = np.random.default_rng(1)
+    clip = still_clip_of(grid_points(rng), 170, 190)
+    always = PLAIN.model_copy(update={"flip": 1.0})
+    plain, mirrored = (
+        ClipTransform(s, POSETRACK15, canvas_wh=(256, 256), sizes=(0.6, 0.7))
+        .place(clip, np.random.default_rng(2))
+        .people[0]
+        for s in (PLAIN, always)
+    )
+    assert plain.visibility.all()
+    assert mirrored.visibility.all()
+    left, right = POSETRACK15.index("left_knee"), POSETRACK15.index("right_knee")
+    was = plain.keypoints_px[0, left, 0] - plain.keypoints_px[0, right, 0]
+    now = mirrored.keypoints_px[0, right, 0] - mirrored.keypoints_px[0, left, 0]
+    assert now == pytest.approx(-was, rel=1e-3)
+    assert abs(was) > 5
+
+
+def test_the_generator_alone_decides() -> None:
+    clip = still_clip_of(grid_points(np.random.default_rng(0)), 170, 190)
+    every = AugmentationConfig(occluders=1, blur=1, noise=1, grey=0)
+    first, again, other = (
+        transform(every, motion=1.0)(clip, np.random.default_rng(seed)) for seed in (3, 3, 4)
+    )
+    assert clips_equal(first, again)
+    assert not clips_equal(first, other)
+
+
+def test_occluders_hide_what_they_cover_and_move_with_the_scene() -> None:
+    hidden = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        clip = still_clip_of(grid_points(rng), 170, 190)
+        scene = np.broadcast_to(np.eye(3), (3, 3, 3)).copy()
+        scene[:, 0, 2] = [0, 10, 20]
+        sample = as_tv(clip)
+        result = from_tv(draw_occluder(rng, sample["images"], scene)(sample))
+        changed = (result.images != clip.images).any(axis=-1)
+        for t, people in enumerate(result.people):
+            assert np.array_equal(people.keypoints_px, clip.people[t].keypoints_px)
+            for point, value in zip(people.keypoints_px[0], people.visibility[0], strict=True):
+                x, y = point.astype(int)
+                if value == HIDDEN:
+                    hidden += 1
+                    assert changed[t, y - 1 : y + 2, x - 1 : x + 2].any()
+                else:
+                    assert (
+                        not changed[t, y, x] or changed[t, y - 3 : y + 4, x - 3 : x + 4].mean() < 1
+                    )
+    assert hidden > 5
+
+
+def test_plain_v2_transforms_take_a_clip() -> None:
+    """The bridge is torchvision's: a blur or an inversion of its own goes over the pictures."""
+    clip = still_clip_of(grid_points(np.random.default_rng(0)), 170, 190)
+    clip = replace(clip, key_indices=(1,))
+    inverted = from_tv(v2.RandomInvert(p=1.0)(as_tv(clip)))
+    assert np.array_equal(inverted.images, 255 - clip.images)
+    assert inverted.key_indices == (1,)
+    assert np.array_equal(inverted.people[0].boxes_xyxy_px, clip.people[0].boxes_xyxy_px)

@@ -1,0 +1,53 @@
+"""What is left of labels at the border of a picture and behind other things."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from dotted_clips import people_at
+
+from vepe.data.clip import HIDDEN, VISIBLE
+from vepe.data.view import behind, in_view, together
+
+
+def three_people() -> np.ndarray:
+    return np.array([[[10.0, 10], [20, 10], [30, 10], [40, 20], [50, 20]]]).repeat(3, axis=0)
+
+
+def test_what_leaves_the_view_loses_its_label() -> None:
+    points = three_people()
+    points[1] += 200  # outside
+    points[2] += (85, 0)  # one keypoint remains in view
+    seen = in_view(people_at(points), (100, 100))
+    assert seen.track_ids.tolist() == [10]
+    assert seen.visibility.tolist() == [[2, 2, 2, 2, 2]]
+    assert len(seen.ignore_boxes_xyxy_px) == 2  # its own, and the third with too little in view
+    assert seen.boxes_xyxy_px.min() >= 0
+
+
+def test_one_keypoint_is_enough_where_there_is_but_one() -> None:
+    assert len(in_view(people_at(np.array([[[50.0, 50.0]]])), (99, 99))) == 1
+
+
+def test_covered_keypoints_are_hidden_and_covered_people_ignored() -> None:
+    people = people_at(three_people() + np.array([0, 40, 80])[:, None, None] * (0, 1))
+    people = replace(people, visibility=np.array([[2, 2, 2, 2, 1]] * 3))
+    cover = np.zeros((120, 100), np.float32)
+    cover[:40, :25] = 1  # two of the first's five keypoints
+    cover[40:80] = 1  # all of the second
+    left = behind(people, cover)
+    assert left.track_ids.tolist() == [10, 12]
+    assert left.visibility.tolist() == [[1, 1, 2, 2, 1], [2, 2, 2, 2, 1]]
+    assert np.array_equal(left.ignore_boxes_xyxy_px[1:], people.boxes_xyxy_px[1:2])
+    spared = behind(people, cover, np.array([True, False, True]))
+    assert spared.visibility[1].tolist() == [VISIBLE] * 4 + [HIDDEN]
+
+
+def test_parts_with_and_without_head_boxes_come_together() -> None:
+    known = people_at(three_people())
+    unknown = replace(known, head_boxes_xyxy_px=None)
+    both = together([unknown, known])
+    assert len(both) == 6
+    assert np.isnan(both.head_boxes_xyxy_px[:3]).all()
+    assert np.array_equal(both.head_boxes_xyxy_px[3:], known.head_boxes_xyxy_px)
