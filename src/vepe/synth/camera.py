@@ -94,10 +94,10 @@ def _propose(rng: np.random.Generator, crowd: Crowd, width: int, height: int) ->
     duration = crowd.duration_s
     half = np.deg2rad(rng.uniform(11, 36))
     middle, spread = _focus(rng, crowd)
-    # How much of the picture's height a standing person takes: from a tenth to more than all.
-    share = float(np.exp(rng.uniform(np.log(0.13), np.log(1.3))))
+    # How much of the picture's height a standing person takes: from a sixth to more than all.
+    share = float(np.exp(rng.uniform(np.log(0.17), np.log(1.6))))
     distance = _PERSON_M / (2 * np.tan(half) * share)
-    if rng.random() < 0.6:  # everybody in view
+    if rng.random() < 0.45:  # everybody in view
         distance = max(distance, spread / (2 * np.tan(half) * min(width / height, 1.6)))
     distance = float(np.clip(distance, 1.4, 45.0))
     eye = middle + distance * _elevation(rng, distance, float(middle[1]))
