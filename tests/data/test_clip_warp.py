@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from dotted_clips import grid_points, largest_miss_px, still_clip_of
 
+from vepe.data.clip import Clip
 from vepe.data.clip_tensors import as_tv, from_tv
 from vepe.data.clip_warp import ClipWarp, Shrink
 from vepe.skeleton import POSETRACK15
+
+BLOB = np.array([203.3, 196.6])
 
 
 def matrices(mirror: bool, angle: float = 0.3) -> np.ndarray:
@@ -76,16 +79,32 @@ def test_boxes_follow_their_centres(rng: np.random.Generator) -> None:
 def test_no_scale_shifts_the_picture(scale: float) -> None:
     """A wide soft blob: its centre of mass must land where its label does, to a twentieth."""
     y, x = np.mgrid[:400, :400] + 0.5
-    blob = np.exp(-((x - 203.3) ** 2 + (y - 196.6) ** 2) / (2 * 30.0**2)) * 255
+    blob = np.exp(-((x - BLOB[0]) ** 2 + (y - BLOB[1]) ** 2) / (2 * 30.0**2)) * 255
     clip = still_clip_of(np.zeros((0, 15, 2)), 400, 400, frames=1)
     clip.images[:] = blob.astype(np.uint8)[..., None]
     side = int(400 * scale)
     warp = ClipWarp(np.diag([scale, scale, 1.0])[None], (side, side), POSETRACK15)
-    for step in (warp, Shrink((400, 400), (side, side), 1, POSETRACK15)):
-        weight = from_tv(step(as_tv(clip))).images[0, ..., 0].astype(float)
-        v, u = np.mgrid[:side, :side] + 0.5
-        centre = np.array([(u * weight).sum(), (v * weight).sum()]) / weight.sum()
-        assert np.abs(centre - scale * np.array([203.3, 196.6])).max() < 0.08
+    assert np.abs(middle_of(from_tv(warp(as_tv(clip)))) - scale * BLOB).max() < 0.08
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_shrinking_keeps_pictures_and_labels_together(factor: int) -> None:
+    clip = still_clip_of(BLOB[None, None].repeat(15, axis=1), 400, 400)
+    y, x = np.mgrid[:400, :400] + 0.5
+    blob = np.exp(-((x - BLOB[0]) ** 2 + (y - BLOB[1]) ** 2) / (2 * 30.0**2)) * 255
+    clip.images[0][:] = blob.astype(np.uint8)[..., None]
+    small = from_tv(Shrink((400, 400), factor, 3, POSETRACK15)(as_tv(clip)))
+    assert small.images.shape == (3, 400 // factor, 400 // factor, 3)
+    assert small.images.strides[0] == 0  # frames of a still go on sharing their memory
+    assert np.abs(middle_of(small) - small.people[0].keypoints_px[0, 0]).max() < 0.08
+    assert np.allclose(small.people[0].areas_px * factor**2, clip.people[0].areas_px)
+
+
+def middle_of(clip: Clip) -> np.ndarray:
+    """Centre of mass of the first frame."""
+    weight = clip.images[0, ..., 0].astype(float)
+    y, x = np.mgrid[: weight.shape[0], : weight.shape[1]] + 0.5
+    return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
 
 
 def test_unknown_head_boxes_stay_unknown(rng: np.random.Generator) -> None:

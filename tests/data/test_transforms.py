@@ -37,7 +37,7 @@ def clips_equal(a: Clip, b: Clip) -> bool:
 def test_dots_stay_with_keypoints(seed: int, moving: bool) -> None:
     rng = np.random.default_rng(seed)
     clip = still_clip_of(grid_points(rng), 170, 190)
-    settings = SHAPES.model_copy(update={"body_motion": 1.0 if moving else 0.0})
+    settings = SHAPES.model_copy(update={"moving": 1.0 if moving else 0.0})
     placed = transform(settings, motion=0.5).place(clip, rng, fill=(0, 0, 0))
     miss, seen = largest_miss_px(placed)
     assert seen > 8

@@ -17,9 +17,10 @@ class AugmentationConfig(Settings):
     flip: float = Field(0.5, ge=0, le=1, description="chance of a mirrored clip")
     turn_rad: float = Field(0.2, ge=0, le=3.2, description="one sigma of the rotation, in radians")
     aspect: float = Field(0.08, ge=0, le=0.7, description="one sigma of log width over height")
-    body_motion: float = Field(
-        1.0, ge=0, le=2, description="how far limbs swing in clips made of stills"
+    moving: float = Field(
+        0.5, ge=0, le=1, description="chance that people of a still move in a clip of it"
     )
+    body_motion: float = Field(1.0, ge=0, le=2, description="how far their limbs swing")
     copy_paste: float = Field(0.1, ge=0, le=1, description="chance of a person from elsewhere")
     occluders: float = Field(0.1, ge=0, le=1, description="chance of a block in front of people")
     colour: float = Field(1.0, ge=0, le=1.5, description="strength of brightness, contrast, tint")
@@ -33,7 +34,7 @@ PLAIN = AugmentationConfig(
     flip=0,
     turn_rad=0,
     aspect=0,
-    body_motion=0,
+    moving=0,
     copy_paste=0,
     occluders=0,
     colour=0,

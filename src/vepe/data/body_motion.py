@@ -17,6 +17,8 @@ from jaxtyping import Float, UInt8
 from torchvision.transforms import v2
 from torchvision.tv_tensors import BoundingBoxes, KeyPoints, Video, wrap
 
+from vepe.data.clip_tensors import array_of
+
 MOST_ITERATIONS = 12
 TOLERANCE_PX = 0.02
 BORDER = np.array(
@@ -64,9 +66,9 @@ class BodyMotion(v2.Transform):
         places = {}
         for inpt in flat_inputs:
             if isinstance(inpt, KeyPoints):
-                places[str(id(inpt))] = inpt.numpy().reshape(frames, -1, 2)
+                places[str(id(inpt))] = array_of(inpt).reshape(frames, -1, 2)
             elif isinstance(inpt, BoundingBoxes):
-                boxes = inpt.numpy().reshape(frames, -1, 1, 4)
+                boxes = array_of(inpt).reshape(frames, -1, 1, 4)
                 border = boxes[..., :2] + (boxes[..., 2:] - boxes[..., :2]) * BORDER
                 places[str(id(inpt))] = border.reshape(frames, -1, 2)
         if not places or not self.patches:
@@ -80,7 +82,7 @@ class BodyMotion(v2.Transform):
         if not self.patches:
             return inpt
         if isinstance(inpt, Video):
-            moved = self._pictures(inpt.numpy().transpose(0, 2, 3, 1))
+            moved = self._pictures(array_of(inpt).transpose(0, 2, 3, 1))
             return Video(torch.from_numpy(moved).permute(0, 3, 1, 2))
         places: np.ndarray = params[str(id(inpt))]
         if isinstance(inpt, BoundingBoxes):  # boxes around the boxes' moved borders

@@ -28,6 +28,16 @@ class Areas(TVTensor):
     """(T, N) areas of people in square pixels."""
 
 
+def array_of(tensor: Tensor) -> np.ndarray:
+    """A tensor of a sample as an array that shares its memory.
+
+    tv_tensors send every method through Python twice; this goes past them, as torchvision does.
+    """
+    with torch._C.DisableTorchFunctionSubclass():
+        array: np.ndarray = tensor.numpy()
+    return array
+
+
 def as_tv(clip: Clip) -> Sample:
     """The clip as a sample for transforms of `torchvision.transforms.v2`.
 
@@ -84,7 +94,7 @@ def from_tv(sample: Sample) -> Clip:
     """The clip of a sample; what no transform touches is as it was."""
     before: Clip = sample["clip"]
     frames = len(before)
-    arrays = {key: value.numpy() for key, value in sample.items() if isinstance(value, Tensor)}
+    arrays = {key: array_of(value) for key, value in sample.items() if isinstance(value, Tensor)}
     boxes = arrays["boxes"].reshape(frames, -1, 4)
     ignore = arrays["ignore_boxes"].reshape(frames, -1, 4)
     heads = arrays["head_boxes"].reshape(frames, -1, 4) if "head_boxes" in arrays else None

@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from torchvision.transforms import v2
 from torchvision.tv_tensors import BoundingBoxes, KeyPoints, Video, wrap
 
-from vepe.data.clip_tensors import Areas, Visibility
+from vepe.data.clip_tensors import Areas, Visibility, array_of
 from vepe.skeleton import Skeleton
 
 
@@ -52,7 +52,7 @@ class ClipWarp(v2.Transform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """One tensor of the sample, moved (called by torchvision)."""
         size = {"canvas_size": self.canvas_wh[::-1]}
-        array = inpt.numpy()
+        array = array_of(inpt)
         if isinstance(inpt, Video):
             moved = self._pictures(array.transpose(0, 2, 3, 1))
             return Video(torch.from_numpy(moved).permute(0, 3, 1, 2))
@@ -89,11 +89,10 @@ class ClipWarp(v2.Transform):
     def _pictures(self, images: UInt8[np.ndarray, "T H W 3"]) -> UInt8[np.ndarray, "T h w 3"]:
         width, height = self.canvas_wh
         matrices = self.matrices
-        size = (images.shape[2], images.shape[1])
-        small = shrunk_size(size, matrices[0])
-        if small is not None:
-            images = _shrunk(images, small)
-            matrices = matrices @ np.diag([size[0] / small[0], size[1] / small[1], 1.0])
+        factor = shrink_factor((images.shape[2], images.shape[1]), matrices[0])
+        if factor > 1:
+            images = _shrunk(images, factor)
+            matrices = matrices @ np.diag([factor, factor, 1.0])
         result = np.empty((len(images), height, width, 3), np.uint8)
         for image, matrix, drawn in zip(images, matrices, result, strict=True):
             # Coordinates count from the outer corner of a pixel, OpenCV's from its middle.
@@ -112,41 +111,34 @@ class ClipWarp(v2.Transform):
 
 
 class Shrink(ClipWarp):
-    """Pictures shrunk by averaging areas, and their labels with them.
+    """Pictures shrunk by averaging blocks of pixels, and their labels with them.
 
     Args:
         source_wh: size of the clip's pictures.
-        canvas_wh: the smaller size.
+        factor: pixels along a block; what is left over at the right and below is cut off.
         frames: T.
         skeleton: of the labels.
     """
 
     def __init__(
-        self,
-        source_wh: tuple[int, int],
-        canvas_wh: tuple[int, int],
-        frames: int,
-        skeleton: Skeleton,
+        self, source_wh: tuple[int, int], factor: int, frames: int, skeleton: Skeleton
     ) -> None:
-        matrix = np.diag([canvas_wh[0] / source_wh[0], canvas_wh[1] / source_wh[1], 1.0])
+        matrix = np.diag([1 / factor, 1 / factor, 1.0])
+        canvas_wh = (source_wh[0] // factor, source_wh[1] // factor)
         super().__init__(np.broadcast_to(matrix, (frames, 3, 3)), canvas_wh, skeleton)
+        self.factor = factor
 
     def _pictures(self, images: UInt8[np.ndarray, "T H W 3"]) -> UInt8[np.ndarray, "T h w 3"]:
-        return _shrunk(images, self.canvas_wh)
+        return _shrunk(images, self.factor)
 
 
-def shrunk_size(
-    source_wh: tuple[int, int], matrix: Float[np.ndarray, "3 3"]
-) -> tuple[int, int] | None:
-    """The size to shrink a picture to before this map, or None where it need not be.
+def shrink_factor(source_wh: tuple[int, int], matrix: Float[np.ndarray, "3 3"]) -> int:
+    """How many pixels to average along each side before this map; 1 where none need be.
 
-    Bilinear sampling alone would skip pixels.
+    Bilinear sampling alone would skip pixels. Whole factors are several times faster than others.
     """
     scale = float(np.sqrt(abs(_growth(matrix))))
-    if scale >= 0.6:
-        return None
-    width, height = (max(int(side * scale * 1.3), 1) for side in source_wh)
-    return width, height
+    return int(max(min(1.1 / scale, min(source_wh) / 8), 1))
 
 
 def _growth(matrices: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "*n"]:
@@ -157,11 +149,12 @@ def _growth(matrices: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "*n"]:
     return result
 
 
-def _shrunk(
-    images: UInt8[np.ndarray, "T H W 3"], size_wh: tuple[int, int]
-) -> UInt8[np.ndarray, "T h w 3"]:
+def _shrunk(images: UInt8[np.ndarray, "T H W 3"], factor: int) -> UInt8[np.ndarray, "T h w 3"]:
+    height, width = images.shape[1] // factor, images.shape[2] // factor
+
     def one(image: np.ndarray) -> np.ndarray:
-        return cv2.resize(np.ascontiguousarray(image), size_wh, interpolation=cv2.INTER_AREA)
+        whole = image[: height * factor, : width * factor]
+        return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
 
     if is_repeated(images):
         return repeated(one(images[0]), len(images))

@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 from torchvision.tv_tensors import Video
 
 from vepe.config.augmentation import AugmentationConfig
+from vepe.data.clip_tensors import array_of
 
 
 class Colours(v2.Transform):
@@ -43,7 +44,7 @@ class Colours(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """The pictures, changed (called by torchvision)."""
-        images: UInt8[np.ndarray, "T H W 3"] = inpt.numpy().transpose(0, 2, 3, 1)
+        images: UInt8[np.ndarray, "T H W 3"] = array_of(inpt).transpose(0, 2, 3, 1)
         result = np.empty(images.shape, np.uint8)
         cv2.setRNGSeed(self.seed)
         for image, matrix, changed in zip(images, self.matrices, result, strict=True):

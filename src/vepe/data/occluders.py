@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from torchvision.tv_tensors import KeyPoints, Video, wrap
 
 from vepe.data.clip import HIDDEN
-from vepe.data.clip_tensors import Visibility
+from vepe.data.clip_tensors import Visibility, array_of
 
 
 class Occluder(v2.Transform):
@@ -41,7 +41,7 @@ class Occluder(v2.Transform):
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Which keypoints are behind it (called by torchvision)."""
-        points = next(i for i in flat_inputs if isinstance(i, KeyPoints)).numpy()
+        points = array_of(next(i for i in flat_inputs if isinstance(i, KeyPoints)))
         inverse = np.linalg.inv(self.matrices)[:, None]
         place = points @ inverse[..., :2, :2].swapaxes(-1, -2) + inverse[..., None, :2, 2]
         x, y = np.floor(place).astype(np.int64).transpose(3, 0, 1, 2)
@@ -55,10 +55,10 @@ class Occluder(v2.Transform):
         if isinstance(inpt, KeyPoints):
             return inpt
         if isinstance(inpt, Visibility):
-            visibility = inpt.numpy()
+            visibility = array_of(inpt)
             hidden = np.where(params["covered"] & (visibility > HIDDEN), HIDDEN, visibility)
             return wrap(torch.from_numpy(hidden), like=inpt)
-        images = np.array(inpt.numpy().transpose(0, 2, 3, 1), order="C")
+        images = np.array(array_of(inpt).transpose(0, 2, 3, 1), order="C")
         for image, matrix in zip(images, self.matrices, strict=True):
             self._draw(image, matrix)
         return Video(torch.from_numpy(images).permute(0, 3, 1, 2))
@@ -95,7 +95,7 @@ def draw_occluder(
         scene: the camera's motion since the first frame; the block stands in the scene, and
             drifts a little in it.
     """
-    image = images.numpy()[0].transpose(1, 2, 0)
+    image = array_of(images)[0].transpose(1, 2, 0)
     height, width = image.shape[:2]
     size = np.maximum(rng.uniform(0.1, 0.4, 2) * min(width, height), 4).astype(int)
     w, h = int(size[0]), int(size[1])

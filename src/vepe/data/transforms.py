@@ -16,8 +16,8 @@ from torchvision.tv_tensors import Video
 
 from vepe.config.augmentation import AugmentationConfig
 from vepe.data.clip import Clip
-from vepe.data.clip_tensors import Sample, as_tv, from_tv
-from vepe.data.clip_warp import ClipWarp, Shrink, is_repeated, shrunk_size
+from vepe.data.clip_tensors import Sample, array_of, as_tv, from_tv
+from vepe.data.clip_warp import ClipWarp, Shrink, is_repeated, shrink_factor
 from vepe.data.colour import draw_colours
 from vepe.data.copy_paste import paste_person
 from vepe.data.limb_swing import draw_body_motion
@@ -80,7 +80,8 @@ class ClipTransform:
         motion, middle = draw_motion(rng, min(target), self.motion), np.array(target) / 2
         camera = np.array([motion.at(float(time_s), middle) for time_s in clip.time_s])
         sample = as_tv(clip)
-        if self.settings.body_motion and len(clip) > 1 and is_repeated(clip.images):
+        still = len(clip) > 1 and is_repeated(clip.images)
+        if still and rng.random() < self.settings.moving:
             sample, matrix = self._move_bodies(sample, matrix, rng)
         sample = ClipWarp(camera @ matrix, target, self.skeleton, fill)(sample)
         if rng.random() >= self.settings.occluders:
@@ -100,10 +101,10 @@ class ClipTransform:
         """The sample with moving limbs, shrunk before where that saves work; the matrix left."""
         clip: Clip = sample["clip"]
         size = (clip.images.shape[2], clip.images.shape[1])
-        small = shrunk_size(size, matrix)
-        if small is not None:
-            shrink = Shrink(size, small, len(clip), self.skeleton)
-            sample, matrix = shrink(sample), matrix @ np.linalg.inv(shrink.matrices[0])
+        factor = shrink_factor(size, matrix)
+        if factor > 1:
+            sample = Shrink(size, factor, len(clip), self.skeleton)(sample)
+            matrix = matrix @ np.diag([factor, factor, 1.0])
         people, strength = from_tv(sample).people[0], self.settings.body_motion
         return draw_body_motion(rng, people, clip.time_s, self.skeleton, strength)(sample), matrix
 
@@ -132,4 +133,4 @@ class ClipTransform:
         """The clip in other colours."""
         pictures = Video(torch.from_numpy(clip.images).permute(0, 3, 1, 2))
         changed = draw_colours(rng, len(clip), self.settings)(pictures)
-        return replace(clip, images=changed.numpy().transpose(0, 2, 3, 1))
+        return replace(clip, images=array_of(changed).transpose(0, 2, 3, 1))
