@@ -70,7 +70,7 @@ def test_who_is_covered_for_the_most_part_is_ignored() -> None:
         assert np.array_equal(people.ignore_boxes_xyxy_px, target.people[0].boxes_xyxy_px)
 
 
-@pytest.mark.parametrize("lost", ["hip", "second frame"])
+@pytest.mark.parametrize("lost", ["hip", "ankle in one frame", "second frame"])
 def test_only_people_who_can_be_cut_out_are_taken(lost: str) -> None:
     other = clip_of(200, (150, 0))
     people = list(other.people)
@@ -78,8 +78,12 @@ def test_only_people_who_can_be_cut_out_are_taken(lost: str) -> None:
         visibility = people[0].visibility.copy()
         visibility[0, POSETRACK15.index("left_hip")] = 0
         people = [replace(p, visibility=visibility) for p in people]
-    else:
+    elif lost == "second frame":
         people[1] = People.empty(15)
+    else:
+        visibility = people[1].visibility.copy()
+        visibility[0, POSETRACK15.index("left_ankle")] = 0
+        people[1] = replace(people[1], visibility=visibility)
     target = clip_of(50, (100, 0))
     assert pasted(target, replace(other, people=tuple(people))) is target
 

@@ -22,7 +22,8 @@ def paste_person(clip: Clip, other: Clip, skeleton: Skeleton, rng: np.random.Gen
 
     People whose boxes end lower are nearer and cover the others: covered keypoints become hidden,
     people of whom most is covered become ignore boxes. The person pasted gets an identity of its
-    own. Only people who can be cut out in every frame are taken; without any the clip stays.
+    own. Only people who can be cut out, with the same joints in every frame, are taken; without
+    any the clip stays.
     """
     candidates = _candidates(other, skeleton)
     if not candidates:
@@ -56,10 +57,12 @@ def _candidates(clip: Clip, skeleton: Skeleton) -> list[list[int]]:
         rows = [row]
         for people in clip.people[1:]:
             rows += np.flatnonzero((people.track_ids == identity) & (identity >= 0)).tolist()[:1]
-        if len(rows) == len(clip) and all(
-            can_be_cut_out(p.visibility[r], skeleton)
-            for p, r in zip(clip.people, rows, strict=True)
-        ):
+        if len(rows) < len(clip):
+            continue
+        seen = [p.visibility[r] > 0 for p, r in zip(clip.people, rows, strict=True)]
+        # A joint that leaves the view would take its limb out of the mask.
+        steady = all(np.array_equal(frame, seen[0]) for frame in seen)
+        if steady and can_be_cut_out(seen[0], skeleton):
             result.append(rows)
     return result
 
