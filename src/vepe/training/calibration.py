@@ -1,8 +1,8 @@
 """Calibration of the person score: a scale and a shift of its logit, fitted when a run ends.
 
-The score loss lets easy background be, so that learning goes where it is hard; background then
-keeps scores far above zero. Platt scaling (Platt, 1999) on the same targets without that easing
-makes a score say what it should, and leaves the ranking, hence AP, as it is.
+The score loss ranks poses, and lets easy background be; its scores are no chances. Platt scaling
+(Platt, 1999) makes a score the chance that the pose is right: that it is matched to a labelled
+person with an OKS of `RIGHT_OKS` or more. The ranking, hence AP, stays as it is.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from torch import Tensor
 from vepe.data.batch import Batch
 from vepe.losses.criterion import Criterion
 from vepe.losses.keypoints import MatchedLabels, place_losses
-from vepe.losses.scores import score_targets
 from vepe.models.decoder_layer import PoseDecoderLayer
 from vepe.models.vepe import Vepe
+
+RIGHT_OKS = 0.5
+"""The OKS from which on a pose is right, COCO's and PoseTrack's lowest bar."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def calibrate_scores(model: Vepe, criterion: Criterion, batches: Iterable[Batch]
 def _scores(
     model: Vepe, criterion: Criterion, batch: Batch
 ) -> list[tuple[Float[Tensor, "B N"], Float[Tensor, "B N"], Float[Tensor, "B N"]]]:
-    """Logits, targets and weights of every key frame of a batch."""
+    """Logits, whether their poses are right (0 or 1), and weights, of every frame of a batch."""
     device = criterion.sigmas.device
     features = model.encode_frame(batch.pixels(device))
     frames = [features[batch.rows(t)] for t in range(batch.frames)]
@@ -67,17 +69,24 @@ def _scores(
         matches = criterion.matches(last, targets)
         placed = last.keypoints_px[matches.frame, matches.prediction]
         quality = place_losses(placed, MatchedLabels.of(targets, matches), criterion.sigmas)[2]
-        wanted = score_targets(last.score_logits, matches, quality)
-        background = targets.place_weight(last.keypoints_px.mean(dim=2))
-        weight = torch.where(wanted > 0, torch.ones_like(wanted), background)
-        found.append((last.score_logits, wanted, weight))
+        right = torch.zeros_like(last.score_logits)
+        right[matches.frame, matches.prediction] = (quality >= RIGHT_OKS).to(right.dtype)
+        weight = targets.place_weight(last.keypoints_px.mean(dim=2)).clone()
+        weight[matches.frame, matches.prediction] = 1  # right or wrong, but never unknown
+        found.append((last.score_logits, right, weight))
     return found
 
 
 def _fit(
-    logits: Float[Tensor, "S"], targets: Float[Tensor, "S"], weights: Float[Tensor, "S"]
+    logits: Float[Tensor, "S"], right: Float[Tensor, "S"], weights: Float[Tensor, "S"]
 ) -> tuple[float, float]:
-    """Scale and shift with the least weighted cross entropy; the scale stays positive."""
+    """Scale and shift with the least weighted cross entropy; the scale stays positive.
+
+    Platt's targets, drawn in a little from 0 and 1, and a weak prior of the scale keep both finite
+    where hardly a pose is right, or all are.
+    """
+    yes, no = (weights * right).sum(), (weights * (1 - right)).sum()
+    targets = torch.where(right > 0, (yes + 1) / (yes + 2), 1 / (no + 2))
     log_scale = torch.zeros((), requires_grad=True)
     shift = torch.zeros((), requires_grad=True)
     optimiser = torch.optim.LBFGS([log_scale, shift], max_iter=100, line_search_fn="strong_wolfe")
@@ -86,7 +95,7 @@ def _fit(
         optimiser.zero_grad()
         fitted = logits * log_scale.exp() + shift
         entropy = F.binary_cross_entropy_with_logits(fitted, targets, weights, reduction="sum")
-        value = entropy / weights.sum().clamp_min(1)
+        value = (entropy + 0.5 * log_scale.square()) / weights.sum().clamp_min(1)
         value.backward()
         return value
 
