@@ -30,6 +30,10 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change an option: key.sub=value.")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Time for all stages together, shared out as in the recipe."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint.")
     ] = False,
@@ -52,6 +56,8 @@ def train(
     if log:
         changes.append(f"logging=[{', '.join(board.value for board in log)}]")
     if grid is not None:
+        if minutes is not None:
+            raise VepeError("--minutes is for one run; set the stages' steps in the grid.")
         _train_grid(grid, config, output, changes)
         return
     if config is None:
@@ -60,6 +66,8 @@ def train(
     from vepe.config.training import TrainConfig
 
     parsed = parse(TrainConfig, override(read_yaml(config, "recipes"), changes), config)
+    if minutes is not None:
+        parsed = parsed.within(minutes)
     trainer = _training("vepe.training.trainer").Trainer(parsed, output, resume=resume)
     typer.echo(f"Weights: {trainer.train()}")
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from vepe.config.base import Settings
 from vepe.config.data import SourceConfig
 from vepe.config.evaluation import EvaluationConfig
+from vepe.errors import VepeError
 
 
 class LossConfig(Settings):
@@ -115,3 +116,23 @@ class TrainConfig(Settings):
         if twice is not None:
             raise ValueError(f"two stages are called '{twice}'; give each its own name")
         return self
+
+    def within(self, minutes: float) -> TrainConfig:
+        """The same run with `minutes` for all stages together, in the recipe's proportions.
+
+        Raises:
+            VepeError: where a stage is told in steps alone.
+        """
+        planned = [stage.minutes for stage in self.stages]
+        known = [m for m in planned if m is not None]
+        if len(known) < len(planned):
+            name = self.stages[planned.index(None)].name
+            raise VepeError(
+                f"Stage '{name}' has no minutes, so there is none to shorten; leave --minutes out "
+                f"or set its steps."
+            )
+        stages = tuple(
+            stage.model_copy(update={"minutes": own * minutes / sum(known)})
+            for stage, own in zip(self.stages, known, strict=True)
+        )
+        return self.model_copy(update={"stages": stages})
