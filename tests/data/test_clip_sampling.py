@@ -65,6 +65,7 @@ def test_a_camera_may_repeat_and_lose_pictures() -> None:
     often = draw(sampler(SamplingSettings(4, 0.04, 0.3, repeated=0.5)))
     shown = [np.diff(c.rows) for c in often]
     assert any((step == 0).any() for step in shown)
+    assert all((c.rows % 4 == 0).any() for c in often)  # a labelled frame is never lost
     assert all((np.diff(c.times_s) > 0).all() for c in often)  # time goes on all the same
     plain, lossy = (
         np.array([np.diff(c.times_s) for c in draw(sampler(SamplingSettings(4, 0.0, 0.4, p)))])

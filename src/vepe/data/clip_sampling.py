@@ -119,7 +119,7 @@ class ClipSampler:
         chain = np.array([count - 1 - i for i in back[::-1]] + [key] + ahead)
         times = self.clock[chain] - self.clock[chain[0]]
         for t in np.flatnonzero(rng.random(s.frames) < s.repeated):
-            if t > 0:
+            if t > 0 and t != place:  # the labelled frame stays
                 chain[t] = chain[t - 1]
         return ClipFrames(self.rows[chain], times)
 

@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader
 
 from vepe.config.training import StageConfig, TrainConfig
 from vepe.data.batch import Batch, collate
-from vepe.data.mixture import ResumableOrder
+from vepe.data.clip import Clip
+from vepe.data.mixture import ClipSource, ResumableOrder
+from vepe.errors import VepeError
 from vepe.skeleton import Skeleton
 from vepe.training.processes import Processes
 from vepe.training.sources import build_mixture
@@ -59,10 +61,10 @@ class StageLoader:
             processes=processes.count,
         )
         self.batches: DataLoader[Any] = DataLoader(
-            mixture,  # type: ignore[arg-type]
+            _Told(mixture),  # type: ignore[arg-type]
             batch_sampler=self.order,
             num_workers=config.workers,
-            collate_fn=collate,
+            collate_fn=_collate,
             pin_memory=processes.device.type == "cuda",
             worker_init_fn=_give_way,
             prefetch_factor=4 if config.workers else None,
@@ -71,10 +73,43 @@ class StageLoader:
         )
 
     def __iter__(self) -> Iterator[list[MicroBatch]]:
-        """The batches of one optimiser step after the other."""
-        samples = zip(self.order, self.batches, strict=True)
+        """The batches of one optimiser step after the other.
+
+        Raises:
+            VepeError: where a clip cannot be made.
+        """
+        samples = self._samples()
         while step := list(islice(samples, self.accumulate)):
-            yield [([(*self.key, index) for index in indices], batch) for indices, batch in step]
+            yield step
+
+    def _samples(self) -> Iterator[MicroBatch]:
+        for indices, batch in zip(self.order, self.batches, strict=True):
+            if isinstance(batch, VepeError):
+                raise batch
+            yield [(*self.key, index) for index in indices], batch
+
+
+class _Told:
+    """Clips, or errors in their place: one that a worker raised would reach us with its traceback
+    in its text."""
+
+    def __init__(self, source: ClipSource) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Clip | VepeError:
+        try:
+            return self.source[index]
+        except VepeError as error:
+            return VepeError(str(error))
+
+
+def _collate(clips: list[Clip | VepeError]) -> Batch | VepeError:
+    """A batch, or the first error."""
+    error = next((clip for clip in clips if isinstance(clip, VepeError)), None)
+    return error or collate([clip for clip in clips if isinstance(clip, Clip)])
 
 
 def _give_way(worker: int) -> None:

@@ -21,7 +21,6 @@ FREE = frozenset(
         "evaluation",
         "logging",
         "pictures_every",
-        "strict",
         "accumulate",  # counted in the batches of the stages
     }
 )

@@ -104,8 +104,7 @@ def read_pictures(config: FilesConfig, root: Path, skeleton: Skeleton) -> Pictur
     single = isinstance(config, CocoConfig)
     index = read_label_files(_annotations(config, base), base / config.images, single=single)
     fps = 1.0 if isinstance(config, CocoConfig) else config.fps
-    weight = config.background
-    reading = Reading(1.0, min(weight, 0.0), weight, fps=fps, joints=config.joints)
+    reading = Reading(unsaid=config.background, fps=fps, joints=config.joints)
     pictures = Pictures([index], skeleton, reading)
     if not isinstance(config, CocoConfig):
         return pictures

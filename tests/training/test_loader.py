@@ -1,0 +1,36 @@
+"""The loader of a stage: what a worker cannot do is told in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tiny_recipe import recipe
+from vepe.errors import VepeError
+from vepe.skeleton import POSETRACK15
+from vepe.training import loader
+
+
+class Broken:
+    """A source without a readable clip."""
+
+    def __len__(self) -> int:
+        return 100
+
+    def __getitem__(self, index: int) -> None:
+        raise VepeError("Picture 'a.jpg' is damaged; mend it.")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_in_a_worker_is_one_sentence(
+    workers: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(loader, "build_mixture", lambda *_: Broken())
+    config = recipe(workers=workers, data_root=str(tmp_path))
+    one = SimpleNamespace(index=0, count=1, device=torch.device("cpu"))
+    batches = loader.StageLoader(config, config.stages[0], 0, 0, POSETRACK15, one)
+    with pytest.raises(VepeError, match=r"^Picture 'a.jpg' is damaged; mend it.$"):
+        next(iter(batches))
