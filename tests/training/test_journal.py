@@ -79,6 +79,28 @@ def test_a_resumed_run_says_nothing_twice(tmp_path: Path) -> None:
     assert lines(tmp_path) == []
 
 
+def test_a_stage_that_is_resumed_at_its_end_keeps_the_count(tmp_path: Path) -> None:
+    config = tiny_recipe()
+    with Journal(tmp_path, config) as journal:
+        go(journal, "frames", range(5))
+    with Journal(tmp_path, config, Progress(stage=0, step=5)) as journal:
+        journal.evaluation(4, {"ap": 1.0})
+        go(journal, "temporal", range(2))
+    found = [(x["stage"], x["step"], x["run_step"]) for x in lines(tmp_path)]
+    assert found == [("frames", 4, 4), ("frames", 4, 4), ("temporal", 1, 6)]
+
+
+def test_unreadable_pictures_are_counted(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    for start in (Progress(), Progress(0, 2)):
+        console = Console(file=screen, width=200)
+        with Journal(tmp_path, tiny_recipe(), start, console) as journal:
+            go(journal, "frames", range(start.step, start.step + 2))
+            journal.unreadable += 3
+    assert [line["unreadable"] for line in lines(tmp_path)] == [3, 6]
+    assert "6 unreadable pictures" in screen.getvalue()
+
+
 def test_the_first_process_alone_writes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     with Journal(None, tiny_recipe()) as journal:
         go(journal, "frames", range(3))

@@ -97,8 +97,10 @@ def summary(values: Mapping[str, float]) -> list[str]:
     )
     rates = [f"{n} {v:.1e}" for n, v in values.items() if n == "lr" or n.startswith("lr/")]
     gpu = [f"GPU {values['gpu_gib']:.2f} GiB"] if "gpu_gib" in values else []
+    lost = [f"{values['unreadable']:.0f} unreadable pictures"] if "unreadable" in values else []
     pace = [f"{values['clips_per_s']:.1f} clips/s", f"{values['frames_per_s']:.1f} frames/s"]
-    return [losses, "  ".join([*pace, f"memory {values['memory_gib']:.2f} GiB", *gpu, *rates])]
+    memory = f"memory {values['memory_gib']:.2f} GiB"
+    return [losses, "  ".join([*pace, memory, *gpu, *rates, *lost])]
 
 
 def grouped(values: Mapping[str, float]) -> dict[str, float]:

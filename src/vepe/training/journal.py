@@ -39,6 +39,9 @@ class Journal:
         start: where it goes on; what an earlier session logged of later steps is cut off.
         console: where progress is shown; stderr unless given.
 
+    Attributes:
+        unreadable: pictures so far that could not be read; whoever loads them counts them here.
+
     Raises:
         VepeError: where a board of `config.logging` is not installed or does not start.
     """
@@ -54,7 +57,10 @@ class Journal:
         self.folder, self.config = folder, config
         self.sums: dict[str, float] = defaultdict(float)
         self.count, self.clips, self.frames = 0, 0, 0
-        self.stage, self.stage_index, self.at, self.done = "", start.stage, start.step, 0.0
+        self.unreadable = 0
+        self.stage, self.stage_index, self.at = "", start.stage, 0
+        if start.step:
+            self.stage, self.at = config.stages[start.stage].name, start.step - 1
         self.rates: dict[str, float] = {}
         self.before = 0  # steps of the stages that are over
         self.earlier_s, self.began = 0.0, time.monotonic()
@@ -77,6 +83,7 @@ class Journal:
         """Takes the counts of steps and seconds from what an earlier session wrote."""
         if kept:
             self.earlier_s = float(kept[-1].get("elapsed_s", 0.0))
+            self.unreadable = max(int(line.get("unreadable", 0)) for line in kept)
         over = [line for line in kept if line.get("stage_index", 0) < start.stage]
         if over:
             self.before = int(over[-1]["run_step"]) + 1
@@ -132,7 +139,7 @@ class Journal:
         self.count += 1
         self.clips += clips
         self.frames += clips * frames
-        self.at, self.done = step, done
+        self.at = step
         self.rates = (
             {f"lr/{name}": value for name, value in rate.items()}
             if isinstance(rate, Mapping)
@@ -169,6 +176,8 @@ class Journal:
             "frames_per_s": self.frames / seconds,
             **memory_gib(),
         }
+        if self.unreadable:
+            values["unreadable"] = self.unreadable
         self._write({name: _rounded(value) for name, value in values.items()})
         self.display.tell(values, self.run_step)
         for board in list(self.boards):

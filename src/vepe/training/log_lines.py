@@ -3,8 +3,9 @@
 A line of losses holds `stage`, `stage_index` (from 0), `step` (of the stage, from 0), `run_step`
 (of the whole run), `elapsed_s` (seconds of training, pauses left out), and means over the steps
 since the line before: `loss`, its parts (`name/part`), `lr`, `clips_per_s`, `frames_per_s`,
-`memory_gib`, and `gpu_gib` where there is a GPU. A line of an evaluation holds `evaluation`, a
-mapping of metrics, in place of the losses.
+`memory_gib`, `gpu_gib` where there is a GPU, and `unreadable` where pictures could not be read (how
+many so far). A line of an evaluation holds `evaluation`, a mapping of metrics, in place of the
+losses.
 """
 
 from __future__ import annotations

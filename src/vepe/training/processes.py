@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +26,7 @@ from vepe.errors import VepeError
 from vepe.inference.devices import choose_device
 
 LONGEST_WAIT = timedelta(hours=2)
-"""The others wait while the first process evaluates."""
+"""The others wait while the first process evaluates or reads labels for the first time."""
 
 
 class Processes:
@@ -66,6 +67,12 @@ class Processes:
     def gather(self, value: Any) -> list[Any]:
         """The value of every process, in order."""
         return [value] if self.count == 1 else list(gather_object([value]))
+
+    def first_ahead(self) -> AbstractContextManager[None]:
+        """Within it, the first process of every machine goes ahead, and the others find what it
+        put into the cache."""
+        first: AbstractContextManager[None] = self.accelerator.local_main_process_first()
+        return first
 
     def wait(self) -> None:
         """Until all are here."""

@@ -100,9 +100,10 @@ class StageLoop:
             self.restored = None
         last, evaluated = begin.step - 1, False
         for step, batches in enumerate(loader, start=begin.step):
-            done, divisors = self._agree(step, batches)
+            done, divisors, unreadable = self._agree(step, batches)
             if done >= 1:
                 break
+            self.journal.unreadable += unreadable
             orders = self._step(step, done, divisors, batches)
             last, evaluated = step, orders.evaluate
             if evaluated and self._evaluate(step):
@@ -118,18 +119,20 @@ class StageLoop:
             run.evaluation.waited = 0
         self._save(Progress(begin.stage + 1))
 
-    def _agree(self, step: int, batches: list[MicroBatch]) -> tuple[float, Counts]:
-        """The stage's progress by the first process's clock, and what losses are divided by."""
+    def _agree(self, step: int, batches: list[MicroBatch]) -> tuple[float, Counts, int]:
+        """The stage's progress by the first process's clock, what losses are divided by, and how
+        many pictures could not be read."""
         processes = self.run.processes
         counts = [Counts.of(batch.targets) for _, batch in batches]
         local = [
             sum(c.people for c in counts),
             sum(c.anchors for c in counts),
             self.clock.elapsed_s() if processes.main else 0.0,
+            sum(len(batch.unreadable) for _, batch in batches),
         ]
-        people, anchors, elapsed_s = processes.sums(local)
+        people, anchors, elapsed_s, unreadable = processes.sums(local)
         divisors = Counts(people, anchors).divisors(processes.count)
-        return self.clock.progress(step, elapsed_s), divisors
+        return self.clock.progress(step, elapsed_s), divisors, int(unreadable)
 
     def _step(self, step: int, done: float, divisors: Counts, batches: list[MicroBatch]) -> _Orders:
         """One optimiser step, and what comes after it."""

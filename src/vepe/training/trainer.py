@@ -67,6 +67,8 @@ class Trainer:
         model.backbone.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
         root = Path(config.data_root)
         check_stages(config, model)
+        with processes.first_ahead():
+            data = {s.name: fingerprint(s, root, model_config.skeleton) for s in config.stages}
         self.run = Run(
             config,
             model_config,
@@ -75,10 +77,7 @@ class Trainer:
             Ema(model, config.ema),
             processes,
             None if config.evaluation is None else Evaluation(config.evaluation, root),
-            {
-                stage.name: fingerprint(stage, root, model_config.skeleton)
-                for stage in config.stages
-            },
+            data,
         )
         self.start, self.restored = Progress(), self._restore(last) if resume else None
         if self.restored is not None:
