@@ -86,3 +86,14 @@ def test_a_backbone_of_another_make_is_told(tmp_path: Path) -> None:
     save_file(build_model(made).backbone.net.state_dict(), file)
     start = build_start(run(model=tiny, backbone_weights=str(file)))[1]
     assert not torch.equal(start.backbone.net.conv_stem.weight, model.backbone.net.conv_stem.weight)
+
+
+def test_another_backbone_brings_its_own_weights(tmp_path: Path) -> None:
+    """How vepe-s starts from vepe-n: the decoder is kept, the backbone comes from its own file."""
+    smaller = {"extends": "vepe-n", "backbone": "mobilenetv2_035"}
+    bare = build_start(run(model=smaller))[1]
+    file = tmp_path / "trunk.safetensors"
+    save_file(bare.backbone.net.state_dict(), file)
+    start = build_start(run(model=smaller, init="vepe-n", backbone_weights=str(file)))[1]
+    assert torch.equal(start.backbone.net.conv_stem.weight, bare.backbone.net.conv_stem.weight)
+    assert not torch.equal(start.proposals.score.weight, bare.proposals.score.weight)

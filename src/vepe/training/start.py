@@ -38,23 +38,26 @@ def build_start(config: TrainConfig, *, load: bool = True) -> tuple[ModelConfig,
         VepeError: where files are missing or damaged, options contradict each other, or less than
             half of the model fits the weights.
     """
-    _check_options(config)
     model_config = parse(ModelConfig, _model_options(config), "model")
+    _check_options(config, model_config)
     model = build_model(model_config, pretrained_backbone=load and config.pretrained_backbone)
     if not load:
         return model_config, model
     if config.init is not None:
-        _start_from(config.init, model, model_config)
+        _start_from(config, model, model_config)
     if config.backbone_weights is not None:
         _load_backbone(Path(config.data_root) / config.backbone_weights, model, model_config)
     return model_config, model
 
 
-def _check_options(config: TrainConfig) -> None:
+def _check_options(config: TrainConfig, model: ModelConfig) -> None:
+    """Two origins for one backbone are refused; another backbone than that of `init` needs one."""
+    if config.init is None or read_card(config.init).config.backbone != model.backbone:
+        return
     for name in ("backbone_weights", "pretrained_backbone"):
-        if config.init is not None and getattr(config, name):
+        if getattr(config, name):
             raise VepeError(
-                f"`init` already brings a backbone; leave out `{name}`, or set it to "
+                f"`init` already brings this backbone; leave out `{name}`, or set it to "
                 f"{'false' if name == 'pretrained_backbone' else 'null'}."
             )
 
@@ -78,13 +81,17 @@ def _model_options(config: TrainConfig) -> dict[str, Any]:
     return merge(below, options)
 
 
-def _start_from(init: str, model: Vepe, config: ModelConfig) -> None:
-    """Puts what fits of a checkpoint into the model."""
+def _start_from(run: TrainConfig, model: Vepe, config: ModelConfig) -> None:
+    """Puts what fits of the run's `init` into the model."""
+    init = str(run.init)
     found, its_config, _ = load_weights(init)
     transfer = carry_over(found, its_config.skeleton, model, config.skeleton)
-    if transfer.share < LEAST_SHARE:
+    # A backbone with an origin of its own is not asked for.
+    apart = ("backbone",) if run.backbone_weights or run.pretrained_backbone else ()
+    share = transfer.share(without=apart)
+    if share < LEAST_SHARE:
         raise VepeError(
-            f"Only {100 * transfer.share:.0f} % of the model '{config.name}' fits the weights "
+            f"Only {100 * share:.0f} % of the model '{config.name}' fits the weights "
             f"'{init}' (model '{its_config.name}'); set model.extends=init, or start from weights "
             "of the same make."
         )

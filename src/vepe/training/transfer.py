@@ -42,10 +42,10 @@ class Transfer:
     joints_kept: tuple[str, ...]
     joints_new: tuple[str, ...]
 
-    @property
-    def share(self) -> float:
-        """Share of the new model's numbers that were carried over, in 0..1."""
-        return sum(t.kept for t in self.tensors) / sum(t.numbers for t in self.tensors)
+    def share(self, without: tuple[str, ...] = ()) -> float:
+        """Share of the new model's numbers that were carried over, in 0..1; parts left out."""
+        asked = [t for t in self.tensors if t.name.split(".")[0] not in without]
+        return sum(t.kept for t in asked) / sum(t.numbers for t in asked)
 
     @property
     def rebuilt(self) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ def print_transfer(transfer: Transfer, init: str, console: Console) -> None:
     whole = len(transfer.tensors) - len(transfer.rebuilt)
     console.print(
         f"Kept {whole} of {len(transfer.tensors)} tensors whole, "
-        f"{math.floor(1000 * transfer.share) / 10:g} % of all numbers."
+        f"{math.floor(1000 * transfer.share()) / 10:g} % of all numbers."
     )
     if transfer.joints_new:
         kept_joints = ", ".join(transfer.joints_kept) or "none"
