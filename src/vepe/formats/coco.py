@@ -17,6 +17,8 @@ from vepe.formats.annotations import Person, Sequence, frame_place
 from vepe.formats.boxes import xyxy
 from vepe.formats.files import load_json
 from vepe.formats.records import (
+    ANNOTATION_KEYS,
+    annotation_table,
     box_of,
     image_table,
     keypoint_array,
@@ -28,10 +30,6 @@ from vepe.formats.records import (
     whole_or_none,
 )
 from vepe.formats.skeletons import skeleton_named
-
-_ANNOTATION_KEYS = frozenset({
-    "id", "image_id", "track_id", "bbox", "keypoints", "scores", "score",
-})  # fmt: skip
 
 
 def read_coco(path: Path) -> tuple[Sequence, ...]:
@@ -71,7 +69,7 @@ def parse_coco(data: Any, source: Path) -> tuple[Sequence, ...]:
             read_frame(
                 images[i],
                 _frame_number(images[i], n),
-                people[images[i]["id"]],
+                people[i],
                 places[i],
             )
             for n, i in enumerate(members)
@@ -119,25 +117,17 @@ def _read_people(
     images: list[dict[str, Any]],
     places: list[str],
 ) -> defaultdict[int, list[Person]]:
-    """People by image id, in the file's order. Records without keypoints are boxes alone."""
-    annotations = data.get("annotations")
-    if not isinstance(annotations, list):
-        raise VepeError(f"{source} has no list 'annotations'; write the file again.")
-    place_of = {image["id"]: place for image, place in zip(images, places, strict=True)}
-    where = []
-    for i, record in enumerate(annotations):
-        image_id = record.get("image_id") if isinstance(record, dict) else None
-        if not isinstance(image_id, int) or image_id not in place_of:
-            raise VepeError(
-                f"{source}: annotation {i} speaks of image {image_id!r}, which 'images' lacks; "
-                "add the image or remove the annotation."
-            )
-        where.append(f"{place_of[image_id]}, annotation {i}")
+    """People by position of their image, in the file's order.
+
+    Records without keypoints are boxes alone.
+    """
+    annotations, positions = annotation_table(data, source, images)
+    where = [f"{places[p]}, annotation {i}" for i, p in enumerate(positions)]
     points = keypoint_array(annotations, num_keypoints, where)
     scores = score_array(annotations, num_keypoints, where)
     result: defaultdict[int, list[Person]] = defaultdict(list)
     for i, record in enumerate(annotations):
-        result[record["image_id"]].append(_read_person(record, points[i], scores[i], where[i]))
+        result[positions[i]].append(_read_person(record, points[i], scores[i], where[i]))
     return result
 
 
@@ -165,5 +155,5 @@ def _read_person(
         box_xywh_px=box_of(record.get("bbox"), "bbox", place),
         has_points=bool(record.get("keypoints")),
         annotation_id=whole_or_none(record.get("id"), "id", place),
-        extra={k: v for k, v in record.items() if k not in _ANNOTATION_KEYS},
+        extra={k: v for k, v in record.items() if k not in ANNOTATION_KEYS},
     )

@@ -19,6 +19,8 @@ from vepe.formats.files import load_json
 from vepe.formats.frame_ids import FIRST_CODED_ID
 from vepe.formats.posetrack21 import is_posetrack21
 from vepe.formats.records import (
+    ANNOTATION_KEYS,
+    annotation_table,
     box_of,
     image_table,
     keypoint_array,
@@ -33,10 +35,6 @@ from vepe.skeleton import POSETRACK15
 
 SLOTS_2018 = (*POSETRACK15.keypoints[:3], "left_ear", "right_ear", *POSETRACK15.keypoints[3:])
 """Names of the 17 slots; the ears are never annotated."""
-
-_ANNOTATION_KEYS = frozenset({
-    "id", "image_id", "track_id", "bbox", "keypoints", "scores", "score",
-})  # fmt: skip
 
 
 def read_posetrack18(path: Path) -> Sequence:
@@ -64,8 +62,7 @@ def parse_posetrack18(data: Any, source: Path) -> Sequence:
         )
     images = image_table(data, source)
     places = [frame_place(source, i, str(m.get("file_name", ""))) for i, m in enumerate(images)]
-    position_of = {image["id"]: i for i, image in enumerate(images)}
-    people = _read_people(data, names, source, position_of, places)
+    people = _read_people(data, names, source, images, places)
     indices = _frame_indices(images)
     frames = tuple(
         read_frame(image, indices[i], people[i], places[i]) for i, image in enumerate(images)
@@ -90,14 +87,11 @@ def _read_people(
     data: dict[str, Any],
     names: list[str],
     source: Path,
-    position_of: dict[int, int],
+    images: list[dict[str, Any]],
     places: list[str],
 ) -> defaultdict[int, list[Person]]:
     """People by position of their frame, in the file's order."""
-    annotations = data.get("annotations")
-    if not isinstance(annotations, list):
-        raise VepeError(f"{source} has no list 'annotations'; write the file again.")
-    positions = [_position(a, i, position_of, source) for i, a in enumerate(annotations)]
+    annotations, positions = annotation_table(data, source, images)
     where = [f"{places[p]}, annotation {i}" for i, p in enumerate(positions)]
     points = keypoint_array(annotations, len(names), where)
     scores = score_array(annotations, len(names), where)
@@ -110,7 +104,7 @@ def _read_people(
     has_ear_scores = (np.nan_to_num(scores[:, ears]) != 0).any(axis=1)
     result: defaultdict[int, list[Person]] = defaultdict(list)
     for i, record in enumerate(annotations):
-        extra = {k: v for k, v in record.items() if k not in _ANNOTATION_KEYS}
+        extra = {k: v for k, v in record.items() if k not in ANNOTATION_KEYS}
         if has_ears[i]:
             extra["ears"] = points[i, ears].ravel().tolist()
         if has_ear_scores[i]:
@@ -131,13 +125,3 @@ def _read_people(
         )
         result[positions[i]].append(person)
     return result
-
-
-def _position(record: Any, i: int, position_of: dict[int, int], source: Path) -> int:
-    image_id = record.get("image_id") if isinstance(record, dict) else None
-    if not isinstance(image_id, int) or image_id not in position_of:
-        raise VepeError(
-            f"{source}: annotation {i} speaks of image {image_id!r}, which 'images' lacks; "
-            "add the image or remove the annotation."
-        )
-    return position_of[image_id]

@@ -17,6 +17,11 @@ _IMAGE_KEYS = frozenset({
     "ignore_regions_x", "ignore_regions_y",
 })  # fmt: skip
 
+ANNOTATION_KEYS = frozenset({
+    "id", "image_id", "track_id", "bbox", "keypoints", "scores", "score",
+})  # fmt: skip
+"""Keys of an annotation that have a field of their own in `Person`; others are kept in `extra`."""
+
 
 def keypoint_names(data: Any, source: Path) -> list[str]:
     """Names of the keypoints, from the category 'person' or the only one with keypoints.
@@ -53,6 +58,31 @@ def image_table(data: dict[str, Any], source: Path) -> list[dict[str, Any]]:
             raise VepeError(f"{source}, frame {i}: image id {image_id} is used twice; renumber.")
         seen.add(image_id)
     return images
+
+
+def annotation_table(
+    data: dict[str, Any], source: Path, images: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """The list `annotations`, and for each the position of its image in `images`.
+
+    Raises:
+        VepeError: where there is no such list, or an annotation speaks of an image that is not
+            there.
+    """
+    annotations = data.get("annotations")
+    if not isinstance(annotations, list):
+        raise VepeError(f"{source} has no list 'annotations'; write the file again.")
+    position_of = {image["id"]: i for i, image in enumerate(images)}
+    positions = []
+    for i, record in enumerate(annotations):
+        image_id = record.get("image_id") if isinstance(record, dict) else None
+        if not isinstance(image_id, int) or image_id not in position_of:
+            raise VepeError(
+                f"{source}: annotation {i} speaks of image {image_id!r}, which 'images' lacks; "
+                "add the image or remove the annotation."
+            )
+        positions.append(position_of[image_id])
+    return annotations, positions
 
 
 def keypoint_array(
