@@ -30,7 +30,7 @@ from vepe.data.batch import Batch
 from vepe.inference.devices import choose_device
 from vepe.losses.criterion import Criterion, total
 from vepe.losses.denoising import NoiseSettings
-from vepe.training.less_memory import checkpoint_gradients
+from vepe.training.gradient_checkpointing import checkpoint_gradients
 from vepe.training.loader import StageLoader
 from vepe.training.optimiser import build_optimiser, freeze, set_mode
 from vepe.training.processes import Processes, start_processes

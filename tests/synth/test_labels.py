@@ -9,8 +9,8 @@ from vepe.skeleton import POSETRACK15
 from vepe.synth.avatars import open_library
 from vepe.synth.body import body_keypoints, skin_vertices
 from vepe.synth.labels import Actor, frame_labels
-from vepe.synth.stage import Backdrop, Light, Stage
 from vepe.synth.surfaces import Surface, box, join
+from vepe.synth.surroundings import Backdrop, Light, Stage
 from vepe.synth.view import View, look_at
 
 LIGHT = Light((0.0, 1.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-
 from tiny_recipe import recipe
+
 from vepe.errors import VepeError
 from vepe.skeleton import POSETRACK15
 from vepe.training import loader

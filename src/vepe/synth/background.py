@@ -14,8 +14,8 @@ from vepe.synth import clutter, textures
 from vepe.synth.crowd import Crowd
 from vepe.synth.light import random_light
 from vepe.synth.scene import Performance
-from vepe.synth.stage import Backdrop, Stage
 from vepe.synth.surfaces import Surface, join, quad
+from vepe.synth.surroundings import Backdrop, Stage
 from vepe.synth.textures import Palette
 from vepe.synth.view import View, look_at
 

@@ -20,7 +20,7 @@ from vepe.synth.occluders import plan_occluders
 from vepe.synth.renderer import Renderer
 from vepe.synth.scene import Performance, plan_performance
 from vepe.synth.sensor import Sensor, expose, random_sensor
-from vepe.synth.stage import Stage
+from vepe.synth.surroundings import Stage
 from vepe.synth.textures import palette
 
 SplitName = Literal["train", "val"]

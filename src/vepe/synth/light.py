@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vepe.synth.stage import Colour, Light
+from vepe.synth.surroundings import Colour, Light
 
 
 def random_light(rng: np.random.Generator, *, indoors: bool, middle_m: np.ndarray) -> Light:

@@ -13,8 +13,8 @@ from vepe.synth.avatars import Avatar
 from vepe.synth.contact import SPOTS_PER_PERSON, VERTEX_FLOATS, contact_spots, touching
 from vepe.synth.people_mesh import people_mesh
 from vepe.synth.programs import BONES_UNIT, SKIN_UNIT, SURFACES_UNIT
-from vepe.synth.stage import Stage
 from vepe.synth.surfaces import Surface, join, quad
+from vepe.synth.surroundings import Stage
 
 if TYPE_CHECKING:
     import moderngl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -29,8 +30,8 @@ def write_preview(order: Order) -> Path:
         VepeError: where it cannot be written or a sequence cannot be read.
     """
     path = order.out / f"preview_{order.split}.jpg"
-    done = [order.annotation_path(i) for i in range(order.videos)]
-    tiles = [_tile(file, order.out) for file in done if file.exists()][:_TILES]
+    done = (order.annotation_path(i) for i in range(order.videos))
+    tiles = [_tile(file, order.out) for file in islice(filter(Path.exists, done), _TILES)]
     rows = [tiles[i : i + _COLUMNS] for i in range(0, len(tiles), _COLUMNS)]
     blank = np.zeros_like(tiles[0])
     sheet = np.concatenate(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vepe.synth import shaders
-from vepe.synth.stage import Light
+from vepe.synth.surroundings import Light
 from vepe.synth.view import View
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from vepe.synth.programs import (
     programs,
     shadow_from_world,
 )
-from vepe.synth.stage import Stage
+from vepe.synth.surroundings import Stage
 from vepe.synth.view import View
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from vepe.config.synth_scene import PerformanceSettings
 from vepe.synth import rotations as rot
 from vepe.synth.avatars import Avatar, AvatarLibrary
 from vepe.synth.furniture import Prop
+from vepe.synth.gathering import gathered
 from vepe.synth.motions import PoseTrack
 from vepe.synth.retarget import Rig
 from vepe.synth.sequence import POSES_PER_S, frame_count
-from vepe.synth.staging import stage
 
 __all__ = ["Performance", "Performer", "Prop", "plan_performance"]
 
@@ -69,7 +69,7 @@ def plan_performance(
     duration_s: float,
 ) -> Performance:
     """Invents a performance: a function of the generator's state and nothing else."""
-    members = stage(rng, library, settings, frame_count(duration_s) + 1)
+    members = gathered(rng, library, settings, frame_count(duration_s) + 1)
     performers = tuple(
         Performer(member.rig.avatar, track_id, member.rig, member.poses)
         for track_id, member in enumerate(members)

@@ -14,10 +14,10 @@ from vepe.losses.criterion import total
 from vepe.losses.denoising import NoiseSettings
 from vepe.training.checkpoint import Checkpoint, Progress
 from vepe.training.clock import Clock, Every
-from vepe.training.finite import GRADIENTS, not_finite, save_batch, stop_at
 from vepe.training.interruption import Interruption
 from vepe.training.journal import Journal
 from vepe.training.loader import MicroBatch, StageLoader
+from vepe.training.non_finite import GRADIENTS, not_finite, save_batch, stop_at
 from vepe.training.optimiser import build_optimiser, freeze, rates_by_group, set_mode
 from vepe.training.random_state import set_random_state
 from vepe.training.run import BEST, Run

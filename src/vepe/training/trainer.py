@@ -21,9 +21,9 @@ from vepe.training.compilation import compile_parts
 from vepe.training.ema import Ema
 from vepe.training.environment import write_environment
 from vepe.training.evaluating import Evaluation
+from vepe.training.gradient_checkpointing import checkpoint_gradients
 from vepe.training.interruption import Interruption
 from vepe.training.journal import Journal
-from vepe.training.less_memory import checkpoint_gradients
 from vepe.training.loader import StageLoader
 from vepe.training.optimiser import freeze
 from vepe.training.processes import start_processes

@@ -81,7 +81,7 @@ class _Volume:
         return (self.middles_m + self.radii_m[:, None]).max(axis=1)
 
 
-def stage(
+def gathered(
     rng: np.random.Generator, library: AvatarLibrary, settings: PerformanceSettings, count: int
 ) -> list[Member]:
     """People of a scene, `count` poses each, in the world; a function of the generator alone."""

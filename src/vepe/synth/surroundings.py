@@ -1,4 +1,4 @@
-"""What a clip's renderer draws besides people: surfaces, a backdrop, light. Fixed for a clip."""
+"""What is drawn around people: surfaces, a backdrop, light. Fixed for a clip."""
 
 from __future__ import annotations
 
