@@ -104,3 +104,13 @@ def test_the_process_fails_without_a_traceback() -> None:
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr == "vepe: No such option: --nosuch. Try 'vepe doctor --help'.\n"
+
+
+def test_every_command_has_its_place_in_the_help(capsys) -> None:
+    assert cli.run(["--help"]) == 0
+    listed = [
+        line.split()[1]
+        for line in capsys.readouterr().out.split("Commands")[1].splitlines()[1:]
+        if line[2:3].isalpha()
+    ]
+    assert listed == cli.ORDER

@@ -32,6 +32,11 @@ def test_one_version() -> None:
         "py.typed",
         "config/presets/models/vepe-n.yaml",
         "config/presets/recipes/vepe-n.yaml",
+        "config/presets/grids/ablation.yaml",
+        "synth/assets/avatars.tar",
+        "synth/assets/motions.tar.xz",
+        "synth/assets/LICENSE.avatars",
+        "synth/assets/LICENSE.motions",
         "weights/__init__.py",
     ],
 )

@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from vepe import __version__
 from vepe.cli import data, evaluate
@@ -27,8 +28,23 @@ from vepe.errors import VepeError, VepeWarning
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
+# As one meets them: use, then score, then train, then data.
+ORDER = [
+    *("track", "predict", "models", "evaluate", "train", "page"),
+    *("synth", "data", "convert", "doctor"),
+]
+
+
+class _InOrder(TyperGroup):
+    """Lists the commands in `ORDER`; Typer would put those with commands of their own last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
 app = typer.Typer(
     name="vepe",
+    cls=_InOrder,
     help="Every person's pose and identity in every frame of a video, from one network.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

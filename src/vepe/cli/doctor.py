@@ -46,11 +46,13 @@ _REQUIRED = (
 # Distribution name, what it is good for, what brings it.
 _OPTIONAL = (
     ("pycocotools", "vepe evaluate coco and crowdpose", "pip install pycocotools"),
-    ("accelerate", "training", "pip install 'vepe[train]'"),
+    ("accelerate", "vepe train", "pip install 'vepe[train]'"),
     ("tensorboard", "training curves", "pip install 'vepe[train]'"),
     ("matplotlib", "reports and plots", "pip install 'vepe[report]'"),
     ("pyarrow", "Parquet files", "pip install 'vepe[parquet]'"),
     ("moderngl", "vepe synth", "pip install 'vepe[synth]'"),
+    ("wandb", "vepe train --log wandb", "pip install 'vepe[wandb]'"),
+    ("mlflow", "vepe train --log mlflow", "pip install 'vepe[mlflow]'"),
 )
 # Each of these fills the same folder `cv2` as the headless build.
 _OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
@@ -202,11 +204,26 @@ def find_optional() -> Iterator[Finding]:
         else:
             advice = f"for {purpose}: {how}"
             yield Finding("optional", distribution, "not installed", "optional", advice)
+    if _installed("moderngl"):
+        yield _rendering()
     if find_spec("tkinter") and find_spec("_tkinter"):
         yield Finding("optional", "tkinter", "for vepe track --show")
     else:
         advice = "for vepe track --show: on Debian and Ubuntu apt-get install python3-tk"
         yield Finding("optional", "tkinter", "not installed", "optional", advice)
+
+
+def _rendering() -> Finding:
+    """What `vepe synth` draws with; a context is opened to see that it works."""
+    from vepe.synth.gl import open_context
+
+    try:
+        context = open_context()
+    except VepeError as error:
+        return Finding("optional", "OpenGL", "not available", "optional", str(error))
+    name = str(context.info["GL_RENDERER"])
+    context.release()
+    return Finding("optional", "OpenGL", f"for vepe synth: {name}")
 
 
 def doctor() -> None:

@@ -75,7 +75,7 @@ def train(
 def page(
     run: Annotated[Path, typer.Argument(help="Output folder of a training run.")],
 ) -> None:
-    """Write the page of a training run: curves, scores, worst clips, recipe; also while it runs."""
+    """Write the page of a training run: curves, scores, worst clips. It may still be going."""
     typer.echo(f"Page: {_training('vepe.training.page').write_page(run)}")
 
 
