@@ -175,7 +175,7 @@ def improvise(
     stances = [_jittered(rng, s) for s in _stances(rng, kinds)]
     legs_and_trunk = [stance_rotations(s) for s in stances]
     turns[:] = _through(rng, count, legs_and_trunk, hold_s=(1.5, 2.0 + 6.0 * calm), change_s=0.9)
-    poses = ARM_POSES if kinds[0] in ("stand", "low") else ARM_POSES | LAP_POSES | LAP_POSES
+    poses = ARM_POSES if kinds[0] in ("stand", "low") else ARM_POSES | LAP_POSES
     together = rng.random() < 0.35
     for side, first in (("right", 6), ("left", 12)):
         if side == "left" and together:

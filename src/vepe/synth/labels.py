@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -214,7 +213,6 @@ def _rule(keypoint: str) -> tuple[Bool[np.ndarray, "I"], float, float]:
     return shows, _THICK_M[joint], _REACH_M.get(joint, _OTHER_REACH_M)
 
 
-@lru_cache(maxsize=64)
 def _head_vertices(avatar: Avatar) -> Int[np.ndarray, "H"]:
     return np.flatnonzero(vertex_parts(avatar) == PARTS.index("head"))
 
