@@ -189,3 +189,13 @@ def test_training_reads_shards_by_address(server: str, tmp_path: Path) -> None:
     assert len(Handler.asked) == 2
     assert len(read_pictures(stills, tmp_path, POSETRACK15)) == 4
     assert len(Handler.asked) == 2
+
+
+def test_a_shard_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_posetrack18(tmp_path, frames=2)
+    index = read_label_files(posetrack_files(tmp_path, "train"), tmp_path, single=False)
+    labels = Pictures([index], POSETRACK15)
+    (shard,) = write_shards(tmp_path / "shards", labels)
+    for folder, name in ((tmp_path, shard.relative_to(tmp_path)), (shard.parent, shard.name)):
+        monkeypatch.chdir(folder)  # the second time it comes from the cache
+        assert Pictures([index_shard(Path(name))], POSETRACK15)[0].raw()

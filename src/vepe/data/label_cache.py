@@ -22,7 +22,7 @@ from vepe.data.label_index import LabelIndex
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
 
-VERSION = 1
+VERSION = 2
 """Of the arrays in the file and of how they are made; raise it when either changes."""
 
 

@@ -100,6 +100,8 @@ def read_label_files(
     Raises:
         VepeError: names what is missing or wrong.
     """
+    # The index is kept, for whatever folder the next run starts in.
+    files, images = [file.absolute() for file in files], images.absolute()
 
     def build() -> LabelIndex:
         return build_index(_located(files, single=single))

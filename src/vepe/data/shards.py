@@ -47,6 +47,7 @@ def index_shard(path: Path, *, cache: Path | None = None) -> LabelIndex:
     """
     if not path.is_file():
         raise VepeError(f"There is no shard '{path}'; check the path to the data.")
+    path = path.absolute()  # the index is kept, for whatever folder the next run starts in
     return cached_index([path], lambda: _build(path), options="shard", folder=cache)
 
 
