@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from tiny_recipe import recipe
@@ -29,8 +31,17 @@ def test_an_error_in_a_worker_is_one_sentence(
     workers: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(loader, "build_mixture", lambda *_: Broken())
+    _use_opencv_threads()
     config = recipe(workers=workers, data_root=str(tmp_path))
     one = SimpleNamespace(index=0, count=1, device=torch.device("cpu"))
     batches = loader.StageLoader(config, config.stages[0], 0, 0, POSETRACK15, one)
     with pytest.raises(VepeError, match=r"^Picture 'a.jpg' is damaged; mend it.$"):
         next(iter(batches))
+
+
+def _use_opencv_threads() -> None:
+    """A worker forked from a process whose OpenCV has threads must not wait for them."""
+    cv2.setNumThreads(2)
+    picture = np.zeros((1080, 1920, 3), np.uint8)
+    for _ in range(20):
+        cv2.GaussianBlur(picture, (31, 31), 0)

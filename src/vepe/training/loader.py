@@ -117,6 +117,8 @@ def _give_way(worker: int) -> None:
     # A stop is the main process's to handle; it ends its workers by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    cv2.setNumThreads(1)
+    # 0 runs in this thread and touches no pool; 1 would wait for ever for the pool's threads, which
+    # a forked process has not got, if the main process ever used them.
+    cv2.setNumThreads(0)
     if hasattr(os, "nice"):
         os.nice(10)
