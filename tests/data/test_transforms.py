@@ -112,6 +112,29 @@ def test_occluders_hide_what_they_cover_and_move_with_the_scene() -> None:
     assert hidden > 5
 
 
+def test_some_frames_alone_are_covered_or_blurred() -> None:
+    """What one frame lacks another shows: the temporal parts learn from the difference."""
+    clip = still_clip_of(grid_points(np.random.default_rng(0)), 170, 190)
+    grain = np.random.default_rng(1).integers(0, 256, clip.images[0].shape, np.uint8)
+    clip = replace(clip, images=np.stack([grain] * len(clip)))
+    covered, blurred = set(), set()
+    scene = np.broadcast_to(np.eye(3), (3, 3, 3)).copy()
+    blur = PLAIN.model_copy(update={"blur": 1.0})
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        sample = as_tv(clip)
+        hidden = from_tv(draw_occluder(rng, sample["images"], scene)(sample))
+        soft = transform(blur).colour(clip, rng)
+        for frames, result in ((covered, hidden), (blurred, soft)):
+            frames.add(tuple((result.images != clip.images).any(axis=(1, 2, 3)).tolist()))
+        for t, people in enumerate(hidden.people):
+            if (people.visibility != clip.people[t].visibility).any():
+                assert (hidden.images[t] != clip.images[t]).any()
+    for frames in (covered, blurred):
+        assert (True, True, True) in frames
+        assert {sum(f) for f in frames} >= {1, 2, 3}
+
+
 def test_plain_v2_transforms_take_a_clip() -> None:
     """The bridge is torchvision's: a blur or an inversion of its own goes over the pictures."""
     clip = still_clip_of(grid_points(np.random.default_rng(0)), 170, 190)

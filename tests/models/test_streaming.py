@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_networks import lively_model
 
-from vepe.models.state import StreamState, window_bounds
+from vepe.models.state import StreamState, window_bounds, window_indices
 from vepe.models.vepe import Vepe
 
 FRAMES = 7
@@ -32,13 +32,14 @@ def streamed(model: Vepe, images, times, padding) -> list:
     return outputs + model.flush(state)
 
 
+@pytest.mark.parametrize("spacing_s", [0.0, 0.08])
 @pytest.mark.parametrize(
     ("window", "lookahead"),
     [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (5, 0), (5, 2)],
 )
-def test_streaming_equals_the_clip_pass(window: int, lookahead: int) -> None:
+def test_streaming_equals_the_clip_pass(window: int, lookahead: int, spacing_s: float) -> None:
     model = lively_model()
-    model.window, model.lookahead = window, lookahead
+    model.window, model.lookahead, model.spacing_s = window, lookahead, spacing_s
     with torch.inference_mode():
         whole = model(*clip())
         stream = streamed(model, *clip())
@@ -60,6 +61,26 @@ def test_the_window_matters() -> None:
             model.window, model.lookahead = window, 0
             answers.append(model(*clip())[-1].keypoints_px)
     assert (answers[0] - answers[1]).abs().max() > 0.1
+
+
+def test_the_spacing_matters() -> None:
+    model = lively_model()
+    model.window = 3
+    answers = []
+    with torch.inference_mode():
+        for spacing_s in (0.0, 0.1):
+            model.spacing_s = spacing_s
+            answers.append(model(*clip())[-1].keypoints_px)
+    assert (answers[0] - answers[1]).abs().max() > 0.1
+
+
+def test_clips_of_other_times_do_not_share_a_spacing() -> None:
+    model = lively_model()
+    model.spacing_s = 0.1
+    images, times, padding = clip()
+    two = (images.repeat(2, 1, 1, 1, 1), torch.cat([times, 2 * times]), padding.repeat(2, 1, 1, 1))
+    with torch.inference_mode(), pytest.raises(ValueError, match="equal times"):
+        model(*two)
 
 
 def test_batches_do_not_matter() -> None:
@@ -103,3 +124,23 @@ def test_window_bounds(
     key: int, available: int, window: int, lookahead: int, bounds: tuple[int, int]
 ) -> None:
     assert window_bounds(key, available, window, lookahead) == bounds
+
+
+@pytest.mark.parametrize(
+    ("key", "lookahead", "spacing_s", "chosen", "place"),
+    [
+        (5, 0, 0.0, [3, 4, 5], 2),
+        (5, 0, 0.1, [0, 3, 5], 2),
+        (6, 0, 0.1, [3, 5, 6], 2),
+        (6, 0, 0.08, [4, 5, 6], 2),
+        (2, 0, 0.08, [0, 2], 1),
+        (3, 0, 0.08, [0, 2, 3], 2),
+        (5, 1, 0.1, [3, 5, 6], 1),
+        (0, 2, 0.1, [0, 1, 2], 0),
+    ],
+)
+def test_window_indices(
+    key: int, lookahead: int, spacing_s: float, chosen: list[int], place: int
+) -> None:
+    times = [0.0, 0.04, 0.08, 0.15, 0.16, 0.31, 0.5]
+    assert window_indices(times, key, 3, lookahead, spacing_s) == (chosen, place)

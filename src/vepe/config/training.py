@@ -66,7 +66,9 @@ class StageConfig(Settings):
         1.0, gt=0, description="factor of the rate for where deformable attention looks"
     )
     schedule: ScheduleConfig = ScheduleConfig()
-    freeze: tuple[str, ...] = Field((), description="parts whose weights stay, by module name")
+    freeze: tuple[str, ...] = Field(
+        (), description="modules whose weights stay, such as pyramid or backbone.net.blocks.0"
+    )
     warmup_steps: int = Field(100, ge=0)
     noise_groups: int = Field(2, ge=0, description="denoising copies of each person, half far")
     data: tuple[SourceConfig, ...] = Field(min_length=1)

@@ -1,4 +1,5 @@
-"""Colour, blur and noise: one draw a clip, so that a clip looks like one camera's.
+"""Colour, blur and noise: one draw a clip, so that a clip looks like one camera's; only a push of
+the camera blurs single frames.
 
 OpenCV does the arithmetic inside a v2 transform. On one core (AMD EPYC, 3 frames of 288 px) one
 3x4 matrix takes 0.1 ms where `adjust_brightness`, `_contrast` and `_saturation` of torchvision take
@@ -12,12 +13,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torchvision.transforms import v2
 from torchvision.tv_tensors import Video
 
 from vepe.config.augmentation import AugmentationConfig
 from vepe.data.clip_tensors import array_of
+from vepe.data.some_frames import draw_some
 
 
 class Colours(v2.Transform):
@@ -26,6 +28,7 @@ class Colours(v2.Transform):
     Args:
         matrices: (T, 3, 4) from RGB and 1 to RGB, in 0..255.
         kernel: of the blur, or None.
+        blurred: (T,) frames that are blurred.
         noise: one sigma of the grain in grey levels.
         seed: of the grain.
     """
@@ -36,20 +39,23 @@ class Colours(v2.Transform):
         self,
         matrices: Float[np.ndarray, "T 3 4"],
         kernel: Float[np.ndarray, "S S"] | None = None,
+        blurred: Bool[np.ndarray, "T"] | None = None,
         noise: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.matrices, self.kernel, self.noise, self.seed = matrices, kernel, noise, seed
+        self.blurred = np.ones(len(matrices), bool) if blurred is None else blurred
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """The pictures, changed (called by torchvision)."""
         images: UInt8[np.ndarray, "T H W 3"] = array_of(inpt).transpose(0, 2, 3, 1)
         result = np.empty(images.shape, np.uint8)
         cv2.setRNGSeed(self.seed)
-        for image, matrix, changed in zip(images, self.matrices, result, strict=True):
+        frames = zip(images, self.matrices, self.blurred, result, strict=True)
+        for image, matrix, blurred, changed in frames:
             cv2.transform(np.ascontiguousarray(image), matrix, dst=changed)
-            if self.kernel is not None:
+            if self.kernel is not None and blurred:
                 cv2.filter2D(changed, -1, self.kernel, dst=changed)
             if self.noise:
                 grain = np.zeros(changed.shape, np.int16)
@@ -59,7 +65,10 @@ class Colours(v2.Transform):
 
 
 def draw_colours(rng: np.random.Generator, frames: int, settings: AugmentationConfig) -> Colours:
-    """Brightness, contrast, saturation and tint; now and then grey, blurred or grainy."""
+    """Brightness, contrast, saturation and tint; now and then grey, blurred or grainy.
+
+    Half of the blurred clips are so in some frames alone, as when the camera is pushed.
+    """
     s = settings.colour
     contrast, brightness = 1 + s * rng.uniform(-0.3, 0.35), s * rng.uniform(-30, 30)
     saturation = 0.0 if rng.random() < settings.grey else 1 + s * rng.uniform(-0.4, 0.4)
@@ -73,6 +82,7 @@ def draw_colours(rng: np.random.Generator, frames: int, settings: AugmentationCo
     return Colours(
         matrices,
         kernel=_blur_kernel(rng) if rng.random() < settings.blur else None,
+        blurred=draw_some(rng, frames),
         noise=float(rng.uniform(2, 12)) if rng.random() < settings.noise else 0.0,
         seed=int(rng.integers(2**31)),
     )

@@ -11,12 +11,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torchvision.transforms import v2
 from torchvision.tv_tensors import KeyPoints, Video, wrap
 
 from vepe.data.clip import HIDDEN
 from vepe.data.clip_tensors import Visibility, array_of
+from vepe.data.some_frames import draw_some
 
 
 class Occluder(v2.Transform):
@@ -26,6 +27,7 @@ class Occluder(v2.Transform):
         texture: what it looks like.
         shape: (h, w) 0..1, where the texture is opaque.
         matrices: (T, 3, 3) from the texture's pixels to the clip's.
+        present: (T,) frames in which it is there.
     """
 
     _transformed_types = (Video, KeyPoints, Visibility)
@@ -35,9 +37,11 @@ class Occluder(v2.Transform):
         texture: UInt8[np.ndarray, "h w 3"],
         shape: Float[np.ndarray, "h w"],
         matrices: Float[np.ndarray, "T 3 3"],
+        present: Bool[np.ndarray, "T"],
     ) -> None:
         super().__init__()
         self.texture, self.shape, self.matrices = texture, shape, matrices
+        self.present = present
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Which keypoints are behind it (called by torchvision)."""
@@ -48,7 +52,7 @@ class Occluder(v2.Transform):
         height, width = self.shape.shape
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         opaque = self.shape[y.clip(0, height - 1), x.clip(0, width - 1)] > 0.5
-        return {"covered": inside & opaque}
+        return {"covered": inside & opaque & self.present[:, None, None]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """One tensor of the sample, changed (called by torchvision)."""
@@ -59,8 +63,8 @@ class Occluder(v2.Transform):
             hidden = np.where(params["covered"] & (visibility > HIDDEN), HIDDEN, visibility)
             return wrap(torch.from_numpy(hidden), like=inpt)
         images = np.array(array_of(inpt).transpose(0, 2, 3, 1), order="C")
-        for image, matrix in zip(images, self.matrices, strict=True):
-            self._draw(image, matrix)
+        for t in np.flatnonzero(self.present):
+            self._draw(images[t], self.matrices[t])
         return Video(torch.from_numpy(images).permute(0, 3, 1, 2))
 
     def _draw(self, image: UInt8[np.ndarray, "H W 3"], matrix: Float[np.ndarray, "3 3"]) -> None:
@@ -88,6 +92,9 @@ def draw_occluder(
     scene: Float[np.ndarray, "T 3 3"],
 ) -> Occluder:
     """A random block of a tenth to two fifths of the picture's sides.
+
+    In half of the clips it is there in some frames alone, as when something passes close by: what
+    it hides then is known from the other frames.
 
     Args:
         rng: of everything.
@@ -119,4 +126,4 @@ def draw_occluder(
     drift = np.broadcast_to(np.eye(3), scene.shape).copy()
     steps = np.arange(len(scene))[:, None]
     drift[:, :2, 2] = rng.normal(0, 0.02, 2) * min(width, height) * steps
-    return Occluder(texture, shape, scene @ drift @ place)
+    return Occluder(texture, shape, scene @ drift @ place, draw_some(rng, len(scene)))

@@ -68,4 +68,9 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
             search=c.keypoint_search,
         ),
     )
-    return Vepe(parts, window=temporal.window, lookahead=temporal.lookahead)
+    return Vepe(
+        parts,
+        window=temporal.window,
+        lookahead=temporal.lookahead,
+        spacing_s=temporal.spacing_s,
+    )

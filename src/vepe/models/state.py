@@ -6,6 +6,7 @@ its size is bounded by the window.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,10 +76,10 @@ class PoseOutput:
 
 @dataclass(frozen=True)
 class StreamState:
-    """The last frames of a stream, oldest first, with their times.
+    """The frames of a stream that are remembered, oldest first, with their times.
 
     Attributes:
-        frames: at most `window` frames' features.
+        frames: at most `window` frames' features: remembered ones, then those that are pending.
         times_s: their timestamps in seconds.
         pending: how many of the last frames have not been answered yet (lookahead).
     """
@@ -97,6 +98,32 @@ def window_bounds(key: int, available: int, window: int, lookahead: int) -> tupl
     lookahead = min(lookahead, window - 1)
     first = max(key - (window - 1 - lookahead), 0)
     return first, min(key + lookahead + 1, available)
+
+
+def window_indices(
+    times_s: Sequence[float], key: int, window: int, lookahead: int, spacing_s: float
+) -> tuple[list[int], int]:
+    """The frames of a clip that frame `key` reads, and the key frame's place among them.
+
+    Of the frames before it, only those are remembered that come at least `spacing_s` after the
+    last remembered one; the rest is `window_bounds`.
+    """
+    line: list[int] = []
+    for index in range(key):
+        if not line or is_remembered(times_s[index] - times_s[line[-1]], spacing_s):
+            line.append(index)
+    before = len(line)
+    line += range(key, len(times_s))
+    first, end = window_bounds(before, len(line), window, lookahead)
+    return line[first:end], before - first
+
+
+def is_remembered(gap_s: float, spacing_s: float) -> bool:
+    """Whether a frame this long after the last remembered one is kept for later windows.
+
+    A tenth of a millisecond is forgiven: timestamps are rounded.
+    """
+    return gap_s >= spacing_s - 1e-4
 
 
 def deltas_s(times_s: Float[Tensor, "B T"], key: int) -> Float[Tensor, "B T"]:

@@ -28,7 +28,15 @@ from vepe.models.proposals import ProposalHead
 from vepe.models.pyramid import Pyramid
 from vepe.models.spatial_decoder import NoisedPoses, SpatialDecoder
 from vepe.models.spatial_encoder import Memory, SpatialEncoder
-from vepe.models.state import FrameFeatures, PoseOutput, StreamState, deltas_s, window_bounds
+from vepe.models.state import (
+    FrameFeatures,
+    PoseOutput,
+    StreamState,
+    deltas_s,
+    is_remembered,
+    window_bounds,
+    window_indices,
+)
 
 
 @dataclass(frozen=True)
@@ -54,16 +62,20 @@ class Vepe(nn.Module):
         parts: the modules (see `vepe.models.build`).
         window: frames that a key frame reads, itself included.
         lookahead: how many of them lie in the future (0: causal).
+        spacing_s: a frame is remembered for later windows if it comes at least this long after
+            the last remembered one; 0 remembers all.
     """
 
-    def __init__(self, parts: VepeParts, *, window: int, lookahead: int = 0) -> None:
+    def __init__(
+        self, parts: VepeParts, *, window: int, lookahead: int = 0, spacing_s: float = 0.0
+    ) -> None:
         super().__init__()
         self.backbone, self.pyramid = parts.backbone, parts.pyramid
         self.spatial_encoder, self.proposals = parts.spatial_encoder, parts.proposals
         self.spatial_decoder, self.identity = parts.spatial_decoder, parts.identity
         self.consistency, self.pose_decoder = parts.consistency, parts.pose_decoder
         self.pose_encoder, self.memory_encoder = parts.pose_encoder, parts.memory_encoder
-        self.window, self.lookahead = window, lookahead
+        self.window, self.lookahead, self.spacing_s = window, lookahead, spacing_s
 
     @property
     def stride(self) -> int:
@@ -153,16 +165,32 @@ class Vepe(nn.Module):
             self.encode_frame(clips[:, t], None if padding is None else padding[:, t])
             for t in range(frames)
         ]
-        return self.fuse_keys(single, times_s, range(frames) if keys is None else keys)
+        keys = range(frames) if keys is None else keys
+        return self.fuse_keys(single, times_s, keys, self.spacing_s)
 
     def fuse_keys(
-        self, frames: Sequence[FrameFeatures], times_s: Float[Tensor, "B T"], keys: Sequence[int]
+        self,
+        frames: Sequence[FrameFeatures],
+        times_s: Float[Tensor, "B T"],
+        keys: Sequence[int],
+        spacing_s: float = 0.0,
     ) -> list[PoseOutput]:
-        """`fuse` for several key frames, each with its own window."""
+        """`fuse` for several key frames, each with its own window.
+
+        Without `spacing_s` every frame is remembered: the frames of training clips are chosen
+        with gaps between them.
+
+        Raises:
+            ValueError: with a spacing, where the clips of the batch differ in their times.
+        """
+        if spacing_s and not (times_s == times_s[:1]).all():
+            raise ValueError("clips of one batch remember the same frames; give them equal times")
+        clock: list[float] = times_s[0].tolist()
         outputs = []
         for key in keys:
-            first, end = window_bounds(key, len(frames), self.window, self.lookahead)
-            outputs.append(self.fuse(frames[first:end], times_s[:, first:end], key - first))
+            chosen, place = window_indices(clock, key, self.window, self._lookahead, spacing_s)
+            window = [frames[i] for i in chosen]
+            outputs.append(self.fuse(window, times_s[:, chosen], place))
         return outputs
 
     def step(
@@ -181,17 +209,16 @@ class Vepe(nn.Module):
             (*state.times_s, time_s),
             state.pending + 1,
         )
-        output = self._answer(grown) if grown.pending > self._lookahead else None
-        if output is not None:
-            grown = StreamState(grown.frames, grown.times_s, grown.pending - 1)
-        keep = self.window
-        return StreamState(grown.frames[-keep:], grown.times_s[-keep:], grown.pending), output
+        if grown.pending <= self._lookahead:
+            return grown, None
+        return self._answered(grown), self._answer(grown)
 
     def flush(self, state: StreamState) -> list[PoseOutput]:
         """The poses of the last frames of a stream, whose future will never come."""
         outputs = []
-        for pending in range(state.pending, 0, -1):
-            outputs.append(self._answer(StreamState(state.frames, state.times_s, pending)))
+        while state.pending:
+            outputs.append(self._answer(state))
+            state = self._answered(state)
         return outputs
 
     @property
@@ -205,6 +232,14 @@ class Vepe(nn.Module):
         first, end = window_bounds(key, count, self.window, self._lookahead)
         times = torch.tensor([state.times_s[first:end]], dtype=torch.float64)
         return self.fuse(state.frames[first:end], times, key - first)
+
+    def _answered(self, state: StreamState) -> StreamState:
+        """The state once that frame's poses are out: it is remembered, or too near to the last."""
+        frames, times, key = state.frames, state.times_s, len(state.frames) - state.pending
+        if key and not is_remembered(times[key] - times[key - 1], self.spacing_s):
+            frames, times = frames[:key] + frames[key + 1 :], times[:key] + times[key + 1 :]
+        keep = self.window
+        return StreamState(frames[-keep:], times[-keep:], state.pending - 1)
 
 
 def _padding_by_level(

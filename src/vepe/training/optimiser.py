@@ -18,19 +18,25 @@ def freeze(model: Vepe, stage: StageConfig) -> bool:
 
     A frozen part also stays in evaluation mode (batch statistics, dropout), see `set_mode`.
 
+    A part of a part can be named too: with the first stages of a backbone frozen, the gradient
+    ends there, and the fine maps, which cost most, are only run forwards.
+
     Raises:
         VepeError: where the stage names a part that the model does not have.
     """
-    parts = dict(model.named_children())
+    modules = dict(model.named_modules())
     frozen = {*stage.freeze, *(() if stage.backbone_lr else ("backbone",))}
+    model.requires_grad_(True)
     for name in frozen:
-        if name not in parts:
+        if name not in modules:
+            parts = ", ".join(name for name, _ in model.named_children())
             raise VepeError(
-                f"Stage '{stage.name}' freezes '{name}', but the model has {', '.join(parts)}."
+                f"Stage '{stage.name}' freezes '{name}', but the model has {parts}, and parts of "
+                "them such as backbone.net.blocks.0."
             )
-    for name, part in parts.items():
-        part.requires_grad_(name not in frozen)
-    return set(FRAME_PARTS) <= frozen
+        modules[name].requires_grad_(False)
+    path = (p for part in FRAME_PARTS for p in modules[part].parameters())
+    return not any(p.requires_grad for p in path)
 
 
 def set_mode(model: Vepe) -> None:
