@@ -35,6 +35,7 @@ def clip(batch: int = 1, frames: int = 3, height: int = 64, width: int = 96):
         ({"consistency": {"matching": "uniform"}}, []),
         ({"keypoint_search": False}, []),
         ({"spatial_encoder": {"layers": 0}}, []),
+        ({"fine": 8}, []),
     ],
 )
 def test_parts_switch_off_and_the_rest_runs_and_learns(changes: dict, gone: list[str]) -> None:

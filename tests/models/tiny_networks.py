@@ -35,4 +35,6 @@ def lively_model(seed: int = 0, **changes: Any) -> Vepe:
             torch.nn.init.normal_(parameter, std=0.7 / parameter.shape[1] ** 0.5)
     for layer in (*model.spatial_decoder.layers, *model.pose_decoder.layers):
         torch.nn.init.normal_(layer.heads.step[-1].weight, std=0.02)
+        if layer.search is not None and layer.search.to_fine is not None:
+            torch.nn.init.normal_(layer.search.to_fine.weight, std=0.3)
     return model.eval()

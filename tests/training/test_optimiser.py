@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tiny_recipe import FRAMES, recipe
 
-from vepe.training.optimiser import build_optimiser, freeze, rates_by_group
+from vepe.training.optimiser import FRAME_PARTS, build_optimiser, freeze, rates_by_group
 from vepe.training.schedule import set_rate
 from vepe.training.start import build_start
 
@@ -27,3 +27,14 @@ def test_groups() -> None:
         assert decay == (0.0 if plain else 1e-4), name
     set_rate(optimiser, 0.5)
     assert rates_by_group(optimiser) == {"backbone": 5e-5, "sampling": 5e-5, "rest": 5e-4}
+
+
+def test_a_part_of_a_part_can_be_frozen() -> None:
+    early = ["backbone.net.conv_stem", "backbone.net.bn1", "backbone.net.blocks.0"]
+    stage = recipe(stages=[{**FRAMES, "backbone_lr": 1e-4, "freeze": early}]).stages[0]
+    _, model = build_start(recipe())
+    assert not freeze(model, stage)
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad != name.startswith(tuple(early)), name
+    whole = [part for part in FRAME_PARTS if part != "fine_map"]  # the tiny model has none
+    assert freeze(model, stage.model_copy(update={"freeze": whole}))

@@ -61,6 +61,9 @@ class ModelConfig(Settings):
     hidden: int = Field(256, ge=1, description="width of the feed-forward blocks")
     queries: int = Field(30, ge=1, description="people that a frame can hold")
     keypoint_search: bool = True
+    fine: int = Field(
+        0, ge=0, description="channels of a map at half the finest stride for the search; 0: none"
+    )
     input_px: int = Field(384, ge=32, description="longer side of the input at inference")
     spatial_encoder: SpatialEncoderConfig = SpatialEncoderConfig()
     spatial_decoder: SpatialDecoderConfig = SpatialDecoderConfig()
@@ -80,6 +83,8 @@ class ModelConfig(Settings):
     def _fits(self) -> ModelConfig:
         if self.dim % self.heads or self.dim % 8:
             raise ValueError("dim must be a multiple of heads and of 8")
+        if self.fine % 8 or (self.fine and not self.keypoint_search):
+            raise ValueError("fine must be a multiple of 8, and 0 without keypoint_search")
         if any(b != 2 * a for a, b in zip(self.strides, self.strides[1:], strict=False)):
             raise ValueError("each stride must be twice the one before")
         for levels in (self.spatial_encoder.levels, self.temporal.memory_encoder_levels):

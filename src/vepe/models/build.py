@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from vepe.config.model import ModelConfig
+from vepe.errors import VepeError
 from vepe.models.backbone import Backbone
+from vepe.models.fine_map import FineMap
 from vepe.models.heads import IdentityHead
 from vepe.models.instance_consistency import InstanceConsistency
 from vepe.models.memory_encoder import MemoryEncoder
@@ -24,7 +26,13 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
         pretrained_backbone: let timm download ImageNet weights of the backbone.
     """
     c, temporal = config, config.temporal
-    backbone = Backbone(c.backbone, c.strides, pretrained=pretrained_backbone)
+    half = (c.strides[0] // 2,) if c.fine else ()
+    backbone = Backbone(c.backbone, (*half, *c.strides), pretrained=pretrained_backbone)
+    if c.fine and backbone.strides[0] != half[0]:
+        raise VepeError(
+            f"Backbone '{c.backbone}' has no map at stride {half[0]}, which `fine` needs; set it "
+            "to 0."
+        )
     levels, keypoints = len(c.strides), len(c.skeleton)
     layer = {"dim": c.dim, "heads": c.heads, "points": c.points, "hidden": c.hidden}
     memory_encoder = None
@@ -54,6 +62,7 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
             levels=levels,
             keypoints=keypoints,
             search=c.keypoint_search,
+            fine=c.fine,
         ),
         identity=IdentityHead(c.dim, c.consistency.dim),
         consistency=InstanceConsistency(
@@ -66,7 +75,9 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
             layers=temporal.pose_decoder_layers,
             levels=levels,
             search=c.keypoint_search,
+            fine=c.fine,
         ),
+        fine_map=FineMap(backbone.channels[0], c.dim, c.fine) if c.fine else None,
     )
     return Vepe(
         parts,

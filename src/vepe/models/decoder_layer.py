@@ -55,6 +55,7 @@ class PoseDecoderLayer(nn.Module):
         levels: levels of the memory.
         search: whether keypoints are also looked for by `KeypointSearch`.
         reach: half the side of the search grid in units of the person's size.
+        fine: channels of the memory's fine map, which the search reads; 0 where it has none.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class PoseDecoderLayer(nn.Module):
         *,
         search: bool = True,
         reach: float = 0.15,
+        fine: int = 0,
     ) -> None:
         super().__init__()
         self.embed = PointEmbedding(dim)
@@ -75,7 +77,7 @@ class PoseDecoderLayer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.image = DeformableAttention(dim, heads, levels, points)
         self.feed_forward = FeedForwardBlock(dim, hidden)
-        self.search = KeypointSearch(dim, reach=reach) if search else None
+        self.search = KeypointSearch(dim, reach=reach, fine=fine) if search else None
         self.heads = PoseHeads(dim)
 
     def forward(
@@ -123,7 +125,7 @@ class PoseDecoderLayer(nn.Module):
         match = None
         if self.search is not None:
             pose = queries[:, :, 1:]
-            keys = memory.projected(self.search.to_key, slice(0, 1))[0]
+            keys = self.search.keys(memory)
             step, match, content = self.search(pose, reference, size, keys, memory.image_wh_px)
             queries = torch.cat([queries[:, :, :1], pose + content], dim=2)
         score, delta, confidence = self.heads(queries)

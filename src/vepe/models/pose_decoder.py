@@ -26,10 +26,13 @@ class PoseDecoder(nn.Module):
         levels: int,
         *,
         search: bool = True,
+        fine: int = 0,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            PoseDecoderLayer(dim, heads, points, hidden, levels, search=search, reach=0.08)
+            PoseDecoderLayer(
+                dim, heads, points, hidden, levels, search=search, reach=0.08, fine=fine
+            )
             for _ in range(layers)
         )
 

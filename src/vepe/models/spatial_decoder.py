@@ -45,6 +45,7 @@ class SpatialDecoder(nn.Module):
         keypoints: int,
         *,
         search: bool = True,
+        fine: int = 0,
     ) -> None:
         super().__init__()
         self.keypoint_embedding = nn.Embedding(keypoints, dim)
@@ -53,7 +54,9 @@ class SpatialDecoder(nn.Module):
         self.from_memory = nn.ModuleList(nn.Linear(dim, dim) for _ in range(levels))
         reaches = [0.15 / 1.4**i for i in range(layers)]
         self.layers = nn.ModuleList(
-            PoseDecoderLayer(dim, heads, points, hidden, levels, search=search, reach=reach)
+            PoseDecoderLayer(
+                dim, heads, points, hidden, levels, search=search, reach=reach, fine=fine
+            )
             for reach in reaches
         )
 

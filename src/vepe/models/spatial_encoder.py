@@ -27,30 +27,33 @@ class Memory:
         maps: levels (B, C, h, w), finest first.
         padding: for each level, True where a cell lies in the padding, (B, h, w); or None.
         strides: stride of each level in pixels.
+        fine: (B, F, 2 h, 2 w) of the first level's h and w, see `FineMap`; or None.
         image_wh_px: width and height of the padded input, as a float tensor of 2.
     """
 
-    __slots__ = ("image_wh_px", "maps", "padding", "strides")
+    __slots__ = ("fine", "image_wh_px", "maps", "padding", "strides")
 
     def __init__(
         self,
         maps: list[Float[Tensor, "B C h w"]],
         padding: list[Bool[Tensor, "B h w"]] | None,
         strides: tuple[int, ...],
+        fine: Float[Tensor, "B F H W"] | None = None,
     ) -> None:
-        self.maps, self.padding, self.strides = maps, padding, strides
+        self.maps, self.padding, self.strides, self.fine = maps, padding, strides, fine
         height, width = maps[0].shape[-2:]
         size = [float(width * strides[0]), float(height * strides[0])]
         self.image_wh_px = torch.tensor(size, device=maps[0].device)
 
     def with_maps(self, maps: list[Tensor]) -> Memory:
         """The same memory with other maps of the same sizes."""
-        return Memory(maps, self.padding, self.strides)
+        return Memory(maps, self.padding, self.strides, self.fine)
 
     def __getitem__(self, rows: slice) -> Memory:
         """Some rows of the batch."""
         padding = None if self.padding is None else [p[rows] for p in self.padding]
-        return Memory([m[rows] for m in self.maps], padding, self.strides)
+        fine = None if self.fine is None else self.fine[rows]
+        return Memory([m[rows] for m in self.maps], padding, self.strides, fine)
 
     def level_centres_px(self, level: int) -> Float[Tensor, "h*w 2"]:
         """Centres of a level's cells in pixels of the input."""
@@ -72,6 +75,20 @@ class Memory:
             value.masked_fill(padded.unsqueeze(1), 0.0)
             for value, padded in zip(values, self.padding[levels], strict=True)
         ]
+
+    def projected_fine(self, project: Callable[[Tensor], Tensor]) -> Float[Tensor, "B D H W"]:
+        """The fine map after a projection, with zeros in the padding.
+
+        Raises:
+            ValueError: where there is no fine map.
+        """
+        if self.fine is None:
+            raise ValueError("this memory has no fine map")
+        value = project(self.fine)
+        if self.padding is None:
+            return value
+        padded = self.padding[0].unsqueeze(1).repeat_interleave(2, -1).repeat_interleave(2, -2)
+        return value.masked_fill(padded, 0.0)
 
 
 class MemoryTokens(nn.Module):

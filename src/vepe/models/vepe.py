@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vepe.models.backbone import Backbone
 from vepe.models.decoder_layer import person_size_px
+from vepe.models.fine_map import FineMap
 from vepe.models.heads import IdentityHead
 from vepe.models.instance_consistency import InstanceConsistency
 from vepe.models.memory_encoder import MemoryEncoder
@@ -41,7 +42,7 @@ from vepe.models.state import (
 
 @dataclass(frozen=True)
 class VepeParts:
-    """The parts that `Vepe` is composed of; the temporal ones may be None (ablation)."""
+    """The parts that `Vepe` is composed of; the temporal ones and the fine map may be None."""
 
     backbone: Backbone
     pyramid: Pyramid
@@ -53,6 +54,7 @@ class VepeParts:
     pose_encoder: PoseEncoder | None
     memory_encoder: MemoryEncoder | None
     pose_decoder: PoseDecoder
+    fine_map: FineMap | None = None
 
 
 class Vepe(nn.Module):
@@ -71,6 +73,7 @@ class Vepe(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.pyramid = parts.backbone, parts.pyramid
+        self.fine_map = parts.fine_map
         self.spatial_encoder, self.proposals = parts.spatial_encoder, parts.proposals
         self.spatial_decoder, self.identity = parts.spatial_decoder, parts.identity
         self.consistency, self.pose_decoder = parts.consistency, parts.pose_decoder
@@ -101,8 +104,10 @@ class Vepe(nn.Module):
         height, width = images.shape[-2:]
         if height % self.stride or width % self.stride:
             raise ValueError(f"{height} x {width} is not a multiple of the stride {self.stride}")
-        maps = self.pyramid(self.backbone(images), height, width)
-        memory = Memory(maps, _padding_by_level(padding, maps), self.pyramid.strides)
+        seen = self.backbone(images)
+        maps = self.pyramid(seen, height, width)
+        fine = None if self.fine_map is None else self.fine_map(seen[0], maps[0])
+        memory = Memory(maps, _padding_by_level(padding, maps), self.pyramid.strides, fine)
         memory = self.spatial_encoder(memory)
         proposals = self.proposals(memory)
         queries, layers = self.spatial_decoder(memory, proposals, noised)

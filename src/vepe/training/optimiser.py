@@ -9,7 +9,14 @@ from vepe.config.training import StageConfig
 from vepe.errors import VepeError
 from vepe.models.vepe import Vepe
 
-FRAME_PARTS = ("backbone", "pyramid", "spatial_encoder", "proposals", "spatial_decoder")
+FRAME_PARTS = (
+    "backbone",
+    "pyramid",
+    "fine_map",
+    "spatial_encoder",
+    "proposals",
+    "spatial_decoder",
+)
 """Parts of the per-frame path; with all of them frozen, its losses need not be computed."""
 
 
@@ -35,7 +42,7 @@ def freeze(model: Vepe, stage: StageConfig) -> bool:
                 "them such as backbone.net.blocks.0."
             )
         modules[name].requires_grad_(False)
-    path = (p for part in FRAME_PARTS for p in modules[part].parameters())
+    path = (p for part in FRAME_PARTS if part in modules for p in modules[part].parameters())
     return not any(p.requires_grad for p in path)
 
 
