@@ -106,6 +106,14 @@ def test_what_is_missing_is_named(tmp_path: Path, changes: dict, message: str) -
         Trainer(recipe(**changes), tmp_path / "run").train()
 
 
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(VepeError, match="choose another"):
+            Trainer(recipe(), folder)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -44,8 +44,8 @@ class Trainer:
         resume: go on from `last.pt` in `folder`.
 
     Raises:
-        VepeError: where the folder holds a run and `resume` is not asked for, or data, weights,
-            parts or the device are missing.
+        VepeError: where the folder cannot be made, or holds a run and `resume` is not asked for,
+            or data, weights, parts or the device are missing.
     """
 
     def __init__(self, config: TrainConfig, folder: Path, *, resume: bool = False) -> None:
@@ -57,7 +57,7 @@ class Trainer:
             )
         if resume and not last.exists():
             raise VepeError(f"There is no checkpoint '{last}' to resume from.")
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         processes = start_processes(config)
         if processes.main:
             for left_over in folder.glob(f".{LAST}.*.part"):  # of a run that was killed
@@ -166,6 +166,16 @@ class Trainer:
         batches = self._more_batches(count)
         fitted = calibrate_scores(self.run.ema.model, self.run.criterion(), batches)
         return {"calibration": asdict(fitted)}
+
+
+def _make(folder: Path) -> None:
+    """The run's folder. Raises VepeError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VepeError(
+            f"'{folder}' cannot be a run's folder ({error.strerror}); choose another one."
+        ) from error
 
 
 def check_stages(config: TrainConfig, model: Vepe) -> None:
