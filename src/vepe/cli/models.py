@@ -14,7 +14,8 @@ def models(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Only these models, or .safetensors files.", show_default="all presets"
+            help="Only these models, .safetensors files, or hf:// addresses.",
+            show_default="all presets",
         ),
     ] = None,
 ) -> None:
@@ -64,8 +65,13 @@ def _described(name: str) -> tuple[Any, WeightsCard | None]:
     from vepe.config.load import parse, preset_names, read_yaml
     from vepe.config.model import ModelConfig
     from vepe.inference.checkpoint import SUFFIX, bundled_weights, read_card
+    from vepe.inference.hub import PREFIX
 
-    if name.endswith(SUFFIX) or (name in preset_names() and bundled_weights(name)):
+    if (
+        name.endswith(SUFFIX)
+        or name.startswith(PREFIX)
+        or (name in preset_names() and bundled_weights(name))
+    ):
         card = read_card(name)
         return card.config, card
     return parse(ModelConfig, read_yaml(name), name), None

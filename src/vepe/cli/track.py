@@ -55,7 +55,8 @@ def track(
         "vepe_output"
     ),
     model: Annotated[
-        str, typer.Option(help="A model with bundled weights, or a .safetensors file.")
+        str,
+        typer.Option(help="A model with bundled weights, a .safetensors file, or hf://OWNER/REPO."),
     ] = DEFAULT_MODEL,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     conf: Annotated[

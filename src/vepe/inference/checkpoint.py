@@ -22,6 +22,7 @@ from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
+from vepe.inference import hub
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
 from vepe.skeleton import Skeleton
@@ -102,7 +103,8 @@ def load_weights(
     """The model in eval mode and fp32 on the CPU, its configuration, and its history.
 
     Args:
-        name: a preset whose weights are bundled, or the path of a `.safetensors` file.
+        name: a preset whose weights are bundled, the path of a `.safetensors` file, or an address
+            on the Hugging Face hub (see `vepe.inference.hub`).
         skeleton: where given, the keypoints that the model must have.
 
     Raises:
@@ -150,6 +152,8 @@ def bundled_weights(preset: str) -> Path | None:
 def find_weights(name: str | Path) -> Path:
     """The file that a name means. Raises VepeError where there is none, with what to do."""
     text, path = str(name), Path(name)
+    if text.startswith(hub.PREFIX):
+        return hub.fetch_weights(text)
     if path.suffix == SUFFIX or path.is_file():
         if not path.is_file():
             raise VepeError(f"There is no file of weights '{text}'; check the path.")
@@ -159,8 +163,8 @@ def find_weights(name: str | Path) -> Path:
         return bundled
     if text in preset_names():
         raise VepeError(
-            f"No weights of '{text}' come with VEPE; pass a checkpoint ({SUFFIX} file) or train it "
-            "with `vepe train`."
+            f"No weights of '{text}' come with VEPE; pass a checkpoint ({SUFFIX} file, or "
+            f"{hub.PREFIX}OWNER/REPO on the Hugging Face hub) or train it with `vepe train`."
         )
     if len(path.parts) > 1:
         raise VepeError(f"There is no file of weights '{text}'; give a {SUFFIX} file or a preset.")

@@ -54,7 +54,8 @@ def load(
     makes networks several times faster.
 
     Args:
-        name: a preset whose weights come with VEPE, or the path of a `.safetensors` file.
+        name: a preset whose weights come with VEPE, the path of a `.safetensors` file, or one on
+            the Hugging Face hub: `hf://OWNER/REPO` or `hf://OWNER/REPO/FILE.safetensors`.
         device: `auto` (the best there is), `cpu`, `cuda`, `cuda:1` or `mps`.
         conf: lowest person score that is told, 0..1. In videos it is the score that starts a
             track; once begun, it goes on with lower ones (see `tracker_settings`).

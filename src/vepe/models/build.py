@@ -26,13 +26,11 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
         pretrained_backbone: let timm download ImageNet weights of the backbone.
     """
     c, temporal = config, config.temporal
-    half = (c.strides[0] // 2,) if c.fine else ()
-    backbone = Backbone(c.backbone, (*half, *c.strides), pretrained=pretrained_backbone)
-    if c.fine and backbone.strides[0] != half[0]:
-        raise VepeError(
-            f"Backbone '{c.backbone}' has no map at stride {half[0]}, which `fine` needs; set it "
-            "to 0."
-        )
+    finer = c.strides[0] // 2
+    wanted = (finer, *c.strides) if c.fine else c.strides
+    backbone = Backbone(c.backbone, wanted, pretrained=pretrained_backbone)
+    if c.fine and backbone.strides[0] != finer:
+        raise VepeError(f"Backbone '{c.backbone}' has no map at stride {finer}; set `fine` to 0.")
     levels, keypoints = len(c.strides), len(c.skeleton)
     layer = {"dim": c.dim, "heads": c.heads, "points": c.points, "hidden": c.hidden}
     memory_encoder = None
