@@ -37,6 +37,7 @@ _REQUIRED = (
     ("opencv-python-headless", "cv2"),
     ("pillow", "PIL"),
     ("safetensors", "safetensors"),
+    ("huggingface-hub", "huggingface_hub"),
     ("pydantic", "pydantic"),
     ("pyyaml", "yaml"),
     ("jaxtyping", "jaxtyping"),
