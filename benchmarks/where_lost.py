@@ -18,6 +18,7 @@ import torch
 
 from vepe.inference.checkpoint import load_weights
 from vepe.inference.preprocess import letterbox
+from vepe.losses.oks import oks
 from vepe.skeleton import COCO17
 from vepe.video.images import read_image
 
@@ -28,7 +29,7 @@ SEEN = ((1, 4), (5, 9), (10, 17))
 
 
 @torch.inference_mode()
-def poses_by_layer(model, config, image: np.ndarray, input_px: int) -> dict[str, np.ndarray]:
+def poses_by_layer(model, image: np.ndarray, input_px: int) -> dict[str, torch.Tensor]:
     """(N, K, 2) in pixels of the picture for the proposals and each layer, in order."""
     pixels, padding, fit = letterbox(image, input_px, model.stride)
     frame = model.encode_frame(pixels, padding)
@@ -36,14 +37,9 @@ def poses_by_layer(model, config, image: np.ndarray, input_px: int) -> dict[str,
     found = {"proposals": frame.proposals.keypoints_px}
     found |= {f"layer {i + 1}": layer.keypoints_px for i, layer in enumerate(frame.layers)}
     found["end"] = output.keypoints_px
-    return {name: fit.to_source(points[0].numpy()) for name, points in found.items()}
-
-
-def best_oks(points: np.ndarray, label: np.ndarray, area: float, sigmas: np.ndarray) -> float:
-    """Of poses (N, K, 2) against one person's (K, 3)."""
-    seen = label[:, 2] > 0
-    squared = np.square(points[:, seen] - label[seen, :2]).sum(axis=-1)
-    return float(np.exp(-squared / (2 * area * (2 * sigmas[seen]) ** 2)).mean(axis=1).max())
+    return {
+        name: torch.from_numpy(fit.to_source(points[0].numpy())) for name, points in found.items()
+    }
 
 
 def main() -> None:
@@ -56,25 +52,28 @@ def main() -> None:
     truth = json.loads(options.gt.read_text(encoding="utf-8"))
     model, config, _ = load_weights(options.model)
     own, coco = config.skeleton.shared_with(COCO17)
-    sigmas = COCO17.sigma_array()[coco]
-    size, seen, oks = [], [], []
+    sigmas = torch.from_numpy(COCO17.sigma_array()[coco])
+    size, seen, reached = [], [], []
     for picture in truth["images"]:
         people = [a for a in truth["annotations"] if a["image_id"] == picture["id"]]
         labels = [np.asarray(a["keypoints"], float).reshape(-1, 3)[coco] for a in people]
-        posed = [(a, p) for a, p in zip(people, labels, strict=True) if p[:, 2].any()]
+        posed = [
+            (person, label)
+            for person, label in zip(people, labels, strict=True)
+            if label[:, 2].any() and not person["iscrowd"]
+        ]
         if not posed:
             continue
         image = read_image(options.images / picture["file_name"])
-        layers = poses_by_layer(model, config, image, options.input_px or config.input_px)
+        layers = poses_by_layer(model, image, options.input_px or config.input_px)
         for person, label in posed:
-            if not person["iscrowd"]:
-                size.append(person["area"] ** 0.5 / max(image.shape[:2]))
-                seen.append(int((label[:, 2] > 0).sum()))
-                found = (
-                    best_oks(p[:, own], label, person["area"], sigmas) for p in layers.values()
-                )
-                oks.append(list(found))
-    table, size_of, seen_of = np.array(oks), np.array(size), np.array(seen)
+            size.append(person["area"] ** 0.5 / max(image.shape[:2]))
+            place, labelled = torch.from_numpy(label[:, :2]), torch.from_numpy(label[:, 2] > 0)
+            seen.append(int(labelled.sum()))
+            area = torch.tensor(person["area"])
+            found = (oks(p[:, own], place, labelled, area, sigmas) for p in layers.values())
+            reached.append([float(values.max()) for values in found])
+    table, size_of, seen_of = np.array(reached), np.array(size), np.array(seen)
     print("| people | count | within OKS 0.5 | within 0.75 | " + " | ".join(layers) + " |")
     print("|---" * (4 + len(layers)) + "|")
     rows = [("all", np.ones(len(table), bool))]

@@ -33,7 +33,7 @@ class TemporalConfig(Settings):
     window: int = Field(3, ge=1, description="frames that a key frame reads, itself included")
     lookahead: int = Field(0, ge=0, description="how many of them lie in the future")
     spacing_s: float = Field(
-        0.0, ge=0, description="least time between two frames that later windows remember; 0: none"
+        0.0, ge=0, description="least time between two frames that windows remember; 0: all of them"
     )
     pose_encoder_layers: int = Field(1, ge=1)
     memory_encoder_layers: int = Field(1, ge=1)

@@ -38,14 +38,14 @@ class Colours(v2.Transform):
     def __init__(
         self,
         matrices: Float[np.ndarray, "T 3 4"],
-        kernel: Float[np.ndarray, "S S"] | None = None,
-        blurred: Bool[np.ndarray, "T"] | None = None,
+        kernel: Float[np.ndarray, "S S"] | None,
+        blurred: Bool[np.ndarray, "T"],
         noise: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.matrices, self.kernel, self.noise, self.seed = matrices, kernel, noise, seed
-        self.blurred = np.ones(len(matrices), bool) if blurred is None else blurred
+        self.blurred = blurred
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """The pictures, changed (called by torchvision)."""
