@@ -125,7 +125,14 @@ def measure(gt: Path, images: Path, model: Predictor, name: str) -> dict[str, fl
     }
 
 
-VARIANTS = ("full", "window 1", "no spacing", "no pose encoder", "no memory encoder")
+VARIANTS = (
+    "full",
+    "window 1",
+    "no spacing",
+    "no carried people",
+    "no pose encoder",
+    "no memory encoder",
+)
 
 
 def variant(weights: str, name: str) -> Predictor:
@@ -133,6 +140,8 @@ def variant(weights: str, name: str) -> Predictor:
     model, config, _ = load_weights(weights)
     if name == "no spacing":
         model.spacing_s = 0.0
+    if name == "no carried people":
+        model.carried_people = None
     if name == "no pose encoder":
         model.pose_encoder = None
     if name == "no memory encoder":

@@ -27,8 +27,8 @@ class FrameFeatures:
     Attributes:
         memory: the encoded maps.
         values: the memory as each layer of the memory encoder reads it; empty without one.
-        queries: instance and pose queries of the N people with identity and place.
-        keypoints_px: (B, N, K, 2) poses of the spatial decoder.
+        queries: instance and pose queries of the N people with identity and place, as the spatial
+            decoder leaves them.
         layers: what every layer of the spatial decoder says.
         proposals: what the cells say (all of them in training).
     """
@@ -36,7 +36,6 @@ class FrameFeatures:
     memory: Memory
     values: list[FrameValues]
     queries: FrameQueries
-    keypoints_px: Float[Tensor, "B N K 2"]
     layers: list[LayerOutput]
     proposals: Proposals
 
@@ -49,7 +48,6 @@ class FrameFeatures:
             self.memory[rows],
             values,
             queries,
-            self.keypoints_px[rows],
             self.layers,
             self.proposals,
         )
@@ -57,7 +55,7 @@ class FrameFeatures:
 
 @dataclass(frozen=True)
 class PoseOutput:
-    """The poses of key frames.
+    """The poses of key frames: of the frame's own people, then of those that were lent to it.
 
     Attributes:
         score_logits: (B, N) person score.

@@ -1,7 +1,7 @@
 """VEPE: the whole network on one screen.
 
     encode_frame: backbone, pyramid, spatial encoder, proposals, spatial decoder   once a frame
-    fuse:         STDME, STPE guided by instance consistency, STPD                 once a key frame
+    fuse:         carried people, STDME, STPE guided by instance consistency, STPD  once a key frame
 
 Training runs the two on clips, streaming on frames; `tests/models/test_streaming.py` holds them
 equal.
@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vepe.models.backbone import Backbone
+from vepe.models.carried_people import CarriedPeople
 from vepe.models.decoder_layer import person_size_px
 from vepe.models.fine_map import FineMap
 from vepe.models.heads import IdentityHead
@@ -42,7 +43,7 @@ from vepe.models.state import (
 
 @dataclass(frozen=True)
 class VepeParts:
-    """The parts that `Vepe` is composed of; the temporal ones and the fine map may be None."""
+    """The parts that `Vepe` is composed of; those that may be left out are None then."""
 
     backbone: Backbone
     pyramid: Pyramid
@@ -55,6 +56,7 @@ class VepeParts:
     memory_encoder: MemoryEncoder | None
     pose_decoder: PoseDecoder
     fine_map: FineMap | None = None
+    carried_people: CarriedPeople | None = None
 
 
 class Vepe(nn.Module):
@@ -73,7 +75,7 @@ class Vepe(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.pyramid = parts.backbone, parts.pyramid
-        self.fine_map = parts.fine_map
+        self.fine_map, self.carried_people = parts.fine_map, parts.carried_people
         self.spatial_encoder, self.proposals = parts.spatial_encoder, parts.proposals
         self.spatial_decoder, self.identity = parts.spatial_decoder, parts.identity
         self.consistency, self.pose_decoder = parts.consistency, parts.pose_decoder
@@ -121,7 +123,7 @@ class Vepe(nn.Module):
             last.score_logits.detach().sigmoid(),
         )
         values = [] if self.memory_encoder is None else self.memory_encoder.project(memory)
-        return FrameFeatures(memory, values, described, last.keypoints_px, layers, proposals)
+        return FrameFeatures(memory, values, described, layers, proposals)
 
     def fuse(
         self, window: Sequence[FrameFeatures], times_s: Float[Tensor, "B T"], key: int
@@ -134,23 +136,21 @@ class Vepe(nn.Module):
                 it, and a long video's times are large).
             key: index of the frame that is asked for.
         """
-        frame = window[key]
-        delta_s = deltas_s(times_s, key).to(frame.keypoints_px.device)
-        memory, queries = frame.memory, frame.queries.queries
+        memory, people = window[key].memory, [f.queries for f in window]
+        delta_s = deltas_s(times_s, key).to(people[key].points_px.device)
         if self.memory_encoder is not None:
             memory = self.memory_encoder(memory, [f.values for f in window], delta_s)
+        if self.carried_people is not None:
+            people[key] = self.carried_people(people, key, delta_s, self.consistency)
+        own = people[key]
+        keypoints_px, queries = own.points_px[:, :, 1:], own.queries
         if self.pose_encoder is not None:
-            size = person_size_px(frame.keypoints_px)
-            frames = [f.queries for f in window]
-            queries = self.pose_encoder(frames, key, delta_s, size, self.consistency)
-        layers = self.pose_decoder(queries, frame.keypoints_px, memory)
+            size = person_size_px(keypoints_px)
+            queries = self.pose_encoder(people, key, delta_s, size, self.consistency)
+        layers = self.pose_decoder(queries, keypoints_px, memory)
         last = layers[-1]
         return PoseOutput(
-            last.score_logits,
-            last.keypoints_px,
-            last.confidence_logits,
-            frame.queries.identity,
-            layers,
+            last.score_logits, last.keypoints_px, last.confidence_logits, own.identity, layers
         )
 
     def forward(
