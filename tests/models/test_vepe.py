@@ -37,6 +37,7 @@ def clip(batch: int = 1, frames: int = 3, height: int = 64, width: int = 96):
         ({"spatial_encoder": {"layers": 0}}, []),
         ({"fine": 8}, []),
         ({"temporal": {"carried": 2}}, []),
+        ({"consistency": {"dim": 16, "appearance": 4}}, []),
     ],
 )
 def test_parts_switch_off_and_the_rest_runs_and_learns(changes: dict, gone: list[str]) -> None:

@@ -50,6 +50,9 @@ class ConsistencyConfig(Settings):
     enabled: bool = True
     matching: Literal["identity", "uniform"] = "identity"
     dim: int = Field(64, ge=1, description="length of the identity embedding")
+    appearance: int = Field(
+        0, ge=0, description="numbers a keypoint that tell what somebody looks like; 0: none"
+    )
 
 
 class ModelConfig(Settings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError
+from vepe.models.appearance import Appearance
 from vepe.models.backbone import Backbone
 from vepe.models.carried_people import CarriedPeople
 from vepe.models.fine_map import FineMap
@@ -45,6 +46,10 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
     pose_encoder = None
     if temporal.pose_encoder:
         pose_encoder = PoseEncoder(c.dim, c.heads, c.hidden, temporal.pose_encoder_layers)
+    appearance = None
+    if c.consistency.enabled and c.consistency.appearance:
+        width = c.consistency.appearance
+        appearance = Appearance(backbone.channels[0], keypoints, width, c.dim)
     parts = VepeParts(
         backbone=backbone,
         pyramid=Pyramid(backbone.channels, backbone.strides, c.strides, c.dim),
@@ -78,6 +83,7 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
         ),
         fine_map=FineMap(backbone.channels[0], c.dim, c.fine) if c.fine else None,
         carried_people=CarriedPeople(c.dim, temporal.carried) if temporal.carried else None,
+        appearance=appearance,
     )
     return Vepe(
         parts,

@@ -38,13 +38,23 @@ class PoseHeads(nn.Module):
 
 
 class IdentityHead(nn.Module):
-    """Identity embedding of the instance query (IDOL's three-layer head, arXiv 2207.10661)."""
+    """Identity embedding of the instance query (IDOL's three-layer head, arXiv 2207.10661).
+
+    Args:
+        dim: channels C of the queries.
+        out: length D of the embedding.
+    """
 
     def __init__(self, dim: int, out: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.project = mlp(dim, out, 3)
 
-    def forward(self, instance: Float[Tensor, "B N C"]) -> Float[Tensor, "B N D"]:
-        """Embeddings of unit length, float32."""
-        return F.normalize(self.project(self.norm(instance)).float(), dim=-1)
+    def forward(
+        self, instance: Float[Tensor, "B N C"], looks: Float[Tensor, "B N C"] | None = None
+    ) -> Float[Tensor, "B N D"]:
+        """Embeddings of unit length, float32; `looks` is what `Appearance` says, if anything."""
+        known = self.norm(instance)
+        if looks is not None:
+            known = known + looks
+        return F.normalize(self.project(known).float(), dim=-1)

@@ -17,6 +17,7 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vepe.models.appearance import Appearance
 from vepe.models.backbone import Backbone
 from vepe.models.carried_people import CarriedPeople
 from vepe.models.decoder_layer import person_size_px
@@ -57,6 +58,7 @@ class VepeParts:
     pose_decoder: PoseDecoder
     fine_map: FineMap | None = None
     carried_people: CarriedPeople | None = None
+    appearance: Appearance | None = None
 
 
 class Vepe(nn.Module):
@@ -78,6 +80,7 @@ class Vepe(nn.Module):
         self.fine_map, self.carried_people = parts.fine_map, parts.carried_people
         self.spatial_encoder, self.proposals = parts.spatial_encoder, parts.proposals
         self.spatial_decoder, self.identity = parts.spatial_decoder, parts.identity
+        self.appearance = parts.appearance
         self.consistency, self.pose_decoder = parts.consistency, parts.pose_decoder
         self.pose_encoder, self.memory_encoder = parts.pose_encoder, parts.memory_encoder
         self.window, self.lookahead, self.spacing_s = window, lookahead, spacing_s
@@ -115,11 +118,15 @@ class Vepe(nn.Module):
         queries, layers = self.spatial_decoder(memory, proposals, noised)
         own = slice(0, proposals.score_logits.shape[1])  # the noised people stand behind these
         last = layers[-1].people(own)
-        centre = last.keypoints_px.mean(dim=2, keepdim=True)
+        places = last.keypoints_px.detach()
+        looks = None
+        if self.appearance is not None:
+            sure = last.confidence_logits.detach().sigmoid()
+            looks = self.appearance(seen[0], places, sure, memory.image_wh_px)
         described = FrameQueries(
             queries[:, own],
-            torch.cat([centre, last.keypoints_px], dim=2).detach(),
-            self.identity(queries[:, own, 0]),
+            torch.cat([places.mean(dim=2, keepdim=True), places], dim=2),
+            self.identity(queries[:, own, 0], looks),
             last.score_logits.detach().sigmoid(),
         )
         values = [] if self.memory_encoder is None else self.memory_encoder.project(memory)
