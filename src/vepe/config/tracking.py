@@ -39,8 +39,8 @@ class TrackerSettings(BaseModel):
         size_ratio: people whose size differs from the track's by more than this factor are gated.
         identity_temperature: divisor of cosine similarities in the bi-directional softmax.
         stranger_similarity: cosine at which a person is as likely a stranger as the track's own.
-        view_similarity: tracks in view need at least this cosine, or the person is somebody else who
-            stepped into the same place; -1 lets place decide alone.
+        view_similarity: tracks in view need at least this cosine, lest somebody who steps into the
+            same place takes them over; -1 lets place decide alone.
         lost_similarity: tracks unseen for more than `weak_gap_s` need at least this cosine.
         revive_similarity: cosine from which identity alone may revive a track, out of reach of
             overlap and motion; the only way to continue over a shot cut.
