@@ -129,7 +129,6 @@ VARIANTS = (
     "full",
     "window 1",
     "no spacing",
-    "no carried people",
     "no pose encoder",
     "no memory encoder",
 )
@@ -140,8 +139,6 @@ def variant(weights: str, name: str) -> Predictor:
     model, config, _ = load_weights(weights)
     if name == "no spacing":
         model.spacing_s = 0.0
-    if name == "no carried people":
-        model.carried_people = None
     if name == "no pose encoder":
         model.pose_encoder = None
     if name == "no memory encoder":

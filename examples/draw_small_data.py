@@ -193,7 +193,7 @@ def write_trunk(folder: Path) -> Path:
     start = "backbone.net."
     weights = load_file(find_weights("vepe-n"))
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "mobilenetv2_100_movenet.safetensors"
+    path = folder / "mobilenetv2_175_movenet.safetensors"
     trunk = {k.removeprefix(start): v.float() for k, v in weights.items() if k.startswith(start)}
     save_file(trunk, path)
     return path

@@ -77,4 +77,4 @@ def test_the_trunk_of_the_bundled_weights_fits_its_recipe(tmp_path: Path) -> Non
     from vepe.models.backbone import Backbone
 
     path = example("draw_small_data").write_trunk(tmp_path)
-    Backbone("mobilenetv2_pose_100", (8, 16, 32)).net.load_state_dict(load_file(path))
+    Backbone("mobilenetv2_pose_175", (8, 16, 32)).net.load_state_dict(load_file(path))

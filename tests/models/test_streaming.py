@@ -38,7 +38,7 @@ def streamed(model: Vepe, images, times, padding) -> list:
     [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (5, 0), (5, 2)],
 )
 def test_streaming_equals_the_clip_pass(window: int, lookahead: int, spacing_s: float) -> None:
-    model = lively_model(fine=8, temporal={"carried": 2})
+    model = lively_model(fine=8)
     model.window, model.lookahead, model.spacing_s = window, lookahead, spacing_s
     with torch.inference_mode():
         whole = model(*clip())

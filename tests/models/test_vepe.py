@@ -36,7 +36,6 @@ def clip(batch: int = 1, frames: int = 3, height: int = 64, width: int = 96):
         ({"keypoint_search": False}, []),
         ({"spatial_encoder": {"layers": 0}}, []),
         ({"fine": 8}, []),
-        ({"temporal": {"carried": 2}}, []),
         ({"consistency": {"dim": 16, "appearance": 4}}, []),
     ],
 )
@@ -46,8 +45,7 @@ def test_parts_switch_off_and_the_rest_runs_and_learns(changes: dict, gone: list
         assert (getattr(model, part) is None) == (part in gone)
     images, times = clip()
     output = model.train()(images, times)[-1]
-    lent = changes.get("temporal", {}).get("carried", 0)
-    assert output.keypoints_px.shape == (1, 6 + lent, 15, 2)
+    assert output.keypoints_px.shape == (1, 6, 15, 2)
     loss = output.keypoints_px.sum() + output.score_logits.sum() + output.confidence_logits.sum()
     loss.backward()
     silent = [
@@ -66,13 +64,12 @@ def test_each_switch_changes_the_answer() -> None:
         {"temporal": {"pose_encoder": False}},
         {"temporal": {"memory_encoder": False}},
         {"consistency": {"matching": "uniform"}},
-        {"temporal": {"carried": 2}},
     ):
         model = lively_model()
         other = lively_model(**changes)
         other.load_state_dict(model.state_dict(), strict=False)
         with torch.inference_mode():
-            answers.append(other(images, times)[-1].keypoints_px[:, :6])
+            answers.append(other(images, times)[-1].keypoints_px)
     for a in range(len(answers)):
         for b in range(a):
             assert (answers[a] - answers[b]).abs().max() > 1e-3
@@ -91,7 +88,7 @@ def test_presets_build_and_answer(name: str) -> None:
     size = max(128, model.stride)
     with torch.inference_mode():
         output = model(*clip(frames=2, height=size, width=size))[-1]
-    assert output.keypoints_px.shape == (1, config.queries + config.temporal.carried, 15, 2)
+    assert output.keypoints_px.shape == (1, config.queries, 15, 2)
     assert torch.isfinite(output.keypoints_px).all()
 
 

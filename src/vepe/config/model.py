@@ -35,9 +35,6 @@ class TemporalConfig(Settings):
     spacing_s: float = Field(
         0.0, ge=0, description="least time between two frames that windows remember; 0: all of them"
     )
-    carried: int = Field(
-        0, ge=0, description="people that a neighbouring frame may lend to the one that missed them"
-    )
     pose_encoder_layers: int = Field(1, ge=1)
     memory_encoder_layers: int = Field(1, ge=1)
     memory_encoder_levels: tuple[int, ...] = (1, 2)

@@ -6,7 +6,6 @@ from vepe.config.model import ModelConfig
 from vepe.errors import VepeError
 from vepe.models.appearance import Appearance
 from vepe.models.backbone import Backbone
-from vepe.models.carried_people import CarriedPeople
 from vepe.models.fine_map import FineMap
 from vepe.models.heads import IdentityHead
 from vepe.models.instance_consistency import InstanceConsistency
@@ -82,7 +81,6 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
             fine=c.fine,
         ),
         fine_map=FineMap(backbone.channels[0], c.dim, c.fine) if c.fine else None,
-        carried_people=CarriedPeople(c.dim, temporal.carried) if temporal.carried else None,
         appearance=appearance,
     )
     return Vepe(

@@ -55,7 +55,7 @@ class FrameFeatures:
 
 @dataclass(frozen=True)
 class PoseOutput:
-    """The poses of key frames: of the frame's own people, then of those that were lent to it.
+    """The poses of key frames.
 
     Attributes:
         score_logits: (B, N) person score.

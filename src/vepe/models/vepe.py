@@ -1,7 +1,7 @@
 """VEPE: the whole network on one screen.
 
     encode_frame: backbone, pyramid, spatial encoder, proposals, spatial decoder   once a frame
-    fuse:         carried people, STDME, STPE guided by instance consistency, STPD  once a key frame
+    fuse:         STDME, STPE guided by instance consistency, STPD                 once a key frame
 
 Training runs the two on clips, streaming on frames; `tests/models/test_streaming.py` holds them
 equal.
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from vepe.models.appearance import Appearance
 from vepe.models.backbone import Backbone
-from vepe.models.carried_people import CarriedPeople
 from vepe.models.decoder_layer import person_size_px
 from vepe.models.fine_map import FineMap
 from vepe.models.heads import IdentityHead
@@ -57,7 +56,6 @@ class VepeParts:
     memory_encoder: MemoryEncoder | None
     pose_decoder: PoseDecoder
     fine_map: FineMap | None = None
-    carried_people: CarriedPeople | None = None
     appearance: Appearance | None = None
 
 
@@ -77,10 +75,9 @@ class Vepe(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.pyramid = parts.backbone, parts.pyramid
-        self.fine_map, self.carried_people = parts.fine_map, parts.carried_people
+        self.fine_map, self.appearance = parts.fine_map, parts.appearance
         self.spatial_encoder, self.proposals = parts.spatial_encoder, parts.proposals
         self.spatial_decoder, self.identity = parts.spatial_decoder, parts.identity
-        self.appearance = parts.appearance
         self.consistency, self.pose_decoder = parts.consistency, parts.pose_decoder
         self.pose_encoder, self.memory_encoder = parts.pose_encoder, parts.memory_encoder
         self.window, self.lookahead, self.spacing_s = window, lookahead, spacing_s
@@ -147,8 +144,6 @@ class Vepe(nn.Module):
         delta_s = deltas_s(times_s, key).to(people[key].points_px.device)
         if self.memory_encoder is not None:
             memory = self.memory_encoder(memory, [f.values for f in window], delta_s)
-        if self.carried_people is not None:
-            people[key] = self.carried_people(people, key, delta_s, self.consistency)
         own = people[key]
         keypoints_px, queries = own.points_px[:, :, 1:], own.queries
         if self.pose_encoder is not None:
