@@ -24,7 +24,7 @@ def test_all_presets(capsys) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1 : 1 + len(preset_names())]] == preset_names()
     small = next(line for line in lines if line.startswith("vepe-n"))
-    for part in ("mobilenetv2_pose_175", "384x224", " M "):
+    for part in ("mobilenetv2_pose_175", "448x256", " M "):
         assert part in small
 
 
