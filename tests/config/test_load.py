@@ -48,8 +48,8 @@ def test_overrides(settings: list[str], path: tuple, wanted: object) -> None:
     [
         ("seed", "write key=value"),
         ("losses.oks=[1", "not valid YAML"),
-        ("stages.9.minutes=5", "not a place in a list of 2"),
-        ("stages.first.minutes=5", "not a place in a list of 2"),
+        ("stages.9.minutes=5", "not a place in a list of 3"),
+        ("stages.first.minutes=5", "not a place in a list of 3"),
     ],
 )
 def test_overrides_that_cannot_be(setting: str, message: str) -> None:
