@@ -28,13 +28,13 @@ def test_a_new_one_has_no_say_and_a_trained_one_has() -> None:
     fine = [layer.search.to_fine for layer in model.spatial_decoder.layers]
     answers = []
     with torch.inference_mode():
-        answers.append(model.encode_frame(picture()).keypoints_px)
+        answers.append(model.encode_frame(picture()).queries.points_px)
         for conv in fine:
             conv.weight.zero_()
-        answers.append(model.encode_frame(picture()).keypoints_px)
+        answers.append(model.encode_frame(picture()).queries.points_px)
         for parameter in model.fine_map.parameters():
             parameter.add_(1.0)
-        answers.append(model.encode_frame(picture()).keypoints_px)
+        answers.append(model.encode_frame(picture()).queries.points_px)
     assert (answers[0] - answers[1]).abs().max() > 1e-3
     assert torch.equal(answers[1], answers[2])
     fresh = build_model(tiny_config(fine=8))
