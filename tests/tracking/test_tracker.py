@@ -76,16 +76,6 @@ def test_another_person_in_the_same_place_does_not_take_a_lost_id():
     assert set(given[1]) == {2}
 
 
-@pytest.mark.parametrize(("view_similarity", "ids"), [(-1.0, {1}), (0.2, {2})])
-def test_who_steps_into_anothers_place_gets_an_id_of_their_own(view_similarity, ids):
-    behind, before = Walker(0, (100, 100), unseen_s=(0.5, 9.0)), Walker(1, (104, 100))
-    frames = [frame_of([behind if t < 0.5 else before], i, t) for i, t in enumerate(times(25, 1.0))]
-    tracker = Tracker(TrackerSettings(view_similarity=view_similarity))
-    given, _ = ids_of(tracker, frames)
-    assert set(given[0]) == {1}
-    assert set(given[1]) == ids
-
-
 def test_ids_count_from_one_and_never_return():
     walkers = [Walker(i % 8, (200 + 130 * (i % 8), 300), unseen_s=(-1, 4.0 * i)) for i in range(8)]
     walkers = [replace(w, unseen_s=(w.unseen_s[1] + 1, 99.0)) for w in walkers]

@@ -39,8 +39,6 @@ class TrackerSettings(BaseModel):
         size_ratio: people whose size differs from the track's by more than this factor are gated.
         identity_temperature: divisor of cosine similarities in the bi-directional softmax.
         stranger_similarity: cosine at which a person is as likely a stranger as the track's own.
-        view_similarity: tracks in view need at least this cosine, lest somebody who steps into the
-            same place takes them over; -1 lets place decide alone.
         lost_similarity: tracks unseen for more than `weak_gap_s` need at least this cosine.
         revive_similarity: cosine from which identity alone may revive a track, out of reach of
             overlap and motion; the only way to continue over a shot cut.
@@ -86,7 +84,6 @@ class TrackerSettings(BaseModel):
 
     identity_temperature: float = Field(default=0.1, gt=0)
     stranger_similarity: float = Field(default=0.4, ge=-1, le=1)
-    view_similarity: float = Field(default=-1.0, ge=-1, le=1)
     lost_similarity: float = Field(default=0.2, ge=-1, le=1)
     revive_similarity: float = Field(default=0.6, ge=-1, le=1)
     revive_sizes_per_s: float = Field(default=3.0, ge=0)

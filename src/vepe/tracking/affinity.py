@@ -74,9 +74,8 @@ def affinities(
     ratio = _size_ratio(expected_px, poses.keypoints_px, shares, settings.min_size_px)
     gate = settings.gate_sizes + settings.gate_sizes_per_s * gap_s
     reachable = tracks.same_shot[:, None] & (displacement <= gate) & (ratio <= settings.size_ratio)
-    lost = gap_s > settings.weak_gap_s
-    needed = np.where(lost, settings.lost_similarity, settings.view_similarity)
-    reachable &= ~(known & (similarity < needed))
+    stranger = known & (similarity < settings.lost_similarity)
+    reachable &= ~(stranger & (gap_s > settings.weak_gap_s))
     return Affinities(total, reachable, similarity, displacement)
 
 
