@@ -39,6 +39,34 @@ def test_an_error_in_a_worker_is_one_sentence(
         next(iter(batches))
 
 
+@pytest.mark.parametrize(
+    ("given", "device", "cores", "beside", "wanted"),
+    [
+        (None, "cpu", 2, None, 0),  # the step's own cores are not for a worker
+        (None, "cpu", 64, None, 0),
+        (None, "cuda", 4, None, 3),
+        (None, "cuda", 64, "4", 8),
+        (None, "cuda", 16, "8", 1),
+        (None, "cuda", 1, None, 1),
+        (5, "cpu", 2, None, 5),
+        (0, "cuda", 64, None, 0),
+    ],
+)
+def test_workers_unless_given(
+    given: int | None,
+    device: str,
+    cores: int,
+    beside: str | None,
+    wanted: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loader.os, "cpu_count", lambda: cores)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if beside is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", beside)
+    assert loader.worker_count(recipe(workers=given), torch.device(device)) == wanted
+
+
 def _use_opencv_threads() -> None:
     """A worker forked from a process whose OpenCV has threads must not wait for them."""
     cv2.setNumThreads(2)

@@ -93,7 +93,9 @@ class TrainConfig(Settings):
     init: str | None = Field(None, description="checkpoint to start from")
     data_root: str = "."
     seed: int = 0
-    workers: int = Field(1, ge=0, description="processes that make clips")
+    workers: int | None = Field(
+        None, ge=0, description="processes that make clips; unless given: none beside a CPU's step"
+    )
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
