@@ -96,7 +96,7 @@ def track_sequences(
         if k + 1 == len(paths[s]):
             told += streams[s].finish()
         for poses in told:
-            people = _people(poses, predictor.skeleton, POSETRACK15)
+            people = people_of(poses, predictor.skeleton, POSETRACK15)
             found[s][poses.frame_index] = replace(
                 found[s][poses.frame_index], people=people, has_annotations=bool(people)
             )
@@ -110,7 +110,7 @@ def _emptied(frame: AnnotatedFrame) -> AnnotatedFrame:
     return replace(frame, people=(), has_annotations=False, ignore_regions_px=(), extra={})
 
 
-def _people(poses: FramePoses, skeleton: Skeleton, target: Skeleton) -> tuple[Person, ...]:
+def people_of(poses: FramePoses, skeleton: Skeleton, target: Skeleton) -> tuple[Person, ...]:
     """The people of a frame with the keypoints of `target` that the model's skeleton has."""
     to, source = target.shared_with(skeleton)
     k = len(target)
