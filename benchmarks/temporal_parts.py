@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -195,34 +195,48 @@ def as_sequence(truth: Sequence, poses: list[FramePoses], config: ModelConfig) -
     return replace(truth, frames=tuple(frames), source=Path(f"poses on {truth.name}"))
 
 
+@dataclass(frozen=True)
+class EncodedVideo:
+    """A labelled video, its times, and what the frame path makes of every frame."""
+
+    truth: Sequence
+    times_s: list[float]
+    frames: list[FrameFeatures]
+    fits: list[Letterbox]
+
+
 @torch.inference_mode()
-def poses_of(
-    gt: Path, images: Path, weights: str, input_px: int | None
-) -> tuple[list[Sequence], ModelConfig, dict[str, list[list[FramePoses]]]]:
-    """The labels, the model's configuration, and for each variant the poses of every video."""
-    model, config, _ = load_weights(weights)
-    fold_batch_norms(model)
-    truth = list(read_posetrack(gt))
-    found: dict[str, list[list[FramePoses]]] = {name: [] for name in VARIANTS}
-    for sequence in with_bar(truth, "videos", console=Console(stderr=True)):
-        times = frame_times_s(sequence)
-        frames: list[FrameFeatures] = []
-        fits: list[Letterbox] = []
-        for path in picture_paths(images, [f.file_name for f in sequence.frames]):
-            image, padding, fit = letterbox(
-                read_image(path), input_px or config.input_px, model.stride
-            )
+def encoded(
+    model: Vepe, gt: Path, images: Path, input_px: int, title: str = "videos"
+) -> Iterator[EncodedVideo]:
+    """One video after the other, each frame encoded once."""
+    for truth in with_bar(list(read_posetrack(gt)), title, console=Console(stderr=True)):
+        frames, fits = [], []
+        for path in picture_paths(images, [f.file_name for f in truth.frames]):
+            image, padding, fit = letterbox(read_image(path), input_px, model.stride)
             frames.append(model.encode_frame(image, padding))
             fits.append(fit)
+        yield EncodedVideo(truth, frame_times_s(truth), frames, fits)
+
+
+@torch.inference_mode()
+def poses_of(
+    model: Vepe, videos: Iterable[EncodedVideo]
+) -> tuple[list[Sequence], dict[str, list[list[FramePoses]]]]:
+    """The labels, and for each variant the poses of every video."""
+    truth: list[Sequence] = []
+    found: dict[str, list[list[FramePoses]]] = {name: [] for name in VARIANTS}
+    for video in videos:
+        truth.append(video.truth)
         for name, variant in VARIANTS.items():
-            outputs = read_window(model, frames, times, variant)
+            outputs = read_window(model, video.frames, video.times_s, variant)
             found[name].append(
                 [
-                    frame_poses(output, fit, frame_index=k, time_s=times[k], conf=0.0)
-                    for k, (output, fit) in enumerate(zip(outputs, fits, strict=True))
+                    frame_poses(output, fit, frame_index=k, time_s=video.times_s[k], conf=0.0)
+                    for k, (output, fit) in enumerate(zip(outputs, video.fits, strict=True))
                 ]
             )
-    return truth, config, found
+    return truth, found
 
 
 def measure(
@@ -256,7 +270,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     keep_freed_memory()
-    truth, config, poses = poses_of(options.gt, options.images, options.model, options.input_px)
+    model, config, _ = load_weights(options.model)
+    fold_batch_norms(model)
+    input_px = options.input_px or config.input_px
+    truth, poses = poses_of(model, encoded(model, options.gt, options.images, input_px))
     rows = {
         name: measure(truth, found, config, tracks=VARIANTS[name].temporal)
         for name, found in poses.items()

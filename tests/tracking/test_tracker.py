@@ -68,6 +68,32 @@ def test_gaps_shorter_than_the_longest_revive_the_id(gap_s, embeddings, ids, fps
     assert set(given[0]) == ids
 
 
+@pytest.mark.parametrize(
+    ("lookalike", "margin", "revived"),
+    [
+        (0.0, 0.3, True),
+        (0.5, 0.3, True),
+        (0.9, 0.3, False),  # who looks like somebody else in view is nobody's for sure
+        (0.9, 0.05, True),
+        (0.9, 0.0, True),
+    ],
+)
+def test_only_a_likeness_that_stands_out_revives(lookalike, margin, revived):
+    settings = TrackerSettings(revive_margin=margin, gate_sizes=0.1, gate_sizes_per_s=0.1)
+    other = np.eye(8)[0] * lookalike + np.eye(8)[1] * np.sqrt(1 - lookalike**2)
+    frames = []
+    for index, at in enumerate(times(25, 2.0)):
+        walkers = [Walker(1, (900, 300))]
+        if at < 1.0 or at >= 1.5:  # comes back a little way off
+            walkers.append(Walker(0, (300 if at < 1.0 else 420, 300)))
+        poses, people = frame_of(walkers, index, float(at))
+        embeddings = np.stack([np.eye(8)[0] if p == 0 else other for p in people])
+        frames.append((replace(poses, embeddings=embeddings.astype(np.float32)), people))
+    given, _ = ids_of(Tracker(settings), frames)
+    assert set(given[1]) == {1} or set(given[1]) == {2}
+    assert (len(set(given[0])) == 1) == revived
+
+
 def test_another_person_in_the_same_place_does_not_take_a_lost_id():
     frames = film([Walker(0, (300, 300), unseen_s=(1.0, 99.0))], times(25, 1.5))
     frames += [frame_of([Walker(1, (300, 300))], 40 + i, 1.6 + i / 25) for i in range(5)]

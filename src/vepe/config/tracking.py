@@ -42,6 +42,8 @@ class TrackerSettings(BaseModel):
         lost_similarity: tracks unseen for more than `weak_gap_s` need at least this cosine.
         revive_similarity: cosine from which identity alone may revive a track, out of reach of
             overlap and motion; the only way to continue over a shot cut.
+        revive_margin: by how much that cosine must beat the person's with every other track, and the
+            track's with every other person: where embeddings tell nobody apart, nobody is revived.
         revive_sizes_per_s: how fast such a person may have moved (not asked over a shot cut).
         identity_memory_s: time constant of the running mean of a track's embeddings.
         velocity_memory_s: time constant of the estimate of velocity.
@@ -86,6 +88,7 @@ class TrackerSettings(BaseModel):
     stranger_similarity: float = Field(default=0.4, ge=-1, le=1)
     lost_similarity: float = Field(default=0.2, ge=-1, le=1)
     revive_similarity: float = Field(default=0.6, ge=-1, le=1)
+    revive_margin: float = Field(default=0.0, ge=0, le=2)
     revive_sizes_per_s: float = Field(default=3.0, ge=0)
     identity_memory_s: float = Field(default=2.0, gt=0)
 

@@ -133,6 +133,21 @@ def cosine_similarity(
     return np.where(known, tracks.embeddings @ poses.embeddings.T, -1.0), known
 
 
+def stands_out(similarity: Float[np.ndarray, "M P"], margin: float) -> Bool[np.ndarray, "M P"]:
+    """Pairs whose similarity beats all others of their track and of their person by `margin`."""
+    if not margin:
+        return np.ones(similarity.shape, np.bool_)
+    return _beats_row(similarity, margin) & _beats_row(similarity.T, margin).T
+
+
+def _beats_row(values: Float[np.ndarray, "M P"], margin: float) -> Bool[np.ndarray, "M P"]:
+    """Where a value is larger than all others of its row by `margin`."""
+    if values.shape[1] < 2:
+        return np.ones(values.shape, np.bool_)
+    second, best = np.partition(values, [-2, -1], axis=1)[:, -2:].T[..., None]
+    return values - np.where(values == best, second, best) >= margin
+
+
 def bi_softmax(
     similarity: Float[np.ndarray, "M P"],
     known: Bool[np.ndarray, "M 1"],

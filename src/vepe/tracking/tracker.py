@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from vepe.config.tracking import TrackerSettings
 from vepe.errors import VepeError
 from vepe.tracking import lifecycle, motion
-from vepe.tracking.affinity import Affinities, affinities
+from vepe.tracking.affinity import Affinities, affinities, stands_out
 from vepe.tracking.assignment import assign
 from vepe.tracking.people import best_first, finite_people
 from vepe.tracking.state import TrackerState, Tracks
@@ -118,7 +118,8 @@ class Tracker:
         settings = self.settings
         reach = settings.gate_sizes + settings.revive_sizes_per_s * gap_s
         confirmed = (tracks.track_ids != NO_TRACK)[:, None]
-        return confirmed & (~tracks.same_shot[:, None] | (pairs.displacement_sizes <= reach))
+        near = ~tracks.same_shot[:, None] | (pairs.displacement_sizes <= reach)
+        return confirmed & near & stands_out(pairs.similarity, settings.revive_margin)
 
     def _moved(self, tracks: Tracks, rows: Int[np.ndarray, "Q"], matched: FramePoses) -> Tracks:
         """The tracks with those at `rows` moved to their people."""
