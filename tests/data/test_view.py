@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from dotted_clips import people_at
 
 from vepe.data.clip import HIDDEN, VISIBLE
@@ -24,6 +25,21 @@ def test_what_leaves_the_view_loses_its_label() -> None:
     assert seen.visibility.tolist() == [[2, 2, 2, 2, 2]]
     assert len(seen.ignore_boxes_xyxy_px) == 2  # its own, and the third with too little in view
     assert seen.boxes_xyxy_px.min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("shift", "share"), [((0, 0), 1.0), ((-60, 0), 0.5), ((0, 60), 0.5), ((-60, -60), 0.25)]
+)
+def test_the_area_is_that_of_what_is_seen(shift: tuple[int, int], share: float) -> None:
+    points = np.array([[[x, y] for x in (20.0, 50, 80, 100) for y in (20.0, 50, 80, 100)]])
+    people = replace(people_at(points), boxes_xyxy_px=np.array([[0.0, 0, 120, 120]], np.float32))
+    moved = replace(
+        people,
+        keypoints_px=people.keypoints_px + np.array(shift, np.float32),
+        boxes_xyxy_px=people.boxes_xyxy_px + np.tile(shift, 2).astype(np.float32),
+    )
+    seen = in_view(moved, (120, 120))
+    assert seen.areas_px == pytest.approx(share * people.areas_px)
 
 
 def test_one_keypoint_is_enough_where_there_is_but_one() -> None:

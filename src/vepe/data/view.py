@@ -13,6 +13,8 @@ MIN_LABELLED = 2
 """People with fewer labelled keypoints in view become ignore boxes."""
 MIN_SIDE_PX = 12.0
 """People whose longer side is smaller on the canvas become ignore boxes."""
+LEAST_SHARE = 0.05
+"""The area of people cut by the border shrinks to this share at most."""
 MOST_COVERED = 0.7
 """People with a larger share of their visible keypoints covered become ignore boxes."""
 
@@ -20,7 +22,9 @@ MOST_COVERED = 0.7
 def in_view(people: People, size_wh: tuple[int, int]) -> People:
     """The labels cut at a picture's border. Keypoints out of it lose their label.
 
-    People of whom too little is left become ignore boxes; those entirely outside disappear.
+    People of whom too little is left become ignore boxes; those entirely outside disappear. Areas
+    shrink with the boxes, as COCO's are those of what is seen: else a knee that is all that is
+    left of somebody could lie a whole body's tolerance away.
     """
     width, height = size_wh
     high = np.array([width, height], np.float32)
@@ -44,12 +48,21 @@ def in_view(people: People, size_wh: tuple[int, int]) -> People:
         keypoints_px=points,
         visibility=visibility,
         boxes_xyxy_px=boxes,
-        areas_px=people.areas_px,
+        areas_px=people.areas_px * _share_in_view(people.boxes_xyxy_px, boxes),
         track_ids=people.track_ids,
         ignore_boxes_xyxy_px=ignored[((ignored[:, 2:] - ignored[:, :2]) > 1).all(axis=1)],
         head_boxes_xyxy_px=heads,
     )
     return seen if good.all() else seen.select(good)
+
+
+def _share_in_view(
+    whole: Float[np.ndarray, "N 4"], seen: Float[np.ndarray, "N 4"]
+) -> Float[np.ndarray, "N"]:
+    """How much of each box is left, `LEAST_SHARE` to 1."""
+    before, after = (np.prod(np.maximum(b[:, 2:] - b[:, :2], 0), axis=1) for b in (whole, seen))
+    share = after / np.maximum(before, 1e-6)
+    return np.clip(np.where(before > 0, share, 1), LEAST_SHARE, 1).astype(np.float32)
 
 
 def _clipped(boxes: Float[np.ndarray, "N 4"], border: Float[np.ndarray, "4"]) -> np.ndarray:
