@@ -25,6 +25,8 @@ class TrackerSettings(BaseModel):
             last `weak_gap_s` seconds; below this score they are left out altogether.
         confirm_hits: matches before a track gets its id; 1 lets a single frame be a track.
         max_gap_s: a track unseen for longer is forgotten; its id never returns.
+        place_gap_s: a track unseen for longer is found by identity alone: wherever it was lost,
+            somebody else may stand there by now.
         weak_gap_s: for so long after its last sighting a track takes weak people, in seconds; after
             that it counts as lost.
         identity_weight, overlap_weight, motion_weight: shares of the three parts of the affinity;
@@ -68,6 +70,7 @@ class TrackerSettings(BaseModel):
     weak_score: float = Field(default=0.1, ge=0, le=1)
     confirm_hits: int = Field(default=1, ge=1)
     max_gap_s: float = Field(default=2.0, ge=0)
+    place_gap_s: float = Field(default=2.0, ge=0)
     weak_gap_s: float = Field(default=0.25, ge=0)
 
     identity_weight: float = Field(default=0.8, ge=0)

@@ -233,9 +233,9 @@ class Predictor:
         return Stream(runner, fps)
 
 
-REVIVE_SIMILARITY = 0.9
-"""Cosine from which identity alone may revive a track. The bundled weights give different small
-people cosines of 0.7: on a clip of pedestrians, 0.6 let six ids jump to other people, 0.9 one."""
+REVIVAL = {"revive_similarity": 0.5, "revive_margin": 0.3, "max_gap_s": 10.0}
+"""How the bundled weights find who was gone for long. The same person's cosine falls to 0.5 as the
+pose changes, and small people in dark clothes reach 0.7 with each other: hence the margin."""
 
 
 def tracker_settings(conf: float) -> TrackerSettings:
@@ -247,7 +247,7 @@ def tracker_settings(conf: float) -> TrackerSettings:
             "birth_score": conf,
             "confident_score": usual.confident_score * factor,
             "weak_score": usual.weak_score * factor,
-            "revive_similarity": REVIVE_SIMILARITY,
+            **REVIVAL,
         }
     )
 

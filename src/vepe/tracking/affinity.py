@@ -68,7 +68,7 @@ def affinities(
     else:
         total = parts / max(share, 1e-9)
     total = total * (
-        1 - settings.lost_discount * np.minimum(gap_s / (settings.max_gap_s + 1e-9), 1)
+        1 - settings.lost_discount * np.minimum(gap_s / (settings.place_gap_s + 1e-9), 1)
     )
 
     ratio = _size_ratio(expected_px, poses.keypoints_px, shares, settings.min_size_px)

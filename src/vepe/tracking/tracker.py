@@ -95,10 +95,11 @@ class Tracker:
         # Tracks seen in the last frame always take weak people, however slow the camera.
         in_view = tracks.seen_s[:, None] == state.time_s
         recent = (gap_s <= settings.weak_gap_s) | in_view
+        placed = pairs.reachable & ((gap_s <= settings.place_gap_s) | in_view)
         revivable = self._revivable(tracks, pairs, gap_s)
         passes = (
-            (pairs.total, pairs.reachable & confident, settings.match_affinity),
-            (pairs.total, pairs.reachable & recent & ~confident, settings.match_affinity),
+            (pairs.total, placed & confident, settings.match_affinity),
+            (pairs.total, placed & recent & ~confident, settings.match_affinity),
             (pairs.similarity, revivable & confident, settings.revive_similarity),
         )
         free = np.ones(pairs.total.shape, np.bool_)
