@@ -68,6 +68,41 @@ def test_gaps_shorter_than_the_longest_revive_the_id(gap_s, embeddings, ids, fps
     assert set(given[0]) == ids
 
 
+@pytest.mark.parametrize(("likeness", "taken"), [(1.0, False), (0.2, True)])
+def test_a_body_seen_twice_does_not_keep_a_lost_track_alive(likeness, taken):
+    """Somebody steps before another; the network then sees the one in front twice."""
+    double = np.eye(4)[0] * likeness + np.eye(4)[1] * np.sqrt(1 - likeness**2)
+    frames = []
+    for index in range(30):
+        behind = (300, 300) if index < 10 else (340, 300)
+        walkers = [Walker(0, (340, 300)), Walker(1, behind)]
+        poses, people = frame_of(walkers, index, index / 25)
+        second = np.eye(4)[1] if index < 10 else double
+        embeddings = np.stack([np.eye(4)[0], second]).astype(np.float32)
+        scores = np.array([0.9, 0.9 if index < 10 else 0.3], np.float32)
+        frames.append((replace(poses, embeddings=embeddings, scores=scores), people))
+    given, _ = ids_of(Tracker(), frames)
+    front, behind_id = given[0][0], given[1][0]
+    assert set(given[0]) == {front}
+    assert set(given[1][10:]) == ({behind_id} if taken else {NO_TRACK})
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "embeddings", "ids"),
+    [
+        (1.5, False, {1}),
+        (4.0, False, {1, 2}),  # by now anybody may stand there
+        (4.0, True, {1}),
+        (12.0, True, {1, 2}),
+    ],
+)
+def test_after_a_while_only_identity_finds_a_track(gap_s, embeddings, ids):
+    settings = TrackerSettings(max_gap_s=10.0, place_gap_s=2.0)
+    walker = Walker(0, (300, 300), unseen_s=(1.0, 1.0 + gap_s))
+    given, _ = ids_of(Tracker(settings), film([walker], times(10, 15.0), embeddings=embeddings))
+    assert set(given[0]) == ids
+
+
 @pytest.mark.parametrize(
     ("lookalike", "margin", "revived"),
     [

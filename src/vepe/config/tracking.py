@@ -52,6 +52,8 @@ class TrackerSettings(BaseModel):
         velocity_damping_s: time constant with which an unseen track comes to rest.
         keypoint_memory_s: time constant with which an unseen keypoint loses its weight.
         keypoint_inertia: 0 takes each sighting as it is; more holds on to what was expected.
+        double_overlap, double_similarity: whoever overlaps a better person by this much, with this
+            cosine, is the same body seen twice and left out, lest a lost track goes on with it.
         duplicate_overlap: no track starts on a person that overlaps a tracked one by this much.
         min_size_px: people count as at least this large; the size of a single-keypoint skeleton.
         max_lost_tracks: so many unseen tracks are remembered at most, the latest seen first.
@@ -100,6 +102,8 @@ class TrackerSettings(BaseModel):
     keypoint_memory_s: float = Field(default=0.5, gt=0)
     keypoint_inertia: float = Field(default=0.3, ge=0)
 
+    double_overlap: float = Field(default=0.8, gt=0)
+    double_similarity: float = Field(default=0.6, ge=-1, le=1)
     duplicate_overlap: float = Field(default=0.6, gt=0, le=1)
     min_size_px: float = Field(default=12.0, gt=0)
     max_lost_tracks: int = Field(default=100, ge=0)

@@ -33,6 +33,23 @@ def newcomers(
     return candidates[taken[candidates]]
 
 
+def doubles(poses: FramePoses, settings: TrackerSettings) -> Bool[np.ndarray, "P"]:
+    """Who lies on a better person and looks like it: the same body seen twice.
+
+    Without embeddings nobody is: two people who cross cover each other, too. `poses` must have its
+    best people first.
+    """
+    double = np.zeros(len(poses), np.bool_)
+    if poses.embeddings is None or len(poses) < 2:
+        return double
+    weights = keypoint_weights(poses.keypoint_scores)
+    same = pose_overlap(poses.keypoints_px, weights, settings) >= settings.double_overlap
+    same &= poses.embeddings @ poses.embeddings.T >= settings.double_similarity
+    for person in range(1, len(poses)):
+        double[person] = (same[person, :person] & ~double[:person]).any()
+    return double
+
+
 def born(poses: FramePoses, settings: TrackerSettings, embedding_width: int) -> Tracks:
     """Tracks of one sighting, without ids, one for each person.
 

@@ -63,6 +63,7 @@ class Tracker:
         tracks = _with_embedding_width(tracks, poses)
         places = np.flatnonzero(finite_people(poses) & (poses.scores >= settings.weak_score))
         places = places[best_first(poses.select(places))]
+        places = places[~lifecycle.doubles(poses.select(places), settings)]
         people = poses.select(places)
 
         rows, partners = self._match(replace(state, tracks=tracks), people)
