@@ -33,7 +33,7 @@ from vepe.inference.checkpoint import load_weights
 from vepe.inference.defaults import DEFAULT_CONF
 from vepe.inference.folding import fold_batch_norms
 from vepe.inference.postprocess import frame_poses
-from vepe.inference.predictions import frame_times_s, people_of, picture_paths
+from vepe.inference.predictions import emptied, frame_times_s, people_of, picture_paths
 from vepe.inference.predictor import tracker_settings
 from vepe.inference.preprocess import Letterbox, letterbox
 from vepe.models.state import FrameFeatures, PoseOutput
@@ -124,7 +124,7 @@ def jitter(truth: list[Sequence], found: list[Sequence]) -> float:
 class Variant:
     """A way of reading the window; the frame path before it is the same for all."""
 
-    window: int = 3
+    window: int | None = None
     spaced: bool = True
     pose_encoder: bool = True
     memory_encoder: bool = True
@@ -141,24 +141,27 @@ VARIANTS = {
 }
 
 
+def frame_path_output(features: FrameFeatures) -> PoseOutput:
+    """What the frame path alone says of a frame, before anything that reads the window."""
+    last = features.layers[-1]
+    return PoseOutput(
+        last.score_logits,
+        last.keypoints_px,
+        last.confidence_logits,
+        features.queries.identity,
+        [last],
+    )
+
+
 def read_window(
     model: Vepe, frames: list[FrameFeatures], times_s: list[float], variant: Variant
 ) -> list[PoseOutput]:
     """The poses of all frames of a video, read as the variant does."""
     if not variant.temporal:
-        return [
-            PoseOutput(
-                (last := f.layers[-1]).score_logits,
-                last.keypoints_px,
-                last.confidence_logits,
-                f.queries.identity,
-                [last],
-            )
-            for f in frames
-        ]
+        return [frame_path_output(f) for f in frames]
     whole = model.window, model.pose_encoder, model.memory_encoder
     try:
-        model.window = min(variant.window, model.window)
+        model.window = variant.window or model.window
         model.pose_encoder = model.pose_encoder if variant.pose_encoder else None
         model.memory_encoder = model.memory_encoder if variant.memory_encoder else None
         times = torch.tensor([times_s], dtype=torch.float64)
@@ -183,15 +186,7 @@ def as_sequence(truth: Sequence, poses: list[FramePoses], config: ModelConfig) -
     frames = []
     for frame, found in zip(truth.frames, poses, strict=True):
         people = people_of(found, config.skeleton, POSETRACK15)
-        frames.append(
-            replace(
-                frame,
-                people=people,
-                has_annotations=bool(people),
-                ignore_regions_px=(),
-                extra={},
-            )
-        )
+        frames.append(replace(emptied(frame), people=people, has_annotations=bool(people)))
     return replace(truth, frames=tuple(frames), source=Path(f"poses on {truth.name}"))
 
 
@@ -206,11 +201,9 @@ class EncodedVideo:
 
 
 @torch.inference_mode()
-def encoded(
-    model: Vepe, gt: Path, images: Path, input_px: int, title: str = "videos"
-) -> Iterator[EncodedVideo]:
+def encoded(model: Vepe, gt: Path, images: Path, input_px: int) -> Iterator[EncodedVideo]:
     """One video after the other, each frame encoded once."""
-    for truth in with_bar(list(read_posetrack(gt)), title, console=Console(stderr=True)):
+    for truth in with_bar(list(read_posetrack(gt)), "videos", console=Console(stderr=True)):
         frames, fits = [], []
         for path in picture_paths(images, [f.file_name for f in truth.frames]):
             image, padding, fit = letterbox(read_image(path), input_px, model.stride)
@@ -261,19 +254,31 @@ def measure(
     return row | {"jitter": jitter(truth, every)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def arguments(title: str) -> argparse.ArgumentParser:
+    """The options that say which videos, and by which model."""
+    parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--gt", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--model", default="vepe-n")
     parser.add_argument("--input-px", type=int)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    return parser
+
+
+def started(options: argparse.Namespace) -> tuple[Vepe, ModelConfig, Iterator[EncodedVideo]]:
+    """The model, its configuration, and the videos as it is asked for them."""
     keep_freed_memory()
     model, config, _ = load_weights(options.model)
     fold_batch_norms(model)
     input_px = options.input_px or config.input_px
-    truth, poses = poses_of(model, encoded(model, options.gt, options.images, input_px))
+    return model, config, encoded(model, options.gt, options.images, input_px)
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    model, config, videos = started(options)
+    truth, poses = poses_of(model, videos)
     rows = {
         name: measure(truth, found, config, tracks=VARIANTS[name].temporal)
         for name, found in poses.items()

@@ -11,20 +11,14 @@ can know; and each from the frame whose confidence is the highest, which a netwo
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from temporal_parts import EncodedVideo, encoded, root_of
+from temporal_parts import EncodedVideo, arguments, frame_path_output, root_of, started
 
-from vepe.allocator import keep_freed_memory
-from vepe.inference.checkpoint import load_weights
-from vepe.inference.folding import fold_batch_norms
 from vepe.inference.postprocess import frame_poses
-from vepe.inference.preprocess import Letterbox
-from vepe.models.state import FrameFeatures, PoseOutput, window_indices
+from vepe.models.state import window_indices
 from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15
 
@@ -55,7 +49,8 @@ def sightings(video: EncodedVideo) -> list[dict[int | None, Sighting]]:
     """The people of every frame by track."""
     result = []
     for frame, features, fit in zip(video.truth.frames, video.frames, video.fits, strict=True):
-        poses = of_frame_path(features, fit)
+        output = frame_path_output(features)
+        poses = frame_poses(output, fit, frame_index=0, time_s=0.0, conf=0.0)
         found = {}
         for person in frame.people:
             label, present = person.keypoints_px, person.present
@@ -67,19 +62,6 @@ def sightings(video: EncodedVideo) -> list[dict[int | None, Sighting]]:
             found[person.track_id] = max(each, key=lambda s: s.oks(s.pose_px))
         result.append(found)
     return result
-
-
-def of_frame_path(features: FrameFeatures, fit: Letterbox):
-    """All poses that the frame path found in a frame."""
-    last = features.layers[-1]
-    output = PoseOutput(
-        last.score_logits,
-        last.keypoints_px,
-        last.confidence_logits,
-        features.queries.identity,
-        [last],
-    )
-    return frame_poses(output, fit, frame_index=0, time_s=0.0, conf=0.0)
 
 
 def compare(model: Vepe, video: EncodedVideo) -> list[tuple[float, ...]]:
@@ -115,18 +97,8 @@ def moved_along(other: Sighting, own: Sighting) -> tuple[np.ndarray, np.ndarray]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gt", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--model", default="vepe-n")
-    parser.add_argument("--input-px", type=int)
-    options = parser.parse_args()
-    keep_freed_memory()
-    model, config, _ = load_weights(options.model)
-    fold_batch_norms(model)
-    input_px = options.input_px or config.input_px
+    model, _, videos = started(arguments(__doc__.splitlines()[0]).parse_args())
     with torch.inference_mode():
-        videos = encoded(model, options.gt, options.images, input_px)
         table = np.array([row for video in videos for row in compare(model, video)])
     own, other, nearest, surest = table.T
     print(f"{len(table)} people")

@@ -44,8 +44,8 @@ class TrackerSettings(BaseModel):
         lost_similarity: tracks unseen for more than `weak_gap_s` need at least this cosine.
         revive_similarity: cosine from which identity alone may revive a track, out of reach of
             overlap and motion; the only way to continue over a shot cut.
-        revive_margin: by how much that cosine must beat the person with all other tracks and the
-            track with all other people: where embeddings tell nobody apart, nobody is revived.
+        revive_margin: by how much that cosine must beat those of the person with all other tracks
+            and of the track with all other people; who looks like several is not revived.
         revive_sizes_per_s: how fast such a person may have moved (not asked over a shot cut).
         identity_memory_s: time constant of the running mean of a track's embeddings.
         velocity_memory_s: time constant of the estimate of velocity.

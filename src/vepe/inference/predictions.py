@@ -88,7 +88,7 @@ def track_sequences(
     paths = [picture_paths(images, [f.file_name for f in s.frames]) for s in sequences]
     times_s = [frame_times_s(s) for s in sequences]
     predictor = model()
-    found: list[list[AnnotatedFrame]] = [[_emptied(f) for f in s.frames] for s in sequences]
+    found: list[list[AnnotatedFrame]] = [[emptied(f) for f in s.frames] for s in sequences]
     streams = [predictor.stream(NOMINAL_FPS) for _ in sequences]
     work = [(s, k) for s, sequence in enumerate(sequences) for k in range(len(sequence))]
     for s, k in shown(work, "frames"):
@@ -106,7 +106,8 @@ def track_sequences(
     ]
 
 
-def _emptied(frame: AnnotatedFrame) -> AnnotatedFrame:
+def emptied(frame: AnnotatedFrame) -> AnnotatedFrame:
+    """The frame without its labels."""
     return replace(frame, people=(), has_annotations=False, ignore_regions_px=(), extra={})
 
 

@@ -95,7 +95,7 @@ def worker_count(config: TrainConfig, device: torch.device) -> int:
     """Processes that make clips for each training process, where the run does not say.
 
     On a CPU none: threads of the step wait for the slowest of them, so that a worker on one of
-    their cores costs far more than the clips it makes (2 cores: 4.8 clips a second without, 1.8
+    their cores costs far more than the clips it makes (2 cores: 4.7 clips a second without, 2.7
     with one). A GPU is fed by as many as there are cores for, `MOST_WORKERS` at most.
     """
     if config.workers is not None:
