@@ -17,11 +17,11 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from vepe.config.synth import SynthSettings
-from vepe.config.synth_scene import PerformanceSettings
-from vepe.synth.dataset import Order, Studio, prepare
-from vepe.synth.labels import Actor, frame_labels
-from vepe.synth.production import produce, usable_cores
+from vepe_synth.config import SynthSettings
+from vepe_synth.dataset import Order, Studio, prepare
+from vepe_synth.labels import Actor, frame_labels
+from vepe_synth.production import produce, usable_cores
+from vepe_synth.scene_config import PerformanceSettings
 
 SETTINGS = SynthSettings(people=PerformanceSettings(people_min=5, people_max=5))
 

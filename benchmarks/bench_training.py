@@ -23,17 +23,16 @@ from typing import Any
 
 import torch
 
-from vepe.allocator import keep_freed_memory
 from vepe.config.load import override, parse, read_yaml
 from vepe.config.training import TrainConfig
 from vepe.data.batch import Batch
-from vepe.inference.devices import choose_device
+from vepe.inference.devices import choose_device, keep_freed_memory
 from vepe.losses.criterion import Criterion, total
 from vepe.losses.denoising import NoiseSettings
-from vepe.training.gradient_checkpointing import checkpoint_gradients
+from vepe.training.distributed import Processes, start_processes
 from vepe.training.loader import StageLoader
 from vepe.training.optimiser import build_optimiser, freeze, set_mode
-from vepe.training.processes import Processes, start_processes
+from vepe.training.setup import checkpoint_gradients
 from vepe.training.start import build_start
 from vepe.training.step import TrainingStep
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vepe.evaluation.run_model import picture_paths
 from vepe.formats.annotations import Person
 from vepe.formats.posetrack import read_posetrack
-from vepe.inference.predictions import picture_paths
 from vepe.inference.predictor import Predictor, load
 from vepe.skeleton import POSETRACK15
 from vepe.types import FramePoses

@@ -23,20 +23,18 @@ import torch
 from rich.console import Console
 from rich.progress import track as with_bar
 
-from vepe.allocator import keep_freed_memory
 from vepe.config.model import ModelConfig
 from vepe.evaluation.oks import coco_oks_ap
 from vepe.evaluation.posetrack import PoseTrackMatch
-from vepe.formats.annotations import Person, Sequence
+from vepe.evaluation.run_model import emptied, frame_times_s, people_of, picture_paths
+from vepe.formats.annotations import AnnotatedSequence, Person
 from vepe.formats.posetrack import read_posetrack
-from vepe.inference.checkpoint import load_weights
-from vepe.inference.defaults import DEFAULT_CONF
-from vepe.inference.folding import fold_batch_norms
-from vepe.inference.postprocess import frame_poses
-from vepe.inference.predictions import emptied, frame_times_s, people_of, picture_paths
+from vepe.inference.devices import DEFAULT_CONF, keep_freed_memory
 from vepe.inference.predictor import tracker_settings
-from vepe.inference.preprocess import Letterbox, letterbox
-from vepe.models.state import FrameFeatures, PoseOutput
+from vepe.inference.prepost import Letterbox, frame_poses, letterbox
+from vepe.inference.weights import load_weights
+from vepe.models.folding import fold_batch_norms
+from vepe.models.streaming import FrameFeatures, PoseOutput
 from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15
 from vepe.tracking.tracker import Tracker
@@ -71,7 +69,7 @@ def fast(person: Person, before: Person | None) -> np.ndarray:
     return person.present & before.present & (way > FAST * root_of(person))
 
 
-def as_coco(sequences: list[Sequence], wanted: Wanted | None) -> dict:
+def as_coco(sequences: list[AnnotatedSequence], wanted: Wanted | None) -> dict:
     """Sequences as one COCO table: truth with the wanted labels alone, or (None) predictions."""
     images, people = [], []
     for sequence in sequences:
@@ -98,7 +96,7 @@ def as_coco(sequences: list[Sequence], wanted: Wanted | None) -> dict:
     return {"images": images, "annotations": people, "categories": [category]}
 
 
-def jitter(truth: list[Sequence], found: list[Sequence]) -> float:
+def jitter(truth: list[AnnotatedSequence], found: list[AnnotatedSequence]) -> float:
     """Mean second difference of the error of keypoints, over people matched in three frames."""
     seen: list[float] = []
     for labels, poses in zip(truth, found, strict=True):
@@ -181,7 +179,9 @@ def tracked(poses: list[FramePoses]) -> Iterator[FramePoses]:
         yield people.select(people.track_ids != NO_TRACK)
 
 
-def as_sequence(truth: Sequence, poses: list[FramePoses], config: ModelConfig) -> Sequence:
+def as_sequence(
+    truth: AnnotatedSequence, poses: list[FramePoses], config: ModelConfig
+) -> AnnotatedSequence:
     """The poses in place of the labels."""
     frames = []
     for frame, found in zip(truth.frames, poses, strict=True):
@@ -194,7 +194,7 @@ def as_sequence(truth: Sequence, poses: list[FramePoses], config: ModelConfig) -
 class EncodedVideo:
     """A labelled video, its times, and what the frame path makes of every frame."""
 
-    truth: Sequence
+    truth: AnnotatedSequence
     times_s: list[float]
     frames: list[FrameFeatures]
     fits: list[Letterbox]
@@ -215,9 +215,9 @@ def encoded(model: Vepe, gt: Path, images: Path, input_px: int) -> Iterator[Enco
 @torch.inference_mode()
 def poses_of(
     model: Vepe, videos: Iterable[EncodedVideo]
-) -> tuple[list[Sequence], dict[str, list[list[FramePoses]]]]:
+) -> tuple[list[AnnotatedSequence], dict[str, list[list[FramePoses]]]]:
     """The labels, and for each variant the poses of every video."""
-    truth: list[Sequence] = []
+    truth: list[AnnotatedSequence] = []
     found: dict[str, list[list[FramePoses]]] = {name: [] for name in VARIANTS}
     for video in videos:
         truth.append(video.truth)
@@ -233,7 +233,11 @@ def poses_of(
 
 
 def measure(
-    truth: list[Sequence], poses: list[list[FramePoses]], config: ModelConfig, *, tracks: bool
+    truth: list[AnnotatedSequence],
+    poses: list[list[FramePoses]],
+    config: ModelConfig,
+    *,
+    tracks: bool,
 ) -> dict[str, float]:
     """One row of the table."""
     every = [as_sequence(s, p, config) for s, p in zip(truth, poses, strict=True)]

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vepe.inference.checkpoint import load_weights
-from vepe.inference.preprocess import letterbox
+from vepe.inference.prepost import letterbox
+from vepe.inference.weights import load_weights
 from vepe.losses.oks import oks
 from vepe.skeleton import COCO17
 from vepe.video.images import read_image

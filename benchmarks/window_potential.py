@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from temporal_parts import EncodedVideo, arguments, frame_path_output, root_of, started
 
-from vepe.inference.postprocess import frame_poses
-from vepe.models.state import window_indices
+from vepe.inference.prepost import frame_poses
+from vepe.models.streaming import window_indices
 from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from vepe.data.clip import People
 from vepe.data.synthetic import SyntheticClip, SyntheticClips
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
-from vepe.formats.boxes import xywh
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.coco_writer import category_of
+from vepe.formats.geometry import xywh
 from vepe.formats.posetrack18_writer import write_posetrack18
 from vepe.skeleton import COCO17, POSETRACK15, Skeleton
 
@@ -108,7 +108,7 @@ def draw_posetrack(folder: Path, train: int = 4, val: int = 2, frames: int = 16)
 
 def _sequence(
     clip: SyntheticClip, name: str, pictures: str, file: Path, *, sparse: bool
-) -> Sequence:
+) -> AnnotatedSequence:
     count = len(clip)
     frames = []
     for t in range(count):
@@ -127,7 +127,7 @@ def _sequence(
                 height=HEIGHT,
             )
         )
-    return Sequence(name, tuple(frames), POSETRACK15, file, "posetrack18")
+    return AnnotatedSequence(name, tuple(frames), POSETRACK15, file, "posetrack18")
 
 
 def _people(clip: SyntheticClip, frame: int) -> tuple[Person, ...]:
@@ -188,7 +188,7 @@ def write_trunk(folder: Path) -> Path:
     """The backbone of the bundled weights on its own, under the name that the recipe vepe-n has."""
     from safetensors.torch import load_file, save_file
 
-    from vepe.inference.checkpoint import find_weights
+    from vepe.inference.weights import find_weights
 
     start = "backbone.net."
     weights = load_file(find_weights("vepe-n"))

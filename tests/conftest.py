@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vepe.allocator import keep_freed_memory
+from vepe.inference.devices import keep_freed_memory
 
 keep_freed_memory()  # the networks' tests run several times faster
 

@@ -19,18 +19,17 @@ SOURCE = Path(__file__).parents[1] / "src"
 FILES = sorted((SOURCE / "vepe").rglob("*.py"))
 
 FLOORS = (
-    {"errors", "allocator"},
+    {"errors"},
     {"skeleton"},
     {"types"},
     {"config"},
     {"video", "formats", "viz"},
-    {"synth"},
     {"models"},
     {"losses"},
     {"data"},
     {"tracking"},
-    {"evaluation"},
     {"inference"},
+    {"evaluation"},
     {"training"},
     {"export"},
     {"serve"},
@@ -39,7 +38,7 @@ FLOORS = (
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # The package's front door names everything and loads it lazily; `python -m vepe` is the CLI.
 ABOVE_ALL = {"vepe/__init__.py", "vepe/__main__.py"}
-TORCH_FREE_ROOMS = ("config", "video", "formats", "viz", "synth", "tracking", "evaluation", "cli")
+TORCH_FREE_ROOMS = ("config", "video", "formats", "viz", "tracking", "evaluation", "cli")
 GRAB_BAGS = {"utils", "util", "misc", "helpers", "helper", "common"}
 MOST_LINES, MEDIAN_LINES = 400, 180
 

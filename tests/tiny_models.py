@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from vepe.config.model import ModelConfig
-from vepe.inference.checkpoint import save_weights
 from vepe.inference.predictor import Predictor
+from vepe.inference.weights import save_weights
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
 from vepe.video.writer import VideoWriter

@@ -9,8 +9,8 @@ import pytest
 from tiny_models import TINY, tiny_model
 from vepe.cli import app as cli
 from vepe.config.load import preset_names
-from vepe.inference import checkpoint
-from vepe.inference.checkpoint import save_weights
+from vepe.inference import weights as checkpoint
+from vepe.inference.weights import save_weights
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_what_weights_say(tmp_path: Path, monkeypatch, capsys) -> None:
 
 
 def test_presets_without_weights(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("vepe.inference.checkpoint.bundled_weights", lambda _: None)
+    monkeypatch.setattr("vepe.inference.weights.bundled_weights", lambda _: None)
     assert cli.run(["models", "vepe-n"]) == 0
     assert capsys.readouterr().out.rstrip().endswith("none")
 

@@ -8,7 +8,7 @@ import pytest
 
 from vepe.cli.app import run
 from vepe.errors import VepeError
-from vepe.synth.gl import open_context
+from vepe_synth.gl import open_context
 
 
 @pytest.mark.parametrize(

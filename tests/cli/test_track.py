@@ -20,7 +20,7 @@ from PIL import Image
 from tiny_models import TINY, moving_frames, tiny_model, tiny_weights_file, write_video
 from vepe.cli import app as cli
 from vepe.cli.track import result_name
-from vepe.inference.checkpoint import bundled_weights, save_weights
+from vepe.inference.weights import bundled_weights, save_weights
 from vepe.types import VideoInfo
 
 SOURCE = Path(cli.__file__).parents[2]

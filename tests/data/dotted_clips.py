@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vepe.data.clip import Clip, People
-from vepe.data.clip_warp import repeated
+from vepe.data.transforms.affine import repeated
 
 
 def people_at(points: np.ndarray) -> People:

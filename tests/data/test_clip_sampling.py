@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from vepe.data.clip_sampling import ClipFrames, ClipSampler, SamplingSettings
+from vepe.data.sampling import ClipFrames, ClipSampler, SamplingSettings
 from vepe.errors import VepeError
 
 

@@ -7,8 +7,8 @@ import pytest
 from dotted_clips import grid_points, largest_miss_px, still_clip_of
 
 from vepe.data.clip import Clip
-from vepe.data.clip_tensors import as_tv, from_tv
-from vepe.data.clip_warp import ClipWarp, Shrink
+from vepe.data.transforms.affine import ClipWarp, Shrink
+from vepe.data.transforms.tv_tensors import as_tv, from_tv
 from vepe.skeleton import POSETRACK15
 
 BLOB = np.array([203.3, 196.6])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vepe.data.clip import HIDDEN, VISIBLE, Clip, People
-from vepe.data.clip_warp import repeated
-from vepe.data.copy_paste import paste_person
+from vepe.data.transforms.affine import repeated
+from vepe.data.transforms.copy_paste import paste_person
 from vepe.skeleton import POSETRACK15
 
 FIGURE = np.array(

@@ -12,7 +12,7 @@ from vepe.config.augmentation import AugmentationConfig
 from vepe.config.data import CocoConfig, PosetrackConfig, VideoConfig
 from vepe.config.training import StageConfig
 from vepe.data.clip import Clip
-from vepe.data.frame_clips import FrameClips, FrameClipSettings
+from vepe.data.video_clips import VideoClips, VideoClipSettings
 from vepe.errors import VepeError, VepeWarning
 from vepe.skeleton import COCO17, CROWDPOSE14, POSETRACK15, Skeleton
 from vepe.training.sources import build_source, fingerprint, read_pictures
@@ -23,11 +23,11 @@ TOOL = Skeleton(
 )
 
 
-def clips_of(config, root: Path, skeleton: Skeleton = POSETRACK15, **options) -> FrameClips:
-    settings = FrameClipSettings(
+def clips_of(config, root: Path, skeleton: Skeleton = POSETRACK15, **options) -> VideoClips:
+    settings = VideoClipSettings(
         **{"size_px": 256, "augmentation": CALM, "sizes": (0.6, 1.0), **options}
     )
-    return FrameClips(read_pictures(config, root, skeleton), skeleton, settings, length=100)
+    return VideoClips(read_pictures(config, root, skeleton), skeleton, settings, length=100)
 
 
 def check_dots(clip: Clip) -> int:

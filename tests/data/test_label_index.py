@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from dotted_sets import SIZE_WH, write_coco, write_posetrack18
 
-from vepe.data import label_cache
-from vepe.data.label_cache import cached_index, load_index
-from vepe.data.label_geometry import AREA_OF_BOX, ignore_boxes
-from vepe.data.label_index import LabelIndex
-from vepe.data.label_sets import posetrack_files, read_label_files
-from vepe.data.pictures import Pictures, Reading
+from vepe.data import index_cache as label_cache
+from vepe.data.images import ImageIndex, LabelPolicy
+from vepe.data.index_cache import cached_index, load_index
+from vepe.data.label_index import AREA_OF_BOX, LabelIndex, ignore_boxes
+from vepe.data.read_labels import posetrack_files, read_label_files
 from vepe.errors import VepeError
 from vepe.formats.posetrack import read_sequence
 from vepe.formats.posetrack17 import write_posetrack17
@@ -108,7 +107,7 @@ def test_joints_go_by_name_and_what_a_set_lacks_stays_unlabelled(
 ) -> None:
     points = write_coco(tmp_path, skeleton=source)
     index = read([tmp_path / "labels.json"], tmp_path, single=True)
-    people = Pictures([index], wanted, Reading(joints=joints))[1].people
+    people = ImageIndex([index], wanted, LabelPolicy(joints=joints))[1].people
     for name, origin in expected.items():
         k = wanted.index(name)
         if origin is None or source.index(origin) == 0:  # the first has no label in these files
@@ -125,11 +124,11 @@ def test_skeletons_that_share_nothing_and_wrong_names_are_told(tmp_path: Path) -
     index = read([tmp_path / "labels.json"], tmp_path, single=True)
     tool = Skeleton("tool", ("tip", "grip"), (), (), (0.05, 0.05))
     with pytest.raises(VepeError, match="shares none with the skeleton 'tool'"):
-        Pictures([index], tool)
+        ImageIndex([index], tool)
     with pytest.raises(VepeError, match="names 'toe', but this set has"):
-        Pictures([index], POSETRACK15, Reading(joints={"toe": "nose"}))
+        ImageIndex([index], POSETRACK15, LabelPolicy(joints={"toe": "nose"}))
     with pytest.raises(VepeError, match="no keypoint 'toe'"):
-        Pictures([index], POSETRACK15, Reading(joints={"nose": "toe"}))
+        ImageIndex([index], POSETRACK15, LabelPolicy(joints={"nose": "toe"}))
 
 
 def test_polygons_are_covered_closely() -> None:
@@ -218,10 +217,10 @@ def test_the_digest_follows_the_labels_and_not_their_place(tmp_path: Path) -> No
 def test_pictures_may_come_later_than_the_labels(tmp_path: Path) -> None:
     write_posetrack18(tmp_path, frames=2, pictures=False)
     files = posetrack_files(tmp_path, "train")
-    pictures = Pictures([read(files, tmp_path)], POSETRACK15)
+    pictures = ImageIndex([read(files, tmp_path)], POSETRACK15)
     with pytest.raises(VepeError, match="2 of 2 pictures are missing"):
         pictures.there(strict=False, title="it")
     write_posetrack18(tmp_path / "moved", frames=2)
     (tmp_path / "moved/images").rename(tmp_path / "images")
-    again = Pictures([read(files, tmp_path)], POSETRACK15).there(strict=True, title="it")
+    again = ImageIndex([read(files, tmp_path)], POSETRACK15).there(strict=True, title="it")
     assert again[1].image().shape == (SIZE_WH[1], SIZE_WH[0], 3)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from dotted_clips import grid_points, largest_miss_px, still_clip_of
 
-from vepe.data.clip_tensors import as_tv, from_tv
-from vepe.data.limb_swing import draw_body_motion
+from vepe.data.transforms.limb_swing import draw_body_motion
+from vepe.data.transforms.tv_tensors import as_tv, from_tv
 from vepe.skeleton import COCO17, POSETRACK15, Skeleton
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dotted_clips import grid_points, largest_miss_px, still_clip_of
 
-from vepe.data.mosaic import Region, draw_layout, mosaic
+from vepe.data.transforms.mosaic import Region, draw_layout, mosaic
 
 
 @pytest.mark.parametrize("kind", range(4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vepe.data.placement import draw_motion, draw_placement
+from vepe.data.transforms.placement import draw_motion, draw_placement
 
 BOX = np.array([[60.0, 20, 120, 180]])
 

@@ -16,11 +16,10 @@ from dotted_sets import write_coco, write_posetrack18
 
 from vepe.config.data import FramesConfig, StillsConfig
 from vepe.config.training import StageConfig
-from vepe.data.label_sets import posetrack_files, read_label_files
-from vepe.data.pictures import Pictures, Reading
+from vepe.data.images import ImageIndex, LabelPolicy
+from vepe.data.read_labels import posetrack_files, read_label_files
 from vepe.data.remote import expand, fetch, is_remote
-from vepe.data.shard_writer import write_shards
-from vepe.data.shards import index_shard
+from vepe.data.shards import index_shard, write_shards
 from vepe.errors import VepeError
 from vepe.skeleton import COCO17, POSETRACK15
 from vepe.training.sources import build_source, check_shards, read_pictures
@@ -147,13 +146,13 @@ def test_a_set_in_shards_says_what_the_set_says(tmp_path: Path) -> None:
                           region=[(100, 0), (150, 0), (150, 60), (100, 60)])  # fmt: skip
     files = posetrack_files(tmp_path, "train")
     index = read_label_files(files, tmp_path, single=False)
-    pictures = Pictures([index], POSETRACK15, Reading(fps=10))
+    pictures = ImageIndex([index], POSETRACK15, LabelPolicy(fps=10))
     size = pictures[0].bytes_there() * 7 / 1e6
     shards = write_shards(tmp_path / "packed", pictures, megabytes=size)
     assert [s.name for s in shards] == ["packed-000.tar", "packed-001.tar"]
     with pytest.raises(VepeError, match="already there; add --overwrite"):
         write_shards(tmp_path / "packed", pictures, megabytes=size)
-    found = Pictures([index_shard(s) for s in shards], POSETRACK15)
+    found = ImageIndex([index_shard(s) for s in shards], POSETRACK15)
     assert len(found) == len(pictures) == 15
     assert np.array_equal(found.videos(), pictures.videos())  # no video is torn
     assert np.allclose(found.times_s(), pictures.times_s())
@@ -173,10 +172,10 @@ def test_a_set_in_shards_says_what_the_set_says(tmp_path: Path) -> None:
 def test_training_reads_shards_by_address(server: str, tmp_path: Path) -> None:
     write_posetrack18(tmp_path, frames=5)
     index = read_label_files(posetrack_files(tmp_path, "train"), tmp_path, single=False)
-    write_shards(tmp_path / "served/pt", Pictures([index], POSETRACK15))
+    write_shards(tmp_path / "served/pt", ImageIndex([index], POSETRACK15))
     write_coco(tmp_path / "coco")
     labels = read_label_files([tmp_path / "coco/labels.json"], tmp_path / "coco", single=True)
-    write_shards(tmp_path / "served/st", Pictures([labels], COCO17))
+    write_shards(tmp_path / "served/st", ImageIndex([labels], COCO17))
     video = FramesConfig(shards=(f"{server}/pt/pt-{{000..000}}.tar",))
     stills = StillsConfig(shards=(f"{server}/st/st-000.tar",))
     stage = StageConfig(name="s", steps=1, frames=2, size_px=96, data=(video, stills))
@@ -194,8 +193,8 @@ def test_training_reads_shards_by_address(server: str, tmp_path: Path) -> None:
 def test_a_shard_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_posetrack18(tmp_path, frames=2)
     index = read_label_files(posetrack_files(tmp_path, "train"), tmp_path, single=False)
-    labels = Pictures([index], POSETRACK15)
+    labels = ImageIndex([index], POSETRACK15)
     (shard,) = write_shards(tmp_path / "shards", labels)
     for folder, name in ((tmp_path, shard.relative_to(tmp_path)), (shard.parent, shard.name)):
         monkeypatch.chdir(folder)  # the second time it comes from the cache
-        assert Pictures([index_shard(Path(name))], POSETRACK15)[0].raw()
+        assert ImageIndex([index_shard(Path(name))], POSETRACK15)[0].raw()

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from vepe.data.batch import collate
-from vepe.data.frame_clips import FrameClips, FrameClipSettings
-from vepe.data.mixture import Mixture, ResumableOrder
-from vepe.data.pseudo_clips import PseudoClips, PseudoClipSettings
+from vepe.data.image_clips import ImageClips, ImageClipSettings
+from vepe.data.sampling import ResumableBatchSampler, WeightedMixture
 from vepe.data.shards import read_shard
+from vepe.data.video_clips import VideoClips, VideoClipSettings
 from vepe.errors import VepeError
 from vepe.skeleton import COCO17, POSETRACK15
 
@@ -85,8 +85,8 @@ def test_broken_shards_are_told(tmp_path: Path, content: bytes | None, message: 
 @pytest.mark.parametrize("layouts", [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)])
 def test_pseudo_clips(tmp_path: Path, layouts: tuple[float, float, float, float]) -> None:
     stills = read_shard(make_shard(tmp_path / "a.tar"), POSETRACK15)
-    settings = PseudoClipSettings(size_px=96, frames=3, layouts=layouts)
-    clips = PseudoClips(stills, POSETRACK15, settings, length=10, seed=4)
+    settings = ImageClipSettings(size_px=96, frames=3, layouts=layouts)
+    clips = ImageClips(stills, POSETRACK15, settings, length=10, seed=4)
     clip, again = clips[3], clips[3]
     assert np.array_equal(clip.images, again.images)
     assert not np.array_equal(clip.images, clips[4].images)
@@ -102,7 +102,7 @@ def test_pseudo_clips(tmp_path: Path, layouts: tuple[float, float, float, float]
 
 def test_real_clips_keep_times_and_identities(tmp_path: Path) -> None:
     stills = read_shard(make_shard(tmp_path / "a.tar", pictures=8, video=True), POSETRACK15)
-    clips = FrameClips(stills, POSETRACK15, FrameClipSettings(96, 3, 0.2), length=5, seed=1)
+    clips = VideoClips(stills, POSETRACK15, VideoClipSettings(96, 3, 0.2), length=5, seed=1)
     for i in range(5):
         clip = clips[i]
         gaps = np.diff(clip.time_s)
@@ -110,7 +110,7 @@ def test_real_clips_keep_times_and_identities(tmp_path: Path) -> None:
         assert ((gaps > 0.07) & (gaps < 0.21)).all()
         assert {int(t) for p in clip.people for t in p.track_ids} <= {3}
     with pytest.raises(VepeError, match="9 frames"):
-        FrameClips(stills, POSETRACK15, FrameClipSettings(96, 9), length=1)
+        VideoClips(stills, POSETRACK15, VideoClipSettings(96, 9), length=1)
 
 
 def test_mixtures_keep_their_shares_and_repeat() -> None:
@@ -124,24 +124,25 @@ def test_mixtures_keep_their_shares_and_repeat() -> None:
         def __getitem__(self, index: int) -> int:
             return self.name
 
-    mixture = Mixture([Source(0), Source(1)], [3, 1], length=10, seed=2)  # type: ignore[list-item]
+    mixture = WeightedMixture([Source(0), Source(1)], [3, 1], length=10, seed=2)  # type: ignore[list-item]
     drawn = [mixture[i] for i in range(2000)]
     assert drawn == [mixture[i] for i in range(2000)]
     assert np.mean(drawn) == pytest.approx(0.25, abs=0.03)
 
 
 def test_orders_of_processes_share_the_samples_of_one() -> None:
-    one = list(ResumableOrder(batch=4, start_step=0, steps=6))
+    one = list(ResumableBatchSampler(batch=4, start_step=0, steps=6))
     two = [
-        list(ResumableOrder(batch=2, start_step=0, steps=6, rank=r, processes=2)) for r in (0, 1)
+        list(ResumableBatchSampler(batch=2, start_step=0, steps=6, rank=r, processes=2))
+        for r in (0, 1)
     ]
     assert [sorted(a + b) for a, b in zip(*two, strict=True)] == one
-    assert list(ResumableOrder(batch=4, start_step=4, steps=6)) == one[4:]
+    assert list(ResumableBatchSampler(batch=4, start_step=4, steps=6)) == one[4:]
 
 
 def test_batches_stand_time_first(tmp_path: Path) -> None:
     stills = read_shard(make_shard(tmp_path / "a.tar"), POSETRACK15)
-    clips = PseudoClips(stills, POSETRACK15, PseudoClipSettings(96, 2), length=10, seed=4)
+    clips = ImageClips(stills, POSETRACK15, ImageClipSettings(96, 2), length=10, seed=4)
     chosen = [clips[1], clips[2], clips[5]]
     batch = collate(chosen)
     assert batch.images.shape == (6, 96, 96, 3)

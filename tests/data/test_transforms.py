@@ -11,9 +11,9 @@ from torchvision.transforms import v2
 
 from vepe.config.augmentation import PLAIN, AugmentationConfig
 from vepe.data.clip import HIDDEN, Clip
-from vepe.data.clip_tensors import as_tv, from_tv
-from vepe.data.occluders import draw_occluder
-from vepe.data.transforms import ClipTransform
+from vepe.data.transforms.clip_transform import ClipTransform
+from vepe.data.transforms.occlusion import draw_occluder
+from vepe.data.transforms.tv_tensors import as_tv, from_tv
 from vepe.skeleton import POSETRACK15
 
 SHAPES = PLAIN.model_copy(update={"flip": 0.5, "turn_rad": 0.2, "aspect": 0.1})

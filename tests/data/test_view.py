@@ -9,7 +9,7 @@ import pytest
 from dotted_clips import people_at
 
 from vepe.data.clip import HIDDEN, VISIBLE
-from vepe.data.view import behind, in_view, together
+from vepe.data.transforms.cropping import behind, in_view, together
 
 
 def three_people() -> np.ndarray:

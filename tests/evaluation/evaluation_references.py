@@ -12,8 +12,8 @@ from collections import defaultdict
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from vepe.evaluation.ignore_regions import inside_any
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
+from vepe.evaluation.selection import inside_any
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 
 Pose = tuple[int, dict[int, np.ndarray], np.ndarray, float]
 """Track id, joints by number, scores, head size."""
@@ -39,7 +39,7 @@ def _pose(p: Person, frame: AnnotatedFrame, kit: bool) -> Pose | None:
     return (p.track_id if p.track_id is not None else -1, joints, p.keypoint_scores, head)
 
 
-def frames_of(truth: Sequence, found: Sequence, rule: str) -> Frames:
+def frames_of(truth: AnnotatedSequence, found: AnnotatedSequence, rule: str) -> Frames:
     kit = rule == "kit"
     result = []
     for a, b in zip(truth.frames, found.frames, strict=True):

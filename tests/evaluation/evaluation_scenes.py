@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vepe.formats.annotations import Sequence
+from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.posetrack18 import parse_posetrack18
 
 NAMES = ["nose", "head_bottom", "head_top", "left_ear", "right_ear"] + [
@@ -84,7 +84,7 @@ def messy_pair(rng: np.random.Generator, *, frames: int = 8) -> tuple[Document, 
 
 def as_sequences(
     pairs: list[tuple[Document, Document]],
-) -> tuple[list[Sequence], list[Sequence]]:
+) -> tuple[list[AnnotatedSequence], list[AnnotatedSequence]]:
     """Both sides as sequences named `seq_0`, `seq_1` ..."""
     names = [Path(f"seq_{i}.json") for i in range(len(pairs))]
     return (

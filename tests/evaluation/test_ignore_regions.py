@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vepe.evaluation.ignore_regions import inside_any
+from vepe.evaluation.selection import inside_any
 
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], float)
 STAR = np.array([[5, 0], [8, 10], [0, 4], [10, 4], [2, 10]], float)  # crosses itself

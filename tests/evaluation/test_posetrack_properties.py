@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vepe.evaluation import PoseTrackResult, evaluate_posetrack
-from vepe.formats.annotations import Sequence
+from vepe.formats.annotations import AnnotatedSequence
 
 Pair = tuple[Document, Document]
 SEEDS = st.integers(0, 2**32 - 1)
@@ -75,7 +75,7 @@ def test_order_and_names_of_files_change_nothing(seed: int, order: list[int]) ->
     _same(before, evaluate_posetrack(truth[::-1], [found[k] for k in order]))
 
 
-def _scaled(sequence: Sequence, factor: float) -> Sequence:
+def _scaled(sequence: AnnotatedSequence, factor: float) -> AnnotatedSequence:
     """The sequence in a picture that is larger by a factor."""
     frames = []
     for frame in sequence.frames:

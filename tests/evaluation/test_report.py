@@ -15,8 +15,8 @@ from vepe.cli.app import run
 from vepe.errors import VepeError
 from vepe.evaluation import PoseTrackMatch
 from vepe.evaluation.differences import differences
+from vepe.evaluation.report import worst_frames
 from vepe.evaluation.timelines import timelines
-from vepe.evaluation.worst_frames import worst_frames
 
 GOLDEN = Path(__file__).parent / "golden"
 BODY = np.column_stack([np.arange(15) * 6 + 40, np.arange(15) * 4 + 60]).astype(float)

@@ -12,7 +12,7 @@ from small_examples import example
 from tiny_models import tiny_weights_file
 from vepe.cli.app import run
 from vepe.config.skeleton import read_skeleton
-from vepe.inference.checkpoint import load_weights
+from vepe.inference.weights import load_weights
 
 
 def test_keypoints_lie_on_the_machine() -> None:

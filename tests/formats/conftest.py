@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vepe.formats.annotations import AnnotatedFrame, FormatName, Person, Sequence
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, FormatName, Person
 from vepe.skeleton import POSETRACK15
 from vepe.types import FramePoses, PoseTracks, VideoInfo
 
@@ -35,7 +35,7 @@ def make_person(rng: np.random.Generator, track_id: int, scored: bool) -> Person
 
 def make_sequence(
     rng: np.random.Generator, *, scored: bool = False, kind: FormatName = "posetrack18"
-) -> Sequence:
+) -> AnnotatedSequence:
     frames = []
     for i in range(5):
         people = tuple(make_person(rng, t, scored) for t in range(0 if i == 2 else i + 1))
@@ -55,16 +55,16 @@ def make_sequence(
             )
         )
     source = Path("000123_mpii_test.json")
-    return Sequence("000123_mpii_test", tuple(frames), POSETRACK15, source, kind)
+    return AnnotatedSequence("000123_mpii_test", tuple(frames), POSETRACK15, source, kind)
 
 
 @pytest.fixture
-def truth(rng: np.random.Generator) -> Sequence:
+def truth(rng: np.random.Generator) -> AnnotatedSequence:
     return make_sequence(rng)
 
 
 @pytest.fixture
-def results(rng: np.random.Generator) -> Sequence:
+def results(rng: np.random.Generator) -> AnnotatedSequence:
     return make_sequence(rng, scored=True)
 
 
@@ -85,7 +85,7 @@ def tracks(rng: np.random.Generator) -> PoseTracks:
 
 
 def assert_same(
-    a: Sequence, b: Sequence, *, without: tuple[str, ...] = (), atol: float = 0.0
+    a: AnnotatedSequence, b: AnnotatedSequence, *, without: tuple[str, ...] = (), atol: float = 0.0
 ) -> None:
     """Two sequences say the same, but for the named fields of people and frames."""
     assert a.skeleton == b.skeleton
@@ -124,5 +124,5 @@ def same() -> Callable[..., None]:
 
 
 @pytest.fixture
-def make() -> Callable[..., Sequence]:
+def make() -> Callable[..., AnnotatedSequence]:
     return make_sequence

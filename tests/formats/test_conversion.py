@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from vepe.errors import VepeError
-from vepe.formats.conversion import TARGETS, convert_annotations
+from vepe.formats.conversion import TARGETS, convert_annotations, left_behind
 from vepe.formats.detect import read_any
-from vepe.formats.holdings import left_behind
 from vepe.formats.posetrack import read_sequence
 from vepe.formats.posetrack17 import write_posetrack17
 from vepe.formats.posetrack18_writer import write_posetrack18

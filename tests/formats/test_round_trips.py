@@ -13,23 +13,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.coco import read_coco
 from vepe.formats.coco_writer import write_coco_video
-from vepe.formats.csv_table import read_csv, write_csv
 from vepe.formats.detect import read_any
 from vepe.formats.mot import read_mot, write_mot
 from vepe.formats.openpose import BODY_25, read_openpose, write_openpose
-from vepe.formats.parquet import read_parquet, write_parquet
 from vepe.formats.posetrack import read_sequence
 from vepe.formats.posetrack17 import write_posetrack17
 from vepe.formats.posetrack18_writer import write_posetrack18
+from vepe.formats.table import read_csv, read_parquet, write_csv, write_parquet
 from vepe.skeleton import POSETRACK15
 
 K = len(POSETRACK15)
 NOT_IN_17 = ("image_id", "width", "height", "box_xywh_px")
-Write = Callable[[Path, Sequence], Path]
-Read = Callable[[Path], Sequence]
+Write = Callable[[Path, AnnotatedSequence], Path]
+Read = Callable[[Path], AnnotatedSequence]
 
 TRIPS: dict[str, tuple[Write, Read, tuple[str, ...]]] = {
     "posetrack17": (write_posetrack17, read_sequence, NOT_IN_17),
@@ -130,7 +129,7 @@ def test_mot_boxes_come_from_keypoints_where_there_are_none(make, rng, tmp_path)
         keypoint_scores=np.full(K, np.nan),
     )
     frame = AnnotatedFrame(4, "a.jpg", None, True, True, (person,))
-    sequence = Sequence("s", (frame,), POSETRACK15, Path("s.json"), "posetrack17")
+    sequence = AnnotatedSequence("s", (frame,), POSETRACK15, Path("s.json"), "posetrack17")
     text = write_mot(tmp_path / "s.txt", sequence).read_text()
     assert text == "5,-1,10.0,20.0,20.0,5.0,1,-1,-1,-1\n"
 
@@ -189,7 +188,7 @@ def people(draw: st.DrawFn) -> Person:
 
 
 @st.composite
-def sequences(draw: st.DrawFn) -> Sequence:
+def sequences(draw: st.DrawFn) -> AnnotatedSequence:
     frames = []
     for i in range(draw(st.integers(1, 3))):
         members = tuple(draw(st.lists(people(), max_size=3)))
@@ -206,12 +205,12 @@ def sequences(draw: st.DrawFn) -> Sequence:
             )
         )
     source = Path("000777_bonn_test.json")
-    return Sequence("000777_bonn_test", tuple(frames), POSETRACK15, source, "posetrack18")
+    return AnnotatedSequence("000777_bonn_test", tuple(frames), POSETRACK15, source, "posetrack18")
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(sequence=sequences())
-def test_2018_to_2017_and_back_loses_nothing(sequence: Sequence, same) -> None:
+def test_2018_to_2017_and_back_loses_nothing(sequence: AnnotatedSequence, same) -> None:
     with tempfile.TemporaryDirectory() as folder:
         old = read_sequence(write_posetrack17(Path(folder) / "old.json", sequence))
         new = read_sequence(write_posetrack18(Path(folder) / "new.json", old))
@@ -221,7 +220,7 @@ def test_2018_to_2017_and_back_loses_nothing(sequence: Sequence, same) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(sequence=sequences())
-def test_every_table_and_coco_lose_nothing(sequence: Sequence, same) -> None:
+def test_every_table_and_coco_lose_nothing(sequence: AnnotatedSequence, same) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         same(sequence, read_csv(write_csv(folder / "a.csv", sequence)),

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 import vepe
 from tiny_models import TINY, tiny_model
 from vepe.errors import VepeError
-from vepe.inference import checkpoint
-from vepe.inference.checkpoint import find_weights, load_weights, read_card, save_weights
+from vepe.inference import weights as checkpoint
+from vepe.inference.weights import find_weights, load_weights, read_card, save_weights
 from vepe.skeleton import COCO17, POSETRACK15
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from tiny_models import tiny_model
-from vepe.inference.folding import fold_batch_norms
 from vepe.models.backbone import Backbone
+from vepe.models.folding import fold_batch_norms
 
 
 def lived_in(model: nn.Module) -> nn.Module:

@@ -11,8 +11,7 @@ import pytest
 from huggingface_hub import errors
 
 from vepe.errors import VepeError
-from vepe.inference.checkpoint import find_weights
-from vepe.inference.hub import fetch_weights
+from vepe.inference.weights import fetch_weights, find_weights
 
 
 def answer(status: int = 404) -> Any:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from vepe.inference.postprocess import frame_poses
-from vepe.inference.preprocess import Letterbox
-from vepe.models.state import PoseOutput
+from vepe.inference.prepost import Letterbox, frame_poses
+from vepe.models.streaming import PoseOutput
 from vepe.types import NO_TRACK
 
 FIT = Letterbox.of((200, 100), 100, 32)

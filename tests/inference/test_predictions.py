@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, Sequence
-from vepe.inference.predictions import frame_times_s, picture_paths
+from vepe.evaluation.run_model import frame_times_s, picture_paths
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence
 from vepe.skeleton import POSETRACK15
 
 
-def sequence(frames: list[tuple[int, float | None]]) -> Sequence:
+def sequence(frames: list[tuple[int, float | None]]) -> AnnotatedSequence:
     made = [
         AnnotatedFrame(i, f"{i}.jpg", None, True, False, people=(), time_s=t) for i, t in frames
     ]
-    return Sequence("s", tuple(made), POSETRACK15, Path("s.json"), "posetrack18")
+    return AnnotatedSequence("s", tuple(made), POSETRACK15, Path("s.json"), "posetrack18")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from PIL import Image
 import vepe
 from tiny_models import TINY, moving_frames, tiny_model, tiny_predictor, write_video
 from vepe.errors import VepeError
-from vepe.inference.checkpoint import bundled_weights
 from vepe.inference.predictor import Predictor, load, tracker_settings
+from vepe.inference.weights import bundled_weights
 from vepe.skeleton import POSETRACK15
 from vepe.types import NO_TRACK, FramePoses, PoseTracks, VideoInfo
 

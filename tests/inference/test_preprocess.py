@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vepe.errors import VepeError
-from vepe.inference.preprocess import FILL, Letterbox, letterbox
+from vepe.inference.prepost import FILL, Letterbox, letterbox
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from vepe.errors import VepeError
 from vepe.formats.posetrack18 import read_posetrack18
 from vepe.formats.posetrack18_writer import write_posetrack18
 from vepe.formats.tracks import sequence_from_tracks
-from vepe.inference.results import PoseSpool, result_paths, write_results
+from vepe.inference.spool import PoseSpool, result_paths, write_results
 from vepe.skeleton import COCO17, POSETRACK15, Skeleton
 from vepe.types import FramePoses, VideoInfo
 

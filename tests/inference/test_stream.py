@@ -9,7 +9,7 @@ import torch
 from tiny_models import TINY, moving_frames, tiny_predictor
 from vepe.config.model import ConsistencyConfig
 from vepe.errors import VepeError
-from vepe.inference.preprocess import letterbox
+from vepe.inference.prepost import letterbox
 from vepe.types import NO_TRACK, FramePoses
 
 FPS = 25.0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from labels import labelled_people
 
-from vepe.losses.counts import Counts
+from vepe.losses.criterion import LossNormaliser
 from vepe.losses.targets import Targets
 
 
@@ -19,9 +19,9 @@ from vepe.losses.targets import Targets
 def test_counts(ids: list[int], people: int, anchors: int) -> None:
     targets: Targets = labelled_people((10, 10), (50, 50), room=2)
     targets = replace(targets, track_ids=torch.tensor([[*ids, -1, -1]]))
-    assert Counts.of(targets) == Counts(people, anchors)
+    assert LossNormaliser.of(targets) == LossNormaliser(people, anchors)
 
 
 def test_divisors_are_never_zero() -> None:
-    assert Counts(0, 0).divisors() == Counts(1, 1)
-    assert Counts(6, 0).divisors(2) == Counts(3, 0.5)
+    assert LossNormaliser(0, 0).divisors() == LossNormaliser(1, 1)
+    assert LossNormaliser(6, 0).divisors(2) == LossNormaliser(3, 0.5)

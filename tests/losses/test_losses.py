@@ -9,10 +9,10 @@ import torch
 from labels import SIGMAS, labelled_people
 
 from vepe.config.training import LossConfig
-from vepe.losses.consistency import identity_losses
 from vepe.losses.criterion import Criterion, total
 from vepe.losses.denoising import NoiseSettings, make_noised
-from vepe.losses.scores import FLOOR, score_loss
+from vepe.losses.identity import identity_losses
+from vepe.losses.keypoints import FLOOR, score_loss
 from vepe.models.decoder_layer import LayerOutput
 
 

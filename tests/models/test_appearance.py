@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from tiny_networks import lively_model
 
-from vepe.models.appearance import Appearance
+from vepe.models.instance_consistency import Appearance
 
 SIZE = torch.tensor([64.0, 64.0])
 

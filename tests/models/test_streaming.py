@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_networks import lively_model
 
-from vepe.models.state import StreamState, window_bounds, window_indices
+from vepe.models.streaming import StreamState, window_bounds, window_indices
 from vepe.models.vepe import Vepe
 
 FRAMES = 7

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from tiny_recipe import FRAMES, recipe
 
-from vepe.config.evaluation import METRICS, EvaluationConfig
 from vepe.config.load import parse
+from vepe.config.training import METRICS, EvaluationConfig
 from vepe.data.synthetic import SyntheticClips
 from vepe.errors import VepeError
-from vepe.inference.checkpoint import read_card
+from vepe.inference.weights import read_card
 from vepe.skeleton import POSETRACK15
-from vepe.training.evaluating import Evaluation
+from vepe.training.evaluation import Evaluation
 from vepe.training.trainer import Trainer
 
 

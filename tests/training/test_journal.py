@@ -18,8 +18,7 @@ from vepe.errors import VepeError
 from vepe.training.boards import _TensorBoard
 from vepe.training.checkpoint import Progress
 from vepe.training.display import grouped
-from vepe.training.journal import Journal
-from vepe.training.log_lines import read_log
+from vepe.training.run_log import RunLog, read_log
 
 PARTS = {"spatial0/l1": 1.0, "spatial1/l1": 2.0, "identity/cosine": 0.5}
 
@@ -28,13 +27,13 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for text in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def go(journal: Journal, stage: str, steps: range, count: int = 10) -> None:
+def go(journal: RunLog, stage: str, steps: range, count: int = 10) -> None:
     for step in steps:
         journal.step(stage, step, step / count, PARTS, 4, {"rest": 1e-3, "backbone": 1e-4}, 3)
 
 
 def test_lines_hold_all_numbers_and_count_steps_over_stages(tmp_path: Path) -> None:
-    with Journal(tmp_path, tiny_recipe(), console=Console(file=io.StringIO())) as journal:
+    with RunLog(tmp_path, tiny_recipe(), console=Console(file=io.StringIO())) as journal:
         go(journal, "frames", range(25), 25)
         journal.evaluation(24, {"ap": 12.5, "mota": float("nan")})
         go(journal, "temporal", range(3))
@@ -57,14 +56,14 @@ def test_lines_hold_all_numbers_and_count_steps_over_stages(tmp_path: Path) -> N
 
 def test_a_resumed_run_says_nothing_twice(tmp_path: Path) -> None:
     config = tiny_recipe()
-    with Journal(tmp_path, config) as journal:
+    with RunLog(tmp_path, config) as journal:
         go(journal, "frames", range(5))
         go(journal, "temporal", range(3))
         journal.flush()  # a checkpoint is written here
         go(journal, "temporal", range(3, 9))
         elapsed = journal.earlier_s
     assert elapsed == 0
-    with Journal(tmp_path, config, Progress(stage=1, step=3)) as journal:
+    with RunLog(tmp_path, config, Progress(stage=1, step=3)) as journal:
         assert journal.earlier_s == read_log(tmp_path / "log.jsonl")[-1]["elapsed_s"]
         go(journal, "temporal", range(3, 7))
     found = lines(tmp_path)
@@ -74,16 +73,16 @@ def test_a_resumed_run_says_nothing_twice(tmp_path: Path) -> None:
         ("temporal", 6, 11),
     ]
     # A run that died before its first checkpoint begins anew.
-    with Journal(tmp_path, config):
+    with RunLog(tmp_path, config):
         pass
     assert lines(tmp_path) == []
 
 
 def test_a_stage_that_is_resumed_at_its_end_keeps_the_count(tmp_path: Path) -> None:
     config = tiny_recipe()
-    with Journal(tmp_path, config) as journal:
+    with RunLog(tmp_path, config) as journal:
         go(journal, "frames", range(5))
-    with Journal(tmp_path, config, Progress(stage=0, step=5)) as journal:
+    with RunLog(tmp_path, config, Progress(stage=0, step=5)) as journal:
         journal.evaluation(4, {"ap": 1.0})
         go(journal, "temporal", range(2))
     found = [(x["stage"], x["step"], x["run_step"]) for x in lines(tmp_path)]
@@ -94,7 +93,7 @@ def test_unreadable_pictures_are_counted(tmp_path: Path) -> None:
     screen = io.StringIO()
     for start in (Progress(), Progress(0, 2)):
         console = Console(file=screen, width=200)
-        with Journal(tmp_path, tiny_recipe(), start, console) as journal:
+        with RunLog(tmp_path, tiny_recipe(), start, console) as journal:
             go(journal, "frames", range(start.step, start.step + 2))
             journal.unreadable += 3
     assert [line["unreadable"] for line in lines(tmp_path)] == [3, 6]
@@ -102,7 +101,7 @@ def test_unreadable_pictures_are_counted(tmp_path: Path) -> None:
 
 
 def test_the_first_process_alone_writes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    with Journal(None, tiny_recipe()) as journal:
+    with RunLog(None, tiny_recipe()) as journal:
         go(journal, "frames", range(3))
         journal.evaluation(2, {"ap": 1.0})
         journal.picture("batch", np.zeros((4, 4, 3), np.uint8))
@@ -114,7 +113,7 @@ def test_the_first_process_alone_writes(tmp_path: Path, capsys: pytest.CaptureFi
 def test_what_people_read(tmp_path: Path, terminal: bool) -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, width=160)
-    with Journal(tmp_path, tiny_recipe(), console=console) as journal:
+    with RunLog(tmp_path, tiny_recipe(), console=console) as journal:
         go(journal, "frames", range(2), 2)
     for words in (
         "frames 1/2",
@@ -136,7 +135,7 @@ def test_parts_are_summed_by_what_they_belong_to() -> None:
 def test_a_missing_package_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(VepeError, match=r"pip install 'vepe\[wandb\]'"):
-        Journal(tmp_path, tiny_recipe(logging=["wandb"]))
+        RunLog(tmp_path, tiny_recipe(logging=["wandb"]))
 
 
 class FakeWandB(SimpleNamespace):
@@ -163,7 +162,7 @@ def test_wandb_is_told_all_and_goes_on_with_its_run(
     fake = FakeWandB()
     monkeypatch.setitem(sys.modules, "wandb", fake)
     config = tiny_recipe(logging=["wandb"])
-    with Journal(tmp_path, config) as journal:
+    with RunLog(tmp_path, config) as journal:
         go(journal, "frames", range(2))
         journal.evaluation(1, {"ap": 3.0, "mota": float("nan")})
         journal.picture("batch", np.zeros((4, 6, 3), np.uint8))
@@ -173,7 +172,7 @@ def test_wandb_is_told_all_and_goes_on_with_its_run(
     assert fake.told[2][1] == {"pictures/batch": (4, 6, 3)}
     assert fake.started[0]["config"]["stages"][0]["name"] == "frames"
     assert (tmp_path / "pictures" / "0000001_batch.jpg").read_bytes()[:2] == b"\xff\xd8"
-    with pytest.raises(RuntimeError), Journal(tmp_path, config, Progress(0, 2)):
+    with pytest.raises(RuntimeError), RunLog(tmp_path, config, Progress(0, 2)):
         raise RuntimeError
     assert [options["id"] for options in fake.started] == [None, "abc"]
     assert fake.ended == [0, 1]
@@ -187,7 +186,7 @@ def test_a_board_that_does_not_start_is_one_sentence(
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=refuse))
     with pytest.raises(VepeError, match=r"\(api_key not configured .*WANDB_MODE=offline") as caught:
-        Journal(tmp_path, tiny_recipe(logging=["wandb"]))
+        RunLog(tmp_path, tiny_recipe(logging=["wandb"]))
     assert "\n" not in str(caught.value)
 
 
@@ -199,7 +198,7 @@ def test_a_board_that_fails_does_not_stop_the_run(
 
     monkeypatch.setattr(_TensorBoard, "numbers", fail)
     screen = io.StringIO()
-    with Journal(tmp_path, tiny_recipe(), console=Console(file=screen, width=200)) as journal:
+    with RunLog(tmp_path, tiny_recipe(), console=Console(file=screen, width=200)) as journal:
         go(journal, "frames", range(45))
     assert len(lines(tmp_path)) == 3
     assert screen.getvalue().count("TensorBoard failed (no network); the run goes on") == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vepe.errors import VepeError
-from vepe.training.log_lines import as_text, keep_before, read_log
+from vepe.training.run_log import as_text, keep_before, read_log
 
 LINES = [
     {"stage": "a", "stage_index": 0, "step": 1, "run_step": 1, "loss": 3.0},

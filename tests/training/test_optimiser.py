@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tiny_recipe import FRAMES, recipe
 
-from vepe.training.optimiser import FRAME_PARTS, build_optimiser, freeze, rates_by_group
-from vepe.training.schedule import set_rate
+from vepe.training.optimiser import FRAME_PARTS, build_optimiser, freeze, rates_by_group, set_rate
 from vepe.training.start import build_start
 
 

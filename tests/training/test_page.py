@@ -12,11 +12,10 @@ import pytest
 
 from tiny_recipes import tiny_recipe
 from vepe.errors import VepeError
-from vepe.training.curves import MOST_POINTS, loss_charts
-from vepe.training.environment import write_environment
-from vepe.training.metrics import label, metric_names
-from vepe.training.page import write_page
-from vepe.training.pictures import save_picture
+from vepe.training.report import MOST_POINTS, loss_charts, write_page
+from vepe.training.report_images import save_picture
+from vepe.training.run_log import label, metric_names
+from vepe.training.setup import write_environment
 
 
 def write_run(folder: Path, count: int = 6) -> Path:

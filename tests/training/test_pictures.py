@@ -16,7 +16,7 @@ from vepe.data.synthetic import SyntheticClips
 from vepe.losses.criterion import Criterion
 from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15
-from vepe.training.pictures import CELL_PX, draw_batch, look_at, save_worst, worst_clips
+from vepe.training.report_images import CELL_PX, draw_batch, look_at, save_worst, worst_clips
 
 SKELETON = TINY.skeleton
 

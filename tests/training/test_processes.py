@@ -15,7 +15,7 @@ from loop_probe import PROGRAM, Probe, farthest
 from tiny_recipe import CLIPS, recipe
 
 from vepe.errors import VepeError
-from vepe.training.processes import start_processes
+from vepe.training.distributed import start_processes
 
 WARM = {**CLIPS, "warmup_steps": 1000}
 """Small steps, so that rounding has not grown by the second one."""

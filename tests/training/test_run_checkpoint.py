@@ -19,9 +19,9 @@ from vepe.training.checkpoint import (
     Progress,
     RunIdentity,
     load_checkpoint,
+    random_state,
     save_checkpoint,
 )
-from vepe.training.random_state import random_state
 
 IDENTITY = RunIdentity(recipe(), ModelConfig(), {"frames": "abc"}, 1)
 

@@ -9,7 +9,7 @@ import pytest
 from vepe.config.load import parse
 from vepe.config.training import ScheduleConfig
 from vepe.errors import VepeError
-from vepe.training.schedule import rate_factor
+from vepe.training.optimiser import rate_factor
 
 STEPS: dict[str, Any] = {"kind": "step", "milestones": [0.5, 0.9], "gamma": 0.1}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tiny_recipe import FRAMES, TEMPORAL, recipe
 
-from vepe.training.settings_match import changed_keys
+from vepe.training.checkpoint import changed_keys
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from tiny_recipe import CLIPS, FRAMES, recipe
 
 from vepe.errors import VepeError
 from vepe.losses.criterion import Criterion
-from vepe.training import compilation, stage, trainer
-from vepe.training.processes import Processes, start_processes
+from vepe.training import setup as compilation
+from vepe.training import stage, trainer
+from vepe.training.distributed import Processes, start_processes
 from vepe.training.trainer import Trainer
 
 ONE: dict[str, Any] = {"stages": [{**CLIPS, "batch": 2, "steps": 1}]}

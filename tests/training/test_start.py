@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from vepe.config.load import override, parse
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
-from vepe.inference.checkpoint import load_weights, save_weights
+from vepe.inference.weights import load_weights, save_weights
 from vepe.models.build import build_model
 from vepe.training.start import build_start
 

@@ -6,7 +6,7 @@ import pytest
 
 from vepe.config.data import SyntheticConfig
 from vepe.config.training import StageConfig
-from vepe.training.time_left import TimeLeft
+from vepe.training.display import TimeLeft
 
 
 def stage(name: str, **options: object) -> StageConfig:

@@ -16,8 +16,8 @@ from tiny_recipe import FRAMES, TEMPORAL, checkpoint_tensors, differing, recipe
 from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
-from vepe.inference.checkpoint import load_weights
-from vepe.training.ema import Ema
+from vepe.inference.weights import load_weights
+from vepe.training.optimiser import Ema
 from vepe.training.trainer import Trainer
 
 

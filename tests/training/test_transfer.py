@@ -13,7 +13,7 @@ from vepe.config.model import ModelConfig
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15, Skeleton
-from vepe.training.transfer import carry_over, print_transfer
+from vepe.training.start import carry_over, print_transfer
 
 TINY: dict[str, Any] = {"backbone": "mobilenetv2_035", "dim": 32, "hidden": 32, "queries": 4}
 TOOL = Skeleton("tool", ("left_wrist", "handle", "nose"), ((0, 1),), (), (0.05,) * 3)

@@ -8,8 +8,7 @@ import pytest
 from vepe.errors import VepeError
 from vepe.skeleton import COCO17, POSETRACK15, Skeleton
 from vepe.types import FramePoses
-from vepe.viz.drawing import draw_poses
-from vepe.viz.palette import person_colour
+from vepe.viz.drawing import draw_poses, person_colour
 
 GREY = 128
 # A person who faces the camera: the left side is on the picture's right.

@@ -7,8 +7,8 @@ import pytest
 
 from vepe.skeleton import POSETRACK15
 from vepe.types import NO_TRACK, FramePoses
+from vepe.viz.drawing import WHITE, person_colour
 from vepe.viz.matches import YELLOW, Labels, caption, draw_matches
-from vepe.viz.palette import WHITE, person_colour
 
 GREY = 128
 LINE = np.column_stack([np.full(15, 60.0), np.linspace(40, 180, 15)]).astype(np.float32)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vepe.viz.palette import WHITE, Colour, mix, person_colour, readable_on
+from vepe.viz.drawing import WHITE, Colour, mix, person_colour, readable_on
 
 
 def lab(colour: Colour) -> np.ndarray:

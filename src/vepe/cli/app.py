@@ -20,10 +20,10 @@ from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
 from vepe.cli.models import models
 from vepe.cli.predict import predict
-from vepe.cli.synth import synth
 from vepe.cli.track import track
 from vepe.cli.train import page, train
 from vepe.errors import VepeError, VepeWarning
+from vepe_synth.command import synth
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130

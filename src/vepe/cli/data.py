@@ -101,14 +101,14 @@ def shard(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace shards.")] = False,
 ) -> None:
     """Pack a labelled set into tar shards, for training from few big files or from a server."""
-    from vepe.data.label_sets import annotation_files, read_label_files
-    from vepe.data.pictures import Pictures, Reading
-    from vepe.data.shard_writer import write_shards
-    from vepe.formats.skeletons import skeleton_named
+    from vepe.data.images import ImageIndex, LabelPolicy
+    from vepe.data.read_labels import annotation_files, read_label_files
+    from vepe.data.shards import write_shards
+    from vepe.formats.annotations import skeleton_named
 
     files = annotation_files(annotations)
     index = read_label_files(files, images or files[0].parent, single=stills)
-    pictures = Pictures([index], skeleton_named(index.keypoints), Reading(fps=fps))
+    pictures = ImageIndex([index], skeleton_named(index.keypoints), LabelPolicy(fps=fps))
     pictures = pictures.there(strict=strict, title=str(annotations[0]))
     if stills:
         pictures = pictures.labelled()

@@ -16,7 +16,7 @@ import typer
 
 from vepe import __version__
 from vepe.errors import VepeError
-from vepe.inference.defaults import DEFAULT_MODEL
+from vepe.inference.devices import DEFAULT_MODEL
 
 State = Literal["ok", "optional", "warning", "broken"]
 _MARKS: dict[State, str] = {
@@ -184,7 +184,7 @@ def find_weights() -> Iterator[Finding]:
 def _weights_trouble(path: Path) -> str:
     """What is wrong with a file of weights; empty if nothing is."""
     try:
-        from vepe.inference.checkpoint import read_card
+        from vepe.inference.weights import read_card
     except Exception:  # what does not import has been told by find_versions
         return ""
     try:
@@ -216,7 +216,7 @@ def find_optional() -> Iterator[Finding]:
 
 def _rendering() -> Finding:
     """What `vepe synth` draws with; a context is opened to see that it works."""
-    from vepe.synth.gl import open_context
+    from vepe_synth.gl import open_context
 
     try:
         context = open_context()

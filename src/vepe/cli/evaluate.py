@@ -111,7 +111,7 @@ def posetrack(
         match = PoseTrackMatch.load(gt, pred, protocol=protocol.value)
     else:
         from vepe.cli.model_predictions import ModelRun, with_bar
-        from vepe.inference.predictions import LOWEST_TRACKED_SCORE, track_sequences
+        from vepe.evaluation.run_model import LOWEST_TRACKED_SCORE, track_sequences
 
         assert images is not None
         run = ModelRun(model, device, conf, input_px, window)
@@ -203,7 +203,7 @@ def _run_on_pictures(
     """Ground truth of single pictures, and what the model finds in them."""
     from vepe.cli.model_predictions import ModelRun, with_bar
     from vepe.evaluation.coco import read_json
-    from vepe.inference.predictions import LOWEST_SCORE, predict_pictures
+    from vepe.evaluation.run_model import LOWEST_SCORE, predict_pictures
 
     assert images is not None
     truth, run = read_json(gt), ModelRun(model, device, conf, input_px)

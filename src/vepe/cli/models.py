@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from vepe.inference.checkpoint import WeightsCard
+    from vepe.inference.weights import WeightsCard
 
 
 def models(
@@ -64,8 +64,7 @@ def _described(name: str) -> tuple[Any, WeightsCard | None]:
     """The configuration of a preset or of a file of weights, and what the weights say."""
     from vepe.config.load import parse, preset_names, read_yaml
     from vepe.config.model import ModelConfig
-    from vepe.inference.checkpoint import SUFFIX, bundled_weights, read_card
-    from vepe.inference.hub import PREFIX
+    from vepe.inference.weights import PREFIX, SUFFIX, bundled_weights, read_card
 
     if (
         name.endswith(SUFFIX)

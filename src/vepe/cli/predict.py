@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vepe.errors import VepeError
-from vepe.inference.defaults import DEFAULT_CONF, DEFAULT_MODEL
+from vepe.inference.devices import DEFAULT_CONF, DEFAULT_MODEL
 
 _SKIPPED, _INTERRUPTED = 2, 130
 _HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vepe.inference.defaults import DEFAULT_CONF, DEFAULT_MODEL
+from vepe.inference.devices import DEFAULT_CONF, DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from vepe.inference.pipeline import TrackReport

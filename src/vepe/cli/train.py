@@ -76,7 +76,7 @@ def page(
     run: Annotated[Path, typer.Argument(help="Output folder of a training run.")],
 ) -> None:
     """Write the page of a training run: curves, scores, worst clips. It may still be going."""
-    typer.echo(f"Page: {_training('vepe.training.page').write_page(run)}")
+    typer.echo(f"Page: {_training('vepe.training.report').write_page(run)}")
 
 
 def _train_grid(grid: str, base: str | None, output: Path, changes: list[str]) -> None:

@@ -1,11 +1,42 @@
-"""The base of all configurations: frozen values, no unknown keys."""
+"""The base of all configurations: frozen values, no unknown keys, renamed keys with a warning."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import warnings
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from vepe.errors import VepeWarning
 
 
 class Settings(BaseModel):
-    """A frozen group of options; a key it does not know is an error."""
+    """Base of every settings class.
+
+    Attributes:
+        RENAMED: old key -> new key, or None where a key has no successor. Old keys are accepted
+            for one version with a `VepeWarning` that names the new one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    RENAMED: ClassVar[dict[str, str | None]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_renamed_keys(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        renamed = {old: new for old, new in cls.RENAMED.items() if old in values}
+        if not renamed:
+            return values
+        values = dict(values)
+        for old, new in renamed.items():
+            value = values.pop(old)
+            if new is None:
+                message = f"'{old}' has no effect any more; remove it."
+            else:
+                values.setdefault(new, value)
+                message = f"'{old}' is now called '{new}'; the old name will go in version 0.3."
+            warnings.warn(message, VepeWarning, stacklevel=2)
+        return values

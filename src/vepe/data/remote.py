@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from vepe.data.label_cache import cache_folder
+from vepe.data.index_cache import cache_folder
 from vepe.errors import VepeError
 
 SCHEMES = ("http", "https")

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, Sequence, frame_place
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, frame_place
 from vepe.formats.posetrack import posetrack_files, read_sequence
 
 MAX_TRACK_ID = 10_000
 """Track ids have to be below this (poseval since May 2018)."""
 
-Source = str | Path | Iterable[Sequence]
+Source = str | Path | Iterable[AnnotatedSequence]
 """A folder of annotation files, one file, or sequences in memory."""
 
 
 def paired_sequences(
     truth: Source, found: Source, warnings: list[str]
-) -> Iterator[tuple[Sequence, Sequence]]:
+) -> Iterator[tuple[AnnotatedSequence, AnnotatedSequence]]:
     """Sequences of both sides by name, one pair at a time, each checked.
 
     Args:
@@ -40,7 +40,7 @@ def paired_sequences(
 
 def _paired_files(
     truth: Path, found: Path, warnings: list[str]
-) -> Iterator[tuple[Sequence, Sequence]]:
+) -> Iterator[tuple[AnnotatedSequence, AnnotatedSequence]]:
     truth_files, found_files = posetrack_files(truth), posetrack_files(found)
     if truth.is_file() and found.is_file():
         yield read_sequence(truth), read_sequence(found)
@@ -63,15 +63,15 @@ def _paired_files(
         yield read_sequence(file), read_sequence(by_name[file.stem])
 
 
-def _sequences(source: Source) -> list[Sequence]:
+def _sequences(source: Source) -> list[AnnotatedSequence]:
     if isinstance(source, str | Path):
         return [read_sequence(file) for file in posetrack_files(Path(source))]
     return list(source)
 
 
 def _paired_values(
-    truth: list[Sequence], found: list[Sequence]
-) -> Iterator[tuple[Sequence, Sequence]]:
+    truth: list[AnnotatedSequence], found: list[AnnotatedSequence]
+) -> Iterator[tuple[AnnotatedSequence, AnnotatedSequence]]:
     by_name = {sequence.name: sequence for sequence in found}
     for sequence in sorted(truth, key=lambda s: s.name):
         if sequence.name not in by_name:
@@ -81,7 +81,7 @@ def _paired_values(
         yield sequence, by_name[sequence.name]
 
 
-def check_pair(truth: Sequence, found: Sequence, warnings: list[str]) -> None:
+def check_pair(truth: AnnotatedSequence, found: AnnotatedSequence, warnings: list[str]) -> None:
     """Raises VepeError, or adds warnings, where a pair cannot be scored as the originals do."""
     if len(truth) != len(found):
         raise VepeError(
@@ -121,7 +121,9 @@ def _check_ids(frame: AnnotatedFrame, source: Path, position: int) -> None:
         )
 
 
-def _warn_of_points(found: Sequence, truth: Sequence, warnings: list[str]) -> None:
+def _warn_of_points(
+    found: AnnotatedSequence, truth: AnnotatedSequence, warnings: list[str]
+) -> None:
     """Warns of joints that the originals take for something else than is meant."""
     people = [p for frame in found.frames for p in frame.people]
     origin = 0

@@ -17,12 +17,13 @@ from vepe.evaluation.frames import ScoredFrames
 from vepe.evaluation.hota import (
     HotaParts,
     HotaRule,
+    HotaSums,
     hota_parts,
     hota_scores,
     joints_that_exist,
     sequence_hota,
+    sum_assignments,
 )
-from vepe.evaluation.hota_assignments import HotaSums, sum_assignments
 from vepe.evaluation.mota import MotCounts, MotEvents, count_mot, joint_mot
 from vepe.evaluation.pairing import Source, paired_sequences
 from vepe.evaluation.results import (

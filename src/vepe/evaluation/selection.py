@@ -1,4 +1,9 @@
-"""What each protocol scores of a pair of sequences: which frames, people and joints.
+"""Which points lie in PoseTrack's ignore regions.
+
+Source: poseval and the PoseTrack21 kit ask shapely's `Polygon.contains(Point)`. The even-odd
+rule with the boundary left out gives the same answer, for polygons that cross themselves too.
+
+What each protocol scores of a pair of sequences: which frames, people and joints.
 
 Sources: poseval's `load_data_dir`, `cleanupData` and `removeIgnoredPoints`; the PoseTrack21 kit's
 `datasets/posetrack.py`. Nothing is dropped elsewhere.
@@ -6,7 +11,7 @@ Sources: poseval's `load_data_dir`, `cleanupData` and `removeIgnoredPoints`; the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,8 +20,46 @@ from jaxtyping import Bool, Float
 
 from vepe.errors import VepeError
 from vepe.evaluation.frames import NUM_JOINTS, People, ScoredFrames
-from vepe.evaluation.ignore_regions import inside_any
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, frame_place
+
+
+def inside_any(
+    points: Float[np.ndarray, "*n 2"], polygons: Sequence[Float[np.ndarray, "V 2"]]
+) -> Bool[np.ndarray, "*n"]:
+    """Whether points lie strictly inside at least one polygon. Polygons without corners hold none.
+
+    Raises:
+        ValueError: on a polygon of one or two corners, which no evaluator can read.
+    """
+    result = np.zeros(points.shape[:-1], bool)
+    for polygon in polygons:
+        if len(polygon):
+            result |= _inside(points, np.asarray(polygon, np.float64))
+    return result
+
+
+def _inside(
+    points: Float[np.ndarray, "*n 2"], polygon: Float[np.ndarray, "V 2"]
+) -> Bool[np.ndarray, "*n"]:
+    if len(polygon) < 3:
+        raise ValueError(f"a polygon needs three corners, this has {len(polygon)}")
+    x, y = points[..., 0, None], points[..., 1, None]
+    x1, y1 = polygon[:, 0], polygon[:, 1]
+    x2, y2 = np.roll(x1, -1), np.roll(y1, -1)
+    # Twice the area of the triangle that an edge and the point span; 0 where it lies on the line.
+    area = (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)
+    crosses = (y1 > y) != (y2 > y)
+    right = np.where(y2 > y1, area > 0, area < 0)
+    odd = (crosses & right).sum(axis=-1) % 2 == 1
+    within = (
+        (np.minimum(x1, x2) <= x)
+        & (x <= np.maximum(x1, x2))
+        & (np.minimum(y1, y2) <= y)
+        & (y <= np.maximum(y1, y2))
+    )
+    on_edge = ((area == 0) & within).any(axis=-1)
+    return odd & ~on_edge
+
 
 Rule = Literal["poseval", "kit"]
 """'poseval': frames with at least one record in the ground truth; joints that the file holds.
@@ -42,7 +85,7 @@ class FrameSelection:
         self._found = _Side()
         self.people = 0
 
-    def add(self, truth: Sequence, found: Sequence) -> None:
+    def add(self, truth: AnnotatedSequence, found: AnnotatedSequence) -> None:
         """Adds a sequence; both have the same frames, in the same order.
 
         Raises:

@@ -4,10 +4,13 @@ Richer than `PoseTracks`: besides poses they hold labels (visibility, head boxes
 unlabelled frames), and keep what a format says beyond that in `extra`, so that a round trip
 loses nothing. Numbers stand exactly as in the file, in float64; no rule of any evaluator has
 been applied. Dimension letters: K keypoints, V corners of a polygon.
+
+A skeleton from nothing but keypoint names, as files give them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vepe.skeleton import Skeleton
+from vepe.config.skeleton import mirror_pairs, usual_sigmas
+from vepe.skeleton import SKELETONS, Skeleton
 
 FormatName = Literal["posetrack17", "posetrack18", "posetrack21", "coco"]
 
@@ -85,7 +89,7 @@ class AnnotatedFrame:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Sequence:
+class AnnotatedSequence:
     """One annotated video.
 
     Attributes:
@@ -116,3 +120,23 @@ def frame_place(source: Path, position: int, file_name: str) -> str:
     """How every message names a frame: file, place in it (from 0) and picture."""
     picture = f" ({file_name})" if file_name else ""
     return f"{source}, frame {position}{picture}"
+
+
+def skeleton_named(names: Sequence[str], edges: Iterable[tuple[int, int]] = ()) -> Skeleton:
+    """The known skeleton with these keypoints in this order, else a new one called 'custom'.
+
+    A new one mirrors `left_` with `right_` and takes sigmas from known keypoints of that name.
+
+    Raises:
+        VepeError: on repeated names, or more than a skeleton can have.
+    """
+    for known in SKELETONS.values():
+        if known.keypoints == tuple(names):
+            return known
+    return Skeleton(
+        name="custom",
+        keypoints=tuple(names),
+        edges=tuple(edges),
+        flip_pairs=mirror_pairs(names),
+        sigmas=usual_sigmas(names),
+    )

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import Person, Sequence, frame_place
-from vepe.formats.boxes import xyxy
+from vepe.formats.annotations import AnnotatedSequence, Person, frame_place, skeleton_named
 from vepe.formats.files import load_json
+from vepe.formats.geometry import xyxy
 from vepe.formats.records import (
     ANNOTATION_KEYS,
     annotation_table,
@@ -29,14 +29,13 @@ from vepe.formats.records import (
     track_id_or_none,
     whole_or_none,
 )
-from vepe.formats.skeletons import skeleton_named
 
 
-def read_coco(path: Path) -> tuple[Sequence, ...]:
+def read_coco(path: Path) -> tuple[AnnotatedSequence, ...]:
     """Reads a COCO keypoints file of labels or results.
 
     Returns:
-        One `Sequence` for each video of the file, or one for the whole file where it knows no
+        One `AnnotatedSequence` for each video of the file, or one for the whole file where it knows no
         videos. The skeleton is the known one with the category's names, or a new one. Results
         (`score`, but no `scores`) hold a confidence in the third place of every keypoint; it
         lands in `keypoint_scores`, and every keypoint is present.
@@ -47,7 +46,7 @@ def read_coco(path: Path) -> tuple[Sequence, ...]:
     return parse_coco(load_json(Path(path)), Path(path))
 
 
-def parse_coco(data: Any, source: Path) -> tuple[Sequence, ...]:
+def parse_coco(data: Any, source: Path) -> tuple[AnnotatedSequence, ...]:
     """The sequences in a loaded document; see `read_coco`."""
     names = keypoint_names(data, source)
     images = image_table(data, source)
@@ -74,7 +73,7 @@ def parse_coco(data: Any, source: Path) -> tuple[Sequence, ...]:
             )
             for n, i in enumerate(members)
         )
-        sequences.append(Sequence(name, frames, skeleton, source, "coco", extra))
+        sequences.append(AnnotatedSequence(name, frames, skeleton, source, "coco", extra))
     return tuple(sequences)
 
 

@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
-from vepe.formats.boxes import person_box, xywh
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.files import dump_json
+from vepe.formats.geometry import (
+    COORDINATE_DECIMALS,
+    SCORE_DECIMALS,
+    coco_visibility,
+    person_box,
+    rounded,
+    short,
+    xywh,
+)
 from vepe.formats.posetrack18_writer import NO_SCORE, image_ids
-from vepe.formats.rounding import COORDINATE_DECIMALS, SCORE_DECIMALS, rounded, short
-from vepe.formats.visibility import coco_visibility
 from vepe.skeleton import Skeleton
 from vepe.types import NO_TRACK, FramePoses
 
@@ -92,7 +98,7 @@ def result_records(poses: FramePoses, image_id: int) -> list[dict[str, Any]]:
     return records
 
 
-def write_coco_video(path: Path, sequences: Iterable[Sequence]) -> Path:
+def write_coco_video(path: Path, sequences: Iterable[AnnotatedSequence]) -> Path:
     """Writes labelled sequences into one COCO file with a `videos` table; returns the path.
 
     `v` is COCO's: 2 seen, 1 hidden, 0 absent. Track ids stand in `track_id` and, where CVAT looks
@@ -134,20 +140,22 @@ def _unique(ids: list[Any]) -> list[int]:
     return ids
 
 
-def _shared_extra(sequences: tuple[Sequence, ...]) -> dict[str, Any]:
+def _shared_extra(sequences: tuple[AnnotatedSequence, ...]) -> dict[str, Any]:
     if sequences[0].format == "posetrack17":
         return {}
     return {k: v for k, v in sequences[0].extra.items() if k not in ("categories", "videos")}
 
 
-def _category(sequence: Sequence) -> dict[str, Any]:
+def _category(sequence: AnnotatedSequence) -> dict[str, Any]:
     for category in sequence.extra.get("categories", []) if sequence.format == "coco" else []:
         if category.get("keypoints") == list(sequence.skeleton.keypoints):
             return category
     return category_of(sequence.skeleton)
 
 
-def _image(frame: AnnotatedFrame, image_id: int, video: int, sequence: Sequence) -> dict[str, Any]:
+def _image(
+    frame: AnnotatedFrame, image_id: int, video: int, sequence: AnnotatedSequence
+) -> dict[str, Any]:
     extra = dict(frame.extra) if sequence.format != "posetrack17" else {}
     own_number = extra.pop("frame_id", None)
     extra.pop("video_id", None)
@@ -171,7 +179,12 @@ def _image(frame: AnnotatedFrame, image_id: int, video: int, sequence: Sequence)
 
 
 def _annotation(
-    own_id: int, category_id: int, image_id: int, video: int, sequence: Sequence, person: Person
+    own_id: int,
+    category_id: int,
+    image_id: int,
+    video: int,
+    sequence: AnnotatedSequence,
+    person: Person,
 ) -> dict[str, Any]:
     extra = dict(person.extra) if sequence.format != "posetrack17" else {}
     box = person_box(person)

@@ -1,30 +1,151 @@
-"""From any format to any other, file by file, saying what is left behind."""
+"""What each format can hold, so that a conversion can say what it leaves behind.
+
+From any format to any other, file by file, saying what is left behind.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from vepe.errors import VepeError
-from vepe.formats.annotations import Sequence
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.coco_writer import write_coco_video
-from vepe.formats.csv_table import write_csv
 from vepe.formats.detect import read_any
 from vepe.formats.files import check_targets, safe_name
-from vepe.formats.holdings import left_behind
+from vepe.formats.geometry import person_box, posetrack_visibility
 from vepe.formats.mot import write_mot
-from vepe.formats.openpose import write_openpose
-from vepe.formats.parquet import write_parquet
+from vepe.formats.openpose import BODY_25, is_body, write_openpose
 from vepe.formats.posetrack17 import write_posetrack17
+from vepe.formats.posetrack18 import coded_frame_id
 from vepe.formats.posetrack18_writer import require_posetrack_joints, write_posetrack18
 from vepe.formats.submission import write_submission
+from vepe.formats.table import write_csv, write_parquet
+
+_JSON = frozenset({
+    "keypoints", "track ids", "person scores", "keypoint scores", "head boxes", "body boxes",
+    "ignore regions", "picture sizes", "timestamps", "visibility", "labelled flags", "empty frames",
+    "picture names", "image ids", "annotation ids", "ears",
+    "own fields", "scores of absent keypoints",
+})  # fmt: skip
+_TABLE = frozenset({
+    "keypoints", "track ids", "person scores", "keypoint scores", "head boxes", "body boxes",
+    "picture sizes", "timestamps", "visibility", "unknown visibility", "labelled flags",
+    "empty frames", "picture names", "image ids", "keypoints hidden at 0, 0",
+    "scores of absent keypoints",
+})  # fmt: skip
+
+HOLDINGS: dict[str, frozenset[str]] = {
+    "posetrack17": frozenset({
+        "keypoints", "track ids", "person scores", "keypoint scores", "head boxes",
+        "ignore regions", "visibility", "unknown visibility", "labelled flags", "empty frames",
+        "picture names", "keypoints hidden at 0, 0", "other points",
+    }),
+    "posetrack18": _JSON,
+    "posetrack21": _JSON | {"person ids"},
+    "coco": _JSON | {"person ids", "keypoints hidden at 0, 0"},
+    "csv": _TABLE,
+    "parquet": _TABLE,
+    "mot": frozenset({"track ids", "person scores", "body boxes"}),
+    "openpose": frozenset({"keypoints", "track ids", "keypoint scores", "empty frames"}),
+}  # fmt: skip
+"""Names of what a format holds; the names are those that `left_behind` prints."""
+
+_FAMILY = frozenset({"posetrack18", "posetrack21", "coco"})
+_BOOKKEEPING = frozenset({
+    "imgnum", "frame_id", "source_frame_id", "video_id", "vid_id", "nframes", "category_id",
+    "iscrowd", "num_keypoints", "area", "attributes", "bbox_head", "has_labeled_person", "image_id",
+})  # fmt: skip
+"""Fields that follow from others or number things; nothing is lost with them."""
+
+
+def left_behind(sequences: Iterable[AnnotatedSequence], target: str) -> list[str]:
+    """One line for each thing that the sequences have and the target format cannot hold."""
+    found: Counter[str] = Counter()
+    fields: set[str] = set()
+    for sequence in sequences:
+        for frame in sequence.frames:
+            _count_frame(frame, sequence, target, found, fields)
+    held = HOLDINGS[target]
+    lines = [
+        f"{target} has no place for {what}: {count} left behind."
+        for what, count in sorted(found.items())
+        if what not in held
+    ]
+    if fields:
+        lines.append(f"{target} does not keep the source's own fields {', '.join(sorted(fields))}.")
+    return lines
+
+
+def _count_frame(
+    frame: AnnotatedFrame,
+    sequence: AnnotatedSequence,
+    target: str,
+    found: Counter[str],
+    fields: set[str],
+) -> None:
+    found["ignore regions"] += len(frame.ignore_regions_px)
+    found["picture sizes"] += frame.width is not None
+    found["timestamps"] += frame.time_s is not None
+    found["picture names"] += frame.file_name != ""
+    found["labelled flags"] += frame.is_labeled != frame.has_annotations
+    found["empty frames"] += not frame.people
+    own_id = frame.image_id is not None and frame.image_id != coded_frame_id(frame.file_name)
+    found["image ids"] += own_id and frame.image_id != frame.index
+    kept = target == sequence.format or {target, sequence.format} <= _FAMILY
+    for person in frame.people:
+        _count_person(person, sequence, target, found)
+        if not kept:
+            fields |= (
+                set(person.extra)
+                - _BOOKKEEPING
+                - {"ears", "ear_scores", "person_id", "other_points"}
+            )
+    if not kept:
+        fields |= set(frame.extra) - _BOOKKEEPING
+    for what in [name for name, count in found.items() if count == 0]:
+        del found[what]
+
+
+def _count_person(
+    person: Person, sequence: AnnotatedSequence, target: str, found: Counter[str]
+) -> None:
+    visibility = posetrack_visibility(person, sequence.format)
+    hidden = person.present & (visibility == 0)
+    found["keypoints"] += int(person.present.sum())
+    found["track ids"] += person.track_id is not None
+    found["person scores"] += person.score is not None
+    found["keypoint scores"] += int((~np.isnan(person.keypoint_scores)).sum())
+    absent = person.keypoint_scores[~person.present]
+    found["scores of absent keypoints"] += int((np.nan_to_num(absent) != 0).sum())
+    found["head boxes"] += person.head_box_xyxy_px is not None
+    found["body boxes"] += person.box_xywh_px is not None
+    found["visibility"] += int(hidden.sum())
+    found["unknown visibility"] += int((person.present & np.isnan(visibility)).sum())
+    found["keypoints hidden at 0, 0"] += int(
+        (hidden & (person.keypoints_px == 0).all(axis=1)).sum()
+    )
+    found["ears"] += "ears" in person.extra
+    found["person ids"] += "person_id" in person.extra
+    found["other points"] += len(person.extra.get("other_points", []))
+    if target == "mot":
+        found["people without box or keypoints"] += person_box(person) is None
+    if target == "openpose" and is_body(sequence.skeleton):
+        missing = [n not in BODY_25.keypoints for n in sequence.skeleton.keypoints]
+        found["head_bottom and other keypoints beyond BODY_25"] += int(
+            person.present[missing].sum()
+        )
+
 
 SYNONYMS = {"coco-video": "coco", "cvat": "coco"}
 """Other names of formats: CVAT opens the COCO file with track ids that is written."""
 
-_SINGLE: dict[str, tuple[str, Callable[[Path, Sequence], Path]]] = {
+_SINGLE: dict[str, tuple[str, Callable[[Path, AnnotatedSequence], Path]]] = {
     "posetrack17": (".json", write_posetrack17),
     "posetrack18": (".json", lambda path, s: write_posetrack18(path, s)),
     "posetrack21": (".json", partial(write_posetrack18, year=2021)),
@@ -101,7 +222,7 @@ def convert_annotations(
 
 
 def _plan(
-    target: Path, to: str, sequences: tuple[Sequence, ...]
+    target: Path, to: str, sequences: tuple[AnnotatedSequence, ...]
 ) -> list[tuple[Path, Callable[[Path], Path]]]:
     """What is to be written, each with the function that writes it there."""
     if to == "coco":
@@ -125,5 +246,7 @@ def _plan(
     return list(zip(paths, writers, strict=True))
 
 
-def _bound(write: Callable[[Path, Sequence], Path], sequence: Sequence) -> Callable[[Path], Path]:
+def _bound(
+    write: Callable[[Path, AnnotatedSequence], Path], sequence: AnnotatedSequence
+) -> Callable[[Path], Path]:
     return lambda path: write(path, sequence)

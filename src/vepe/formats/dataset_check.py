@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import Sequence
+from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.coco import parse_coco
 from vepe.formats.dataset_rules import Finding, check_pictures, check_sequence
 from vepe.formats.detect import is_coco
 from vepe.formats.files import load_json
-from vepe.formats.pictures import PICTURE_SUFFIXES, PictureFinder
+from vepe.formats.image_files import PICTURE_SUFFIXES, PictureFinder
 from vepe.formats.posetrack import parse_sequence, read_sequence
 
 TITLES = {
@@ -54,7 +54,7 @@ class SplitCounts:
     tracks: int = 0
     pictures: int = 0
 
-    def add(self, sequence: Sequence) -> None:
+    def add(self, sequence: AnnotatedSequence) -> None:
         people = [p for f in sequence.frames for p in f.people]
         self.sequences += 1
         self.frames += len(sequence)
@@ -173,7 +173,7 @@ def annotation_files(root: Path) -> list[Path]:
     return found
 
 
-def _read(file: Path) -> tuple[Sequence, ...]:
+def _read(file: Path) -> tuple[AnnotatedSequence, ...]:
     """The sequences of a file; none where it holds something else (lists, settings)."""
     if file.suffix.lower() == ".mat":
         return (read_sequence(file),)
@@ -190,7 +190,7 @@ def _split_of(file: Path, root: Path) -> str:
 
 
 def _look_at_pictures(
-    sequence: Sequence,
+    sequence: AnnotatedSequence,
     finder: PictureFinder,
     decode: bool,
     report: DatasetReport,

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
-from vepe.formats.pictures import picture_trouble
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, frame_place
+from vepe.formats.image_files import picture_trouble
 
 MAX_TRACK_ID = 10_000
 """poseval refuses ground truth with ids from here on."""
@@ -46,7 +46,7 @@ class Finding:
         return f"{self.level}: {self.place}: {self.text}{often}. {self.mend}"
 
 
-def check_sequence(sequence: Sequence) -> list[Finding]:
+def check_sequence(sequence: AnnotatedSequence) -> list[Finding]:
     """Findings in the annotations of one sequence, like ones counted together."""
     found = [
         *_duplicates(sequence),
@@ -66,7 +66,7 @@ def _gathered(found: list[Finding]) -> list[Finding]:
     ]
 
 
-def _duplicates(sequence: Sequence) -> Iterator[Finding]:
+def _duplicates(sequence: AnnotatedSequence) -> Iterator[Finding]:
     ids = Counter(
         p.annotation_id for f in sequence.frames for p in f.people if p.annotation_id is not None
     )
@@ -85,7 +85,7 @@ def _duplicates(sequence: Sequence) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _whole_rules(sequence: Sequence) -> Iterator[Finding]:
+def _whole_rules(sequence: AnnotatedSequence) -> Iterator[Finding]:
     place = str(sequence.source)
     if not sequence.frames:
         yield Finding("problem", place, "there are no frames", "Remove the file or write it again.")
@@ -106,7 +106,7 @@ def _whole_rules(sequence: Sequence) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _frame_counts(sequence: Sequence) -> Iterator[Finding]:
+def _frame_counts(sequence: AnnotatedSequence) -> Iterator[Finding]:
     """Frames that are there against `nframes`, for every video of the file."""
     records = [f.extra for f in sequence.frames if isinstance(f.extra.get("nframes"), int)]
     there = Counter((str(r.get("vid_id")), int(r["nframes"])) for r in records)
@@ -123,7 +123,9 @@ def _frame_counts(sequence: Sequence) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _frame_rules(sequence: Sequence, position: int, frame: AnnotatedFrame) -> Iterator[Finding]:
+def _frame_rules(
+    sequence: AnnotatedSequence, position: int, frame: AnnotatedFrame
+) -> Iterator[Finding]:
     place = frame_place(sequence.source, position, frame.file_name)
     posetrack = sequence.format != "coco"
     ids = Counter(p.track_id for p in frame.people if p.track_id is not None)
@@ -159,7 +161,7 @@ def _frame_rules(sequence: Sequence, position: int, frame: AnnotatedFrame) -> It
 
 
 def _person_rules(
-    sequence: Sequence, frame: AnnotatedFrame, person: Person, place: str
+    sequence: AnnotatedSequence, frame: AnnotatedFrame, person: Person, place: str
 ) -> Iterator[Finding]:
     truth = person.score is None
     if sequence.format != "coco" and truth and person.present.any():
@@ -185,7 +187,12 @@ def _person_rules(
 
 
 def _outside(
-    box: Float[np.ndarray, "4"], name: str, width: int, height: int, sequence: Sequence, place: str
+    box: Float[np.ndarray, "4"],
+    name: str,
+    width: int,
+    height: int,
+    sequence: AnnotatedSequence,
+    place: str,
 ) -> Iterator[Finding]:
     low = np.maximum(box[:2], 0)
     high = np.minimum(box[:2] + box[2:], [width, height])
@@ -207,7 +214,7 @@ def _head_xywh(person: Person) -> np.ndarray | None:
     return np.concatenate([low, high - low])
 
 
-def check_pictures(sequence: Sequence, base: Path, *, decode: bool) -> list[Finding]:
+def check_pictures(sequence: AnnotatedSequence, base: Path, *, decode: bool) -> list[Finding]:
     """Findings in the pictures of one sequence below `base`: missing, unreadable, other size."""
     found: list[Finding] = []
     for i, frame in enumerate(sequence.frames):

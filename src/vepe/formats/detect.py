@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import Sequence
+from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.coco import parse_coco, read_coco
-from vepe.formats.csv_table import read_csv
 from vepe.formats.files import load_json
 from vepe.formats.mot import read_mot
 from vepe.formats.openpose import read_openpose
-from vepe.formats.parquet import read_parquet
 from vepe.formats.posetrack import parse_sequence, read_sequence
 from vepe.formats.posetrack17 import read_posetrack17
 from vepe.formats.posetrack18 import read_posetrack18
+from vepe.formats.table import read_csv, read_parquet
 from vepe.skeleton import POSETRACK15
 
-READERS: dict[str, Callable[[Path], tuple[Sequence, ...]]] = {
+READERS: dict[str, Callable[[Path], tuple[AnnotatedSequence, ...]]] = {
     "posetrack17": lambda path: (read_posetrack17(path),),
     "posetrack18": lambda path: (read_posetrack18(path),),
     "posetrack21": lambda path: (read_posetrack18(path),),
@@ -35,7 +34,7 @@ _BY_SUFFIX = {".mat": "posetrack17", ".csv": "csv", ".parquet": "parquet", ".txt
 _POSETRACK_IMAGE_KEYS = ("vid_id", "is_labeled", "frame_id", "has_labeled_person", "nframes")
 
 
-def read_any(path: Path, format: str | None = None) -> tuple[Sequence, ...]:
+def read_any(path: Path, format: str | None = None) -> tuple[AnnotatedSequence, ...]:
     """All sequences of a file or of the files in a folder, by name.
 
     Args:
@@ -71,7 +70,7 @@ def _is_openpose_folder(path: Path) -> bool:
     return next(path.glob("*_keypoints.json"), None) is not None
 
 
-def _read_file(path: Path) -> tuple[Sequence, ...]:
+def _read_file(path: Path) -> tuple[AnnotatedSequence, ...]:
     by_suffix = _BY_SUFFIX.get(path.suffix.lower())
     if by_suffix == "posetrack17":
         return (read_sequence(path),)

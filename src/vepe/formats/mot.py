@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
-from vepe.formats.boxes import person_box
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.files import replacing
+from vepe.formats.geometry import person_box
 from vepe.skeleton import POSETRACK15
 
 
-def write_mot(path: Path, sequence: Sequence) -> Path:
+def write_mot(path: Path, sequence: AnnotatedSequence) -> Path:
     """Writes one sequence and returns the path.
 
     The box is the file's, else the extent of the keypoints; people without either are left out.
@@ -43,7 +43,7 @@ def write_mot(path: Path, sequence: Sequence) -> Path:
     return path
 
 
-def read_mot(path: Path) -> Sequence:
+def read_mot(path: Path) -> AnnotatedSequence:
     """Reads boxes with ids; people have no keypoints, frames without people are not there.
 
     Raises:
@@ -68,7 +68,7 @@ def read_mot(path: Path) -> Sequence:
         )
         for number, group in groupby(entries, lambda e: e[0])
     ]
-    return Sequence(path.stem, tuple(frames), POSETRACK15, path, "posetrack18")
+    return AnnotatedSequence(path.stem, tuple(frames), POSETRACK15, path, "posetrack18")
 
 
 def _entry(line: str, path: Path, number: int) -> tuple[int, Person]:

@@ -16,9 +16,14 @@ import numpy as np
 from jaxtyping import Float
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
+from vepe.formats.annotations import (
+    AnnotatedFrame,
+    AnnotatedSequence,
+    Person,
+    frame_place,
+    skeleton_named,
+)
 from vepe.formats.files import load_json, replacing_folder, safe_name
-from vepe.formats.skeletons import skeleton_named
 from vepe.skeleton import COCO17, CROWDPOSE14, POSETRACK15, Skeleton
 
 _NAMES = (
@@ -39,7 +44,7 @@ def is_body(skeleton: Skeleton) -> bool:
     return limbs <= set(skeleton.keypoints)
 
 
-def write_openpose(path: Path, sequence: Sequence) -> Path:
+def write_openpose(path: Path, sequence: AnnotatedSequence) -> Path:
     """Writes the folder `path` (an old one is replaced) and returns it.
 
     Files are called `<sequence>_<frame number in 12 digits>_keypoints.json`. People stand in the
@@ -94,7 +99,7 @@ def _body_25(table: Float[np.ndarray, "K 3"], skeleton: Skeleton) -> Float[np.nd
     return result
 
 
-def read_openpose(path: Path) -> Sequence:
+def read_openpose(path: Path) -> AnnotatedSequence:
     """Reads a folder of `*_keypoints.json` files as one sequence.
 
     The number of keypoints names the skeleton: 25 BODY_25, 17 COCO, 15 PoseTrack, 14 CrowdPose.
@@ -124,7 +129,7 @@ def read_openpose(path: Path) -> Sequence:
         found = _NUMBER.search(file.stem)
         index = int(found[1]) if found else position
         frames.append(_frame(index, read))
-    return Sequence(path.name, tuple(frames), skeleton or BODY_25, path, "coco")
+    return AnnotatedSequence(path.name, tuple(frames), skeleton or BODY_25, path, "coco")
 
 
 def _frame(index: int, people: tuple[Person, ...]) -> AnnotatedFrame:

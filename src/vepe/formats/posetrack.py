@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import Sequence
+from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.files import load_json
 from vepe.formats.posetrack17 import parse_posetrack17, read_posetrack17
 from vepe.formats.posetrack18 import parse_posetrack18
@@ -33,7 +33,7 @@ def posetrack_files(path: Path) -> list[Path]:
     return [found[name] for name in sorted(found)]
 
 
-def read_sequence(path: Path) -> Sequence:
+def read_sequence(path: Path) -> AnnotatedSequence:
     """One sequence from a PoseTrack17 (JSON, .mat), 18 or 21 file.
 
     Raises:
@@ -45,7 +45,7 @@ def read_sequence(path: Path) -> Sequence:
     return parse_sequence(load_json(path), path)
 
 
-def parse_sequence(data: Any, source: Path) -> Sequence:
+def parse_sequence(data: Any, source: Path) -> AnnotatedSequence:
     """One sequence from a loaded document; see `read_sequence`."""
     if isinstance(data, dict) and "annolist" in data:
         return parse_posetrack17(data, source)
@@ -57,7 +57,7 @@ def parse_sequence(data: Any, source: Path) -> Sequence:
     )
 
 
-def iter_posetrack(path: Path) -> Iterator[Sequence]:
+def iter_posetrack(path: Path) -> Iterator[AnnotatedSequence]:
     """The sequences of a folder (or the one of a file), one at a time, by name.
 
     Raises:
@@ -67,6 +67,6 @@ def iter_posetrack(path: Path) -> Iterator[Sequence]:
         yield read_sequence(file)
 
 
-def read_posetrack(path: Path) -> tuple[Sequence, ...]:
+def read_posetrack(path: Path) -> tuple[AnnotatedSequence, ...]:
     """All sequences of a folder (or the one of a file), by name. See `iter_posetrack`."""
     return tuple(iter_posetrack(path))

@@ -1,4 +1,9 @@
-"""PoseTrack 2017: one `annolist` a sequence, as JSON (every scalar in a list of one) or .mat.
+"""PoseTrack17's .mat files, brought into the form of its JSON files.
+
+MATLAB squeezes: one frame, person or point is a struct, several are an array of structs, none is
+an empty array. Here they all become lists again, so that one parser serves both.
+
+PoseTrack 2017: one `annolist` a sequence, as JSON (every scalar in a list of one) or .mat.
 
 Source: the poseval README and its loader (leonid-pishchulin/poseval). Head boxes instead of body
 boxes, joints by number, absent joints left out, no picture sizes.
@@ -13,11 +18,63 @@ import numpy as np
 from jaxtyping import Float
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, frame_place
 from vepe.formats.files import dump_json, load_json
+from vepe.formats.geometry import posetrack_visibility
 from vepe.formats.records import is_finite_number, track_id_or_none
-from vepe.formats.visibility import posetrack_visibility
 from vepe.skeleton import POSETRACK15
+
+
+def load_annolist(path: Path) -> list[Any]:
+    """The `annolist` of a .mat file as plain lists, dicts and numbers.
+
+    Raises:
+        VepeError: where the file is missing, no MATLAB file, in the HDF5 form, or has no annolist.
+    """
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(str(path), struct_as_record=False, squeeze_me=True)
+    except FileNotFoundError:
+        raise VepeError(f"{path} does not exist; check the path.") from None
+    except NotImplementedError:
+        raise VepeError(
+            f"{path} is a MATLAB v7.3 file; save it again in MATLAB with the option '-v7'."
+        ) from None
+    except Exception as error:  # scipy raises many kinds for a damaged file
+        raise VepeError(f"{path} is no readable .mat file ({error}); copy it again.") from error
+    if "annolist" not in content:
+        raise VepeError(f"{path} holds no 'annolist'; it is not a PoseTrack17 file.")
+    return _records(content["annolist"])
+
+
+def _records(value: Any) -> list[Any]:
+    """A list of plain records from a struct, an array of structs or an empty array."""
+    return [_plain(item) for item in np.atleast_1d(np.asarray(value, dtype=object)).ravel()]
+
+
+_LISTS = frozenset({"annorect", "annopoints", "point", "ignore_regions"})
+
+
+def _plain(value: Any) -> Any:
+    """Structs become dicts, arrays lists, NumPy scalars Python's."""
+    names = getattr(value, "_fieldnames", None)
+    if names is not None:
+        fields = {name: getattr(value, name) for name in names}
+        return {
+            name: _records(item) if name in _LISTS else _plain(item)
+            for name, item in fields.items()
+            if not (name in _LISTS and _is_blank(item))
+        }
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.ravel()]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_blank(value: Any) -> bool:
+    """MATLAB's [] in a field of a struct array: the record has no such field."""
+    return isinstance(value, np.ndarray) and value.size == 0
+
 
 # fmt: off
 JOINTS_2017 = (
@@ -37,34 +94,34 @@ _POINT_KEYS = frozenset({"id", "x", "y", "is_visible", "score"})
 _BOX_KEYS = ("x1", "y1", "x2", "y2")
 
 
-def read_posetrack17(path: Path) -> Sequence:
+def read_posetrack17(path: Path) -> AnnotatedSequence:
     """Reads one sequence from `annolist` JSON or .mat.
 
     Returns:
-        A `Sequence` over `POSETRACK15`. Of a joint that is listed twice the first counts, as in
+        A `AnnotatedSequence` over `POSETRACK15`. Of a joint that is listed twice the first counts, as in
         poseval; joint ids beyond 14 are kept in `Person.extra["other_points"]`.
 
     Raises:
         VepeError: names file and frame where something is missing or not a number.
     """
     if path.suffix.lower() == ".mat":
-        from vepe.formats.posetrack17_mat import load_annolist
+        from vepe.formats.posetrack17 import load_annolist
 
         return parse_posetrack17({"annolist": load_annolist(path)}, path)
     return parse_posetrack17(load_json(path), path)
 
 
-def parse_posetrack17(data: Any, source: Path) -> Sequence:
+def parse_posetrack17(data: Any, source: Path) -> AnnotatedSequence:
     """The sequence in an `annolist` document; `source` is used in messages and as its name."""
     annolist = data.get("annolist") if isinstance(data, dict) else None
     if not isinstance(annolist, list):
         raise VepeError(f"{source} has no list 'annolist'; it is not a PoseTrack17 file.")
     frames = tuple(_read_frame(record, source, i) for i, record in enumerate(annolist))
     extra = {key: value for key, value in data.items() if key != "annolist"}
-    return Sequence(source.stem, frames, POSETRACK15, source, "posetrack17", extra)
+    return AnnotatedSequence(source.stem, frames, POSETRACK15, source, "posetrack17", extra)
 
 
-def write_posetrack17(path: Path, sequence: Sequence) -> Path:
+def write_posetrack17(path: Path, sequence: AnnotatedSequence) -> Path:
     """Writes one sequence as `annolist` JSON and returns the path.
 
     Raises:
@@ -187,7 +244,9 @@ def _head_box(rect: dict[str, Any], place: str) -> np.ndarray | None:
     return np.array([_number(rect[key], f"{key} of the head box", place) for key in _BOX_KEYS])
 
 
-def _frame_record(frame: AnnotatedFrame, order: list[int], sequence: Sequence) -> dict[str, Any]:
+def _frame_record(
+    frame: AnnotatedFrame, order: list[int], sequence: AnnotatedSequence
+) -> dict[str, Any]:
     native = sequence.format == "posetrack17"
     record: dict[str, Any] = {
         "image": [{"name": frame.file_name}],
@@ -204,7 +263,7 @@ def _frame_record(frame: AnnotatedFrame, order: list[int], sequence: Sequence) -
     return record
 
 
-def _person_record(person: Person, order: list[int], sequence: Sequence) -> dict[str, Any]:
+def _person_record(person: Person, order: list[int], sequence: AnnotatedSequence) -> dict[str, Any]:
     native = sequence.format == "posetrack17"
     visibility = posetrack_visibility(person, sequence.format)
     record: dict[str, Any] = {k: v for k, v in person.extra.items() if native}

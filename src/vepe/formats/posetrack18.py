@@ -1,4 +1,12 @@
-"""PoseTrack 2018 and 2021: COCO-like JSON, one file a sequence, 17 slots of which two stay empty.
+"""PoseTrack's coded frame ids, TSSSSSSFFFF, made from the names of pictures.
+
+What PoseTrack21 adds to PoseTrack18; all else is shared.
+
+Source: the PoseTrack21 kit and its documentation (anDoer/PoseTrack21). Pictures say
+`has_labeled_person` (boxes are there, poses may not be), people carry a `person_id` over all
+sequences, and frames with `is_labeled` false may hold records with boxes alone.
+
+PoseTrack 2018 and 2021: COCO-like JSON, one file a sequence, 17 slots of which two stay empty.
 
 Source: the PoseTrack18 release as read by poseval and mmpose; PoseTrack21's documentation. What
 PoseTrack21 adds lies in `posetrack21.py`. `vepe track` writes its results in this layout too.
@@ -6,18 +14,18 @@ PoseTrack21 adds lies in `posetrack21.py`. `vepe track` writes its results in th
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import Person, Sequence, frame_place
-from vepe.formats.boxes import xyxy
+from vepe.formats.annotations import AnnotatedSequence, Person, frame_place
 from vepe.formats.files import load_json
-from vepe.formats.frame_ids import FIRST_CODED_ID
-from vepe.formats.posetrack21 import is_posetrack21
+from vepe.formats.geometry import xyxy
 from vepe.formats.records import (
     ANNOTATION_KEYS,
     annotation_table,
@@ -33,15 +41,59 @@ from vepe.formats.records import (
 )
 from vepe.skeleton import POSETRACK15
 
+FIRST_CODED_ID = 10**10
+"""The smallest coded id: 11 digits."""
+
+_KINDS = {"mpii": 1, "bonn": 2, "mpiinew": 3, "synth": 9}
+_NAME = re.compile(r"(?:^|/)(\d{6})_(mpiinew|mpii|bonn|synth)[^/]*/(\d+)\.\w+$")
+
+
+def coded_frame_id(file_name: str) -> int | None:
+    """The id of a picture such as 'images/val/012834_mpii_test/000003.jpg', or None.
+
+    T is 1 for mpii, 2 for bonn, 3 for mpiinew, 9 for synthetic video; S the sequence's six
+    digits; F the frame.
+    """
+    found = _NAME.search(file_name)
+    if found is None or len(found[3].lstrip("0")) > 4:
+        return None
+    return _KINDS[found[2]] * FIRST_CODED_ID + int(found[1]) * 10_000 + int(found[3])
+
+
+def video_id(file_name: str) -> str | None:
+    """The six digits of the sequence in a picture's name, or None."""
+    found = _NAME.search(file_name)
+    return found[1] if found else None
+
+
+def frame_ids(file_names: Iterable[str], indices: Iterable[int]) -> list[int]:
+    """An id for every frame: coded where all names allow it, else the frames' numbers."""
+    coded = [coded_frame_id(name) for name in file_names]
+    if None not in coded and len(set(coded)) == len(coded):
+        return [i for i in coded if i is not None]
+    return list(indices)
+
+
+def is_posetrack21(data: dict[str, Any]) -> bool:
+    """Whether a PoseTrack18-like document has one of the fields that PoseTrack21 brought."""
+    return _has(data.get("images"), "has_labeled_person") or _has(
+        data.get("annotations"), "person_id"
+    )
+
+
+def _has(records: Any, key: str) -> bool:
+    return isinstance(records, list) and any(isinstance(r, dict) and key in r for r in records)
+
+
 SLOTS_2018 = (*POSETRACK15.keypoints[:3], "left_ear", "right_ear", *POSETRACK15.keypoints[3:])
 """Names of the 17 slots; the ears are never annotated."""
 
 
-def read_posetrack18(path: Path) -> Sequence:
+def read_posetrack18(path: Path) -> AnnotatedSequence:
     """Reads one sequence of PoseTrack18 or PoseTrack21.
 
     Returns:
-        A `Sequence` over `POSETRACK15`; the ears, where a file fills them, are kept in
+        A `AnnotatedSequence` over `POSETRACK15`; the ears, where a file fills them, are kept in
         `Person.extra["ears"]` and `Person.extra["ear_scores"]`. `index` is the frame's own
         number where its `frame_id` tells it, else its place in the file.
 
@@ -51,7 +103,7 @@ def read_posetrack18(path: Path) -> Sequence:
     return parse_posetrack18(load_json(path), path)
 
 
-def parse_posetrack18(data: Any, source: Path) -> Sequence:
+def parse_posetrack18(data: Any, source: Path) -> AnnotatedSequence:
     """The sequence in a document; `source` is used in messages and as its name."""
     names = keypoint_names(data, source)
     missing = [name for name in POSETRACK15.keypoints if name not in names]
@@ -69,7 +121,7 @@ def parse_posetrack18(data: Any, source: Path) -> Sequence:
     )
     extra = {key: v for key, v in data.items() if key not in ("images", "annotations")}
     kind = "posetrack21" if is_posetrack21(data) else "posetrack18"
-    return Sequence(source.stem, frames, POSETRACK15, source, kind, extra)  # type: ignore[arg-type]
+    return AnnotatedSequence(source.stem, frames, POSETRACK15, source, kind, extra)  # type: ignore[arg-type]
 
 
 def _frame_indices(images: list[dict[str, Any]]) -> list[int]:

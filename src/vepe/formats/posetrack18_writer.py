@@ -9,13 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
-from vepe.formats.boxes import xywh
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.files import dump_json
-from vepe.formats.frame_ids import FIRST_CODED_ID, frame_ids, video_id
-from vepe.formats.posetrack18 import SLOTS_2018
-from vepe.formats.rounding import short
-from vepe.formats.visibility import posetrack_visibility
+from vepe.formats.geometry import posetrack_visibility, short, xywh
+from vepe.formats.posetrack18 import FIRST_CODED_ID, SLOTS_2018, frame_ids, video_id
 from vepe.skeleton import POSETRACK15, Skeleton
 
 NO_SCORE = -9999.0
@@ -40,7 +37,7 @@ CATEGORY_2018 = {
 """The category of PoseTrack18's own files."""
 
 
-def write_posetrack18(path: Path, sequence: Sequence, *, year: int = 2018) -> Path:
+def write_posetrack18(path: Path, sequence: AnnotatedSequence, *, year: int = 2018) -> Path:
     """Writes one sequence as PoseTrack18 (or, with `year=2021`, PoseTrack21) and returns the path.
 
     Ids are kept where the source has them, else made: frame ids in PoseTrack's code where the
@@ -53,7 +50,7 @@ def write_posetrack18(path: Path, sequence: Sequence, *, year: int = 2018) -> Pa
     return dump_json(path, posetrack18_document(sequence, year=year))
 
 
-def require_posetrack_joints(sequence: Sequence, target: str) -> None:
+def require_posetrack_joints(sequence: AnnotatedSequence, target: str) -> None:
     """Raises VepeError where the skeleton lacks one of PoseTrack's 15 joints."""
     missing = [n for n in POSETRACK15.keypoints if n not in sequence.skeleton.keypoints]
     if missing:
@@ -63,7 +60,7 @@ def require_posetrack_joints(sequence: Sequence, target: str) -> None:
         )
 
 
-def posetrack18_document(sequence: Sequence, *, year: int = 2018) -> dict[str, Any]:
+def posetrack18_document(sequence: AnnotatedSequence, *, year: int = 2018) -> dict[str, Any]:
     """The JSON document of one sequence; see `write_posetrack18`."""
     frames = sequence.frames
     ids = image_ids(sequence)
@@ -90,7 +87,7 @@ def posetrack18_document(sequence: Sequence, *, year: int = 2018) -> dict[str, A
     }  # fmt: skip
 
 
-def image_ids(sequence: Sequence) -> list[int]:
+def image_ids(sequence: AnnotatedSequence) -> list[int]:
     """Ids of all frames: the source's where it has them, else made from names or numbers."""
     own = [frame.image_id for frame in sequence.frames]
     if None not in own:
@@ -132,7 +129,7 @@ def _image(
 class _Slots:
     """Where each keypoint of a sequence goes in the file's lists."""
 
-    def __init__(self, sequence: Sequence) -> None:
+    def __init__(self, sequence: AnnotatedSequence) -> None:
         skeleton = sequence.skeleton
         posetrack = set(POSETRACK15.keypoints) <= set(skeleton.keypoints)
         self.names = SLOTS_2018 if posetrack else skeleton.keypoints
@@ -150,7 +147,7 @@ class _Slots:
         image_id: int,
         own_id: int,
         extra: dict[str, Any],
-        sequence: Sequence,
+        sequence: AnnotatedSequence,
     ) -> dict[str, Any]:
         ears, ear_scores = extra.pop("ears", None), extra.pop("ear_scores", None)
         record: dict[str, Any] = {
@@ -171,7 +168,9 @@ class _Slots:
             record["score"] = person.score
         return record | extra
 
-    def _keypoints(self, person: Person, ears: list[float] | None, sequence: Sequence) -> list[Any]:
+    def _keypoints(
+        self, person: Person, ears: list[float] | None, sequence: AnnotatedSequence
+    ) -> list[Any]:
         visibility = np.nan_to_num(posetrack_visibility(person, sequence.format), nan=1.0)
         table = np.zeros((len(self.names), 3))
         table[self.slots, :2] = person.keypoints_px[self.columns]
@@ -193,7 +192,9 @@ class _Slots:
         return scores.tolist()
 
 
-def _category(sequence: Sequence, names: tuple[str, ...], skeleton: Skeleton) -> dict[str, Any]:
+def _category(
+    sequence: AnnotatedSequence, names: tuple[str, ...], skeleton: Skeleton
+) -> dict[str, Any]:
     """The source's category where it has these very keypoints, else PoseTrack's or an own one."""
     for category in sequence.extra.get("categories", []):
         if isinstance(category, dict) and category.get("keypoints") == list(names):

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.files import check_targets, replacing, safe_name
 from vepe.formats.posetrack17 import write_posetrack17
 from vepe.formats.posetrack18_writer import require_posetrack_joints, write_posetrack18
@@ -46,8 +46,8 @@ class SubmissionNotes:
 
 def write_submission(
     path: Path,
-    results: Iterable[Sequence],
-    truth: Iterable[Sequence] = (),
+    results: Iterable[AnnotatedSequence],
+    truth: Iterable[AnnotatedSequence] = (),
     *,
     overwrite: bool = False,
 ) -> list[str]:
@@ -65,7 +65,7 @@ def write_submission(
     notes = SubmissionNotes()
     results, truth = tuple(results), tuple(truth)
     by_name = {sequence.name: sequence for sequence in results}
-    ready: list[tuple[str, Sequence, bool]] = []
+    ready: list[tuple[str, AnnotatedSequence, bool]] = []
     names = set()
     for gt in truth:
         if gt.name not in by_name:
@@ -85,7 +85,7 @@ def write_submission(
     return notes.lines()
 
 
-def _write(path: Path, ready: list[tuple[str, Sequence, bool]]) -> None:
+def _write(path: Path, ready: list[tuple[str, AnnotatedSequence, bool]]) -> None:
     if path.suffix.lower() != ".zip":
         for name, sequence, old in ready:
             _write_one(_file(path, name), sequence, old)
@@ -105,12 +105,14 @@ def _file(folder: Path, name: str) -> Path:
     return folder / f"{safe_name(name)}.json"
 
 
-def _write_one(path: Path, sequence: Sequence, old: bool) -> Path:
+def _write_one(path: Path, sequence: AnnotatedSequence, old: bool) -> Path:
     require_posetrack_joints(sequence, "a PoseTrack submission")
     return (write_posetrack17 if old else write_posetrack18)(path, sequence)
 
 
-def _fit(result: Sequence, gt: Sequence, notes: SubmissionNotes) -> Sequence:
+def _fit(
+    result: AnnotatedSequence, gt: AnnotatedSequence, notes: SubmissionNotes
+) -> AnnotatedSequence:
     """The result with the ground truth's frames, in its order."""
     by_picture = {PurePosixPath(f.file_name).name: f for f in result.frames if f.file_name}
     wanted = [PurePosixPath(f.file_name).name for f in gt.frames]
@@ -142,7 +144,7 @@ def _as_in(truth: AnnotatedFrame, found: AnnotatedFrame | None) -> AnnotatedFram
     )
 
 
-def _with_ids(sequence: Sequence, notes: SubmissionNotes) -> Sequence:
+def _with_ids(sequence: AnnotatedSequence, notes: SubmissionNotes) -> AnnotatedSequence:
     """The sequence with ids from 0 to 999, each once a frame."""
     ids = {p.track_id for f in sequence.frames for p in f.people if p.track_id is not None}
     renumber = {i: i for i in ids}

@@ -5,10 +5,16 @@ is_labeled, width, height, track_id, score, box_{x,y,width,height}, head_{x1,y1,
 every keypoint `<name>_x, <name>_y, <name>_visible` (1 seen, 0 hidden, empty unknown) and
 `<name>_score`. A frame without people has one row with the frame's columns alone. A keypoint that
 is absent has no x and y.
+
+CSV: one row a person, for spreadsheets and pandas. The columns stand in `table.py`.
+
+Parquet: the table of `table.py` with types, through pyarrow (extra `vepe[parquet]`).
 """
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
@@ -17,10 +23,16 @@ from typing import Any
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedFrame, FormatName, Person, Sequence
+from vepe.formats.annotations import (
+    AnnotatedFrame,
+    AnnotatedSequence,
+    FormatName,
+    Person,
+    skeleton_named,
+)
+from vepe.formats.files import replacing
+from vepe.formats.geometry import posetrack_visibility
 from vepe.formats.records import number_or_none, track_id_or_none, whole_or_none
-from vepe.formats.skeletons import skeleton_named
-from vepe.formats.visibility import posetrack_visibility
 from vepe.skeleton import POSETRACK15
 
 Row = dict[str, Any]
@@ -41,7 +53,7 @@ def columns(keypoints: Iterable[str]) -> list[str]:
     return [*FRAME_COLUMNS, *_PERSON_COLUMNS, *points]
 
 
-def rows(sequence: Sequence) -> list[Row]:
+def rows(sequence: AnnotatedSequence) -> list[Row]:
     """The rows of a sequence; missing values are None."""
     names = columns(sequence.skeleton.keypoints)
     result: list[Row] = []
@@ -56,7 +68,7 @@ def rows(sequence: Sequence) -> list[Row]:
     return result
 
 
-def _person_cells(person: Person, sequence: Sequence) -> list[Any]:
+def _person_cells(person: Person, sequence: AnnotatedSequence) -> list[Any]:
     box, head = person.box_xywh_px, person.head_box_xyxy_px
     cells: list[Any] = [
         -1 if person.track_id is None else person.track_id,
@@ -76,7 +88,7 @@ def _cell(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def sequence_from_rows(table: list[Row], names: list[str], source: Path) -> Sequence:
+def sequence_from_rows(table: list[Row], names: list[str], source: Path) -> AnnotatedSequence:
     """The sequence in rows of plain values (None for an empty cell).
 
     Raises:
@@ -100,7 +112,7 @@ def sequence_from_rows(table: list[Row], names: list[str], source: Path) -> Sequ
         frames.append(_frame(members[0][1], tuple(people), members[0][2]))
         if index[0] is None:
             raise VepeError(f"{members[0][2]}: frame_index is empty; number every frame.")
-    return Sequence(source.stem, tuple(frames), skeleton, source, kind)
+    return AnnotatedSequence(source.stem, tuple(frames), skeleton, source, kind)
 
 
 def _has_person(row: Row) -> bool:
@@ -145,3 +157,110 @@ def _person(row: Row, keypoints: list[str], kind: FormatName, place: str) -> Per
 def _box(row: Row, names: tuple[str, ...], place: str) -> np.ndarray | None:
     values = [number_or_none(row.get(name), name, place) for name in names]
     return None if None in values else np.array(values, np.float64)
+
+
+def write_csv(path: Path, sequence: AnnotatedSequence) -> Path:
+    """Writes one sequence as CSV and returns the path. Raises VepeError where it cannot."""
+    with (
+        replacing(path) as beside,
+        beside.open("w", newline="", encoding="utf-8") as handle,
+    ):
+        writer = csv.DictWriter(handle, columns(sequence.skeleton.keypoints))
+        writer.writeheader()
+        writer.writerows(rows(sequence))
+    return path
+
+
+def read_csv(path: Path) -> AnnotatedSequence:
+    """Reads what `write_csv` wrote, or any table with those columns (most may be missing).
+
+    Raises:
+        VepeError: where the file is missing, not text, or a cell holds no number.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle)
+            names = list(reader.fieldnames or ())
+            table = [_row(row, f"{path}, row {i}") for i, row in enumerate(reader, start=2)]
+    except FileNotFoundError:
+        raise VepeError(f"{path} does not exist; check the path.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise VepeError(f"{path} is not readable as CSV ({error}); check what it is.") from None
+    return sequence_from_rows(table, names, path)
+
+
+def _row(row: dict[str, Any], place: str) -> dict[str, Any]:
+    if None in row:
+        raise VepeError(f"{place}: there are more cells than columns; mend the row.")
+    return {k: v if k == "file_name" else _value(v, k, place) for k, v in row.items()}
+
+
+def _value(text: str | None, column: str, place: str) -> int | float | None:
+    if text is None or text.strip() == "":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        raise VepeError(f"{place}: {column} is '{text}', not a number; mend the cell.") from None
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise VepeError(
+            "Parquet needs the package pyarrow; install it with: pip install 'vepe[parquet]'."
+        ) from None
+    return pyarrow, pyarrow.parquet
+
+
+def write_parquet(path: Path, sequence: AnnotatedSequence) -> Path:
+    """Writes one sequence as Parquet (zstd) and returns the path.
+
+    The file's metadata hold the skeleton as JSON under `vepe.skeleton`.
+
+    Raises:
+        VepeError: where pyarrow is missing or `path` cannot be written.
+    """
+    arrow, parquet = _pyarrow()
+    table = rows(sequence)
+    names = columns(sequence.skeleton.keypoints)
+    fields = [arrow.field(name, _type(arrow, name)) for name in names]
+    metadata = {"vepe.skeleton": json.dumps(sequence.skeleton.to_dict())}
+    schema = arrow.schema(fields, metadata=metadata)
+    data = {name: [row[name] for row in table] for name in names}
+    data["is_labeled"] = [bool(value) for value in data["is_labeled"]]
+    with replacing(path) as beside:
+        parquet.write_table(
+            arrow.table(data, schema=schema), beside, compression="zstd", row_group_size=65_536
+        )
+    return path
+
+
+def _type(arrow: Any, name: str) -> Any:
+    if name in WHOLE_COLUMNS:
+        return arrow.int64()
+    if name == "file_name":
+        return arrow.string()
+    return arrow.bool_() if name == "is_labeled" else arrow.float64()
+
+
+def read_parquet(path: Path) -> AnnotatedSequence:
+    """Reads what `write_parquet` wrote, or any table with those columns.
+
+    Raises:
+        VepeError: where pyarrow is missing, or the file is missing or no Parquet file.
+    """
+    arrow, parquet = _pyarrow()
+    try:
+        table = parquet.read_table(path)
+    except FileNotFoundError:
+        raise VepeError(f"{path} does not exist; check the path.") from None
+    except (arrow.ArrowException, OSError) as error:
+        raise VepeError(f"{path} is no readable Parquet file ({error}); check it.") from error
+    return sequence_from_rows(table.to_pylist(), table.column_names, path)

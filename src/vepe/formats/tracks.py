@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vepe.formats.annotations import AnnotatedFrame, FormatName, Person, Sequence
-from vepe.formats.boxes import person_box
-from vepe.formats.rounding import COORDINATE_DECIMALS, SCORE_DECIMALS, rounded
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, FormatName, Person
+from vepe.formats.geometry import COORDINATE_DECIMALS, SCORE_DECIMALS, person_box, rounded
 from vepe.skeleton import POSETRACK15
 from vepe.types import NO_TRACK, FramePoses, PoseTracks, VideoInfo
 
@@ -17,7 +16,7 @@ NOMINAL_FPS = 25.0
 """Frame rate of a sequence that does not tell its timestamps."""
 
 
-def sequence_from_tracks(tracks: PoseTracks) -> Sequence:
+def sequence_from_tracks(tracks: PoseTracks) -> AnnotatedSequence:
     """Results as a sequence: every keypoint present, boxes the extents of the keypoints.
 
     Coordinates are rounded to 0.001 px, scores to 6 decimals, times to a microsecond. A frame
@@ -44,7 +43,7 @@ def sequence_from_tracks(tracks: PoseTracks) -> Sequence:
         for name, poses in zip(names, tracks.frames, strict=True)
     )
     source = tracks.video.path or Path(tracks.video.name)
-    return Sequence(stem, frames, tracks.skeleton, source, kind)
+    return AnnotatedSequence(stem, frames, tracks.skeleton, source, kind)
 
 
 def _people(poses: FramePoses, seen: float) -> tuple[Person, ...]:
@@ -67,7 +66,7 @@ def _people(poses: FramePoses, seen: float) -> tuple[Person, ...]:
     return tuple(people)
 
 
-def tracks_from_sequence(sequence: Sequence) -> PoseTracks:
+def tracks_from_sequence(sequence: AnnotatedSequence) -> PoseTracks:
     """A sequence as poses: what is not present stands at (0, 0) with confidence 0.
 
     Scores that the file lacks count as 1 (keypoints that are present, and people). Times that it

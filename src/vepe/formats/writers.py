@@ -7,12 +7,11 @@ from pathlib import Path
 
 from vepe.errors import VepeError
 from vepe.formats.coco_writer import results_document
-from vepe.formats.csv_table import write_csv
 from vepe.formats.files import dump_json
 from vepe.formats.mot import write_mot
 from vepe.formats.openpose import write_openpose
-from vepe.formats.parquet import write_parquet
 from vepe.formats.posetrack18_writer import write_posetrack18
+from vepe.formats.table import write_csv, write_parquet
 from vepe.formats.tracks import sequence_from_tracks
 from vepe.types import PoseTracks
 

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vepe.config.model import ModelConfig
-from vepe.inference.preprocess import Letterbox
+from vepe.inference.prepost import Letterbox
 from vepe.models.build import build_model
 
 

@@ -25,8 +25,8 @@ import numpy as np
 from vepe.errors import VepeError
 from vepe.inference.predictor import Predictor
 from vepe.inference.prefetch import Prefetched
-from vepe.inference.results import PoseSpool, result_paths, write_results
 from vepe.inference.smoothing import OfflineSmoothing
+from vepe.inference.spool import PoseSpool, result_paths, write_results
 from vepe.types import Frame, FramePoses
 from vepe.video.source import VideoSource
 from vepe.video.writer import VideoWriter

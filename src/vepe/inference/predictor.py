@@ -10,18 +10,16 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from vepe.allocator import keep_freed_memory
 from vepe.config.model import ModelConfig
 from vepe.config.tracking import SmoothMode, TrackerSettings
 from vepe.errors import VepeError
-from vepe.inference.checkpoint import load_weights
-from vepe.inference.defaults import DEFAULT_CONF
-from vepe.inference.devices import choose_device
-from vepe.inference.folding import fold_batch_norms
-from vepe.inference.postprocess import frame_poses
+from vepe.inference.devices import DEFAULT_CONF, choose_device, keep_freed_memory
 from vepe.inference.prefetch import Prefetched
+from vepe.inference.prepost import frame_poses
 from vepe.inference.smoothing import OfflineSmoothing
 from vepe.inference.stream import Stream, StreamRunner
+from vepe.inference.weights import load_weights
+from vepe.models.folding import fold_batch_norms
 from vepe.models.vepe import Vepe
 from vepe.skeleton import Skeleton
 from vepe.tracking.shots import ShotDetector
@@ -50,7 +48,7 @@ def load(
 ) -> Predictor:
     """Loads a model for use.
 
-    On a Linux CPU the process keeps the memory it frees from then on (see `vepe.allocator`), which
+    On a Linux CPU the process keeps the memory it frees from then on (see `vepe.inference.devices`), which
     makes networks several times faster.
 
     Args:

@@ -14,9 +14,8 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from vepe.errors import VepeError
-from vepe.inference.postprocess import frame_poses
-from vepe.inference.preprocess import Letterbox, letterbox
-from vepe.models.state import PoseOutput, StreamState
+from vepe.inference.prepost import Letterbox, frame_poses, letterbox
+from vepe.models.streaming import PoseOutput, StreamState
 from vepe.models.vepe import Vepe
 from vepe.tracking.shots import ShotDetector, ShotState
 from vepe.tracking.smoothing import OneEuroSmoother, SmootherState
@@ -25,7 +24,7 @@ from vepe.types import NO_TRACK, FramePoses
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingFrame:
     """A frame whose poses have not come out yet; `cut` says that a new shot begins with it."""
 
     frame_index: int
@@ -47,7 +46,7 @@ class StreamMemory:
     """
 
     network: StreamState
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[PendingFrame, ...]
     tracker: TrackerState
     smoother: SmootherState
     shots: ShotState
@@ -121,7 +120,7 @@ class StreamRunner:
             # Another scene, or another size: what came before is finished on its own.
             memory, told = self._finished(memory)
             cut = True
-        waiting = (*memory.waiting, Waiting(frame_index, time_s, fit, cut))
+        waiting = (*memory.waiting, PendingFrame(frame_index, time_s, fit, cut))
         network, output = self.model.step(memory.network, image, time_s, padding)
         memory = replace(
             memory, network=network, waiting=waiting, shots=shots, fit=fit, time_s=time_s

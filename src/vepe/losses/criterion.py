@@ -1,8 +1,13 @@
-"""The criterion: all losses, each under its name, with one table of weights.
+"""What losses are divided by: people of a whole optimiser step, however it is cut into batches.
+
+A mean over each process's own people would weigh a person by who shares its batch. Counted from
+the labels alone, so that the counts of all parts are known before any of them is run.
+
+The criterion: all losses, each under its name, with one table of weights.
 
 Every decoder layer and the proposals are supervised. The parts are kept apart until the end, so
 that a log can show them and an ablation can set a weight to zero; such a part is not computed.
-Each is a sum over people, divided by the people of the whole optimiser step (`Counts`).
+Each is a sum over people, divided by the people of the whole optimiser step (`LossNormaliser`).
 """
 
 from __future__ import annotations
@@ -14,10 +19,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vepe.config.training import LossConfig
-from vepe.losses.consistency import identity_losses
-from vepe.losses.counts import Counts
 from vepe.losses.denoising import Noised
-from vepe.losses.keypoints import MatchedLabels, confidence_loss, place_losses
+from vepe.losses.identity import identity_losses
+from vepe.losses.keypoints import (
+    MatchedLabels,
+    confidence_loss,
+    place_losses,
+    score_loss,
+    score_targets,
+)
 from vepe.losses.matcher import (
     FORBIDDEN,
     MatchCosts,
@@ -27,10 +37,29 @@ from vepe.losses.matcher import (
     match_many,
     pair_costs,
 )
-from vepe.losses.scores import score_loss, score_targets
 from vepe.losses.targets import Targets
 from vepe.models.decoder_layer import LayerOutput
 from vepe.models.proposals import Proposals
+
+
+@dataclass(frozen=True)
+class LossNormaliser:
+    """Labelled people, and those of them whose identity is seen in another frame of their clip."""
+
+    people: float
+    anchors: float
+
+    @staticmethod
+    def of(targets: Targets) -> LossNormaliser:
+        """The counts of one batch; its track ids are unique over the clips."""
+        ids = targets.track_ids[targets.valid & (targets.track_ids >= 0)]
+        times = torch.unique(ids, return_counts=True)[1]
+        return LossNormaliser(float(targets.valid.sum()), float(times[times > 1].sum()))
+
+    def divisors(self, parts: int = 1) -> LossNormaliser:
+        """At least 1 each, and divided by the number of parts whose mean will be taken."""
+        return LossNormaliser(max(self.people, 1.0) / parts, max(self.anchors, 1.0) / parts)
+
 
 Parts = dict[str, Tensor]
 
@@ -72,7 +101,7 @@ class Criterion:
         score = score_loss(output.score_logits, wanted, background)
         sure = confidence_loss(output.confidence_logits[at], output.keypoints_px[at], labels)
         w = self.weights
-        scale = weight / (people or Counts.of(targets).divisors().people)
+        scale = weight / (people or LossNormaliser.of(targets).divisors().people)
         return _weighted(
             prefix,
             {

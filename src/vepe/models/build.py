@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError
-from vepe.models.appearance import Appearance
 from vepe.models.backbone import Backbone
-from vepe.models.fine_map import FineMap
-from vepe.models.heads import IdentityHead
-from vepe.models.instance_consistency import InstanceConsistency
+from vepe.models.decoder_layer import IdentityHead
+from vepe.models.instance_consistency import Appearance, InstanceConsistency
 from vepe.models.memory_encoder import MemoryEncoder
+from vepe.models.neck import HighResolutionFeatures, Pyramid
 from vepe.models.pose_decoder import PoseDecoder
 from vepe.models.pose_encoder import PoseEncoder
 from vepe.models.proposals import ProposalHead
-from vepe.models.pyramid import Pyramid
 from vepe.models.spatial_decoder import SpatialDecoder
 from vepe.models.spatial_encoder import SpatialEncoder
 from vepe.models.vepe import Vepe, VepeParts
@@ -80,7 +78,7 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
             search=c.keypoint_search,
             fine=c.fine,
         ),
-        fine_map=FineMap(backbone.channels[0], c.dim, c.fine) if c.fine else None,
+        fine_map=HighResolutionFeatures(backbone.channels[0], c.dim, c.fine) if c.fine else None,
         appearance=appearance,
     )
     return Vepe(

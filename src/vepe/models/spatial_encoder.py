@@ -27,7 +27,7 @@ class Memory:
         maps: levels (B, C, h, w), finest first.
         padding: for each level, True where a cell lies in the padding, (B, h, w); or None.
         strides: stride of each level in pixels.
-        fine: (B, F, 2 h, 2 w) of the first level's h and w, see `FineMap`; or None.
+        fine: (B, F, 2 h, 2 w) of the first level's h and w, see `HighResolutionFeatures`; or None.
         image_wh_px: width and height of the padded input, as a float tensor of 2.
     """
 

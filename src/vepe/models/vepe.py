@@ -17,20 +17,17 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vepe.models.appearance import Appearance
 from vepe.models.backbone import Backbone
-from vepe.models.decoder_layer import person_size_px
-from vepe.models.fine_map import FineMap
-from vepe.models.heads import IdentityHead
-from vepe.models.instance_consistency import InstanceConsistency
+from vepe.models.decoder_layer import IdentityHead, person_size_px
+from vepe.models.instance_consistency import Appearance, InstanceConsistency
 from vepe.models.memory_encoder import MemoryEncoder
+from vepe.models.neck import HighResolutionFeatures, Pyramid
 from vepe.models.pose_decoder import PoseDecoder
 from vepe.models.pose_encoder import FrameQueries, PoseEncoder
 from vepe.models.proposals import ProposalHead
-from vepe.models.pyramid import Pyramid
 from vepe.models.spatial_decoder import NoisedPoses, SpatialDecoder
 from vepe.models.spatial_encoder import Memory, SpatialEncoder
-from vepe.models.state import (
+from vepe.models.streaming import (
     FrameFeatures,
     PoseOutput,
     StreamState,
@@ -55,7 +52,7 @@ class VepeParts:
     pose_encoder: PoseEncoder | None
     memory_encoder: MemoryEncoder | None
     pose_decoder: PoseDecoder
-    fine_map: FineMap | None = None
+    fine_map: HighResolutionFeatures | None = None
     appearance: Appearance | None = None
 
 

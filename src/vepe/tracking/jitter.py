@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vepe.tracking.people import person_sizes
-from vepe.tracking.sightings import sightings
+from vepe.tracking.smoothing_offline import sightings
 from vepe.types import PoseTracks
 
 

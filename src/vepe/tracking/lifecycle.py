@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from vepe.config.tracking import TrackerSettings
-from vepe.tracking.affinity import pose_overlap
+from vepe.tracking.association import pose_overlap
 from vepe.tracking.people import keypoint_weights, person_sizes
 from vepe.tracking.state import Tracks
 from vepe.types import NO_TRACK, FramePoses

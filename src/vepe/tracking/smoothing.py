@@ -1,4 +1,6 @@
-"""Causal smoothing of tracked keypoints: the One-Euro filter (Casiez, Roussel, Vogel, CHI 2012).
+"""Where a track must not be smoothed across; the one rule of both smoothers.
+
+Causal smoothing of tracked keypoints: the One-Euro filter (Casiez, Roussel, Vogel, CHI 2012).
 
 A low-pass whose cutoff rises with speed: calm at rest, quick in motion. It runs in true time and in
 person sizes, so neither frame rate nor distance matter, and trusts confident keypoints more.
@@ -13,10 +15,27 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vepe.config.tracking import SmoothingSettings, SmoothMode
-from vepe.tracking.continuity import breaks
 from vepe.tracking.people import keypoint_weights, person_sizes
-from vepe.tracking.rows import Rows
+from vepe.tracking.state import Rows
 from vepe.types import NO_TRACK, FramePoses, PoseTracks
+
+
+def breaks(
+    before_px: Float[np.ndarray, "M K 2"],
+    before_weights: Float[np.ndarray, "M K"],
+    after_px: Float[np.ndarray, "M K 2"],
+    after_weights: Float[np.ndarray, "M K"],
+    sizes_px: Float[np.ndarray, "M"],
+    gap_s: Float[np.ndarray, "M"],
+    settings: SmoothingSettings,
+) -> Bool[np.ndarray, "M"]:
+    """True where a track must not be smoothed across: a long gap, or a jump of the whole person."""
+    shares = np.sqrt(before_weights * after_weights)
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    jump = np.linalg.norm(np.einsum("mk,mkc->mc", shares, after_px - before_px), axis=1)
+    reach = settings.reset_sizes + settings.reset_sizes_per_s * gap_s
+    return (gap_s > settings.reset_gap_s) | (jump > reach * sizes_px)
+
 
 _MIN_STEP_S = 1e-3
 

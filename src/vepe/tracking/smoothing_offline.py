@@ -1,4 +1,6 @@
-"""Two-sided smoothing of whole tracks, with short gaps filled.
+"""One track of a finished video as arrays over time.
+
+Two-sided smoothing of whole tracks, with short gaps filled.
 
 Every keypoint gets a local polynomial in true time (as Savitzky and Golay's, which this equals at
 even frames and confidences), weighted by confidence and by nearness in time, fitted twice: in the
@@ -7,17 +9,51 @@ second fit, keypoints far from the first one no longer count (Cleveland's robust
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from vepe.config.tracking import SmoothingSettings
-from vepe.tracking.continuity import breaks
-from vepe.tracking.people import person_sizes
-from vepe.tracking.sightings import Sightings, sightings
-from vepe.types import FramePoses, PoseTracks
+from vepe.tracking.people import keypoint_weights, person_sizes
+from vepe.tracking.smoothing import breaks
+from vepe.tracking.state import Rows
+from vepe.types import NO_TRACK, FramePoses, PoseTracks
+
+
+@dataclass(frozen=True)
+class TrackObservations(Rows):
+    """One track: F sightings in order of time. `frames` and `people` say where they came from."""
+
+    frames: Int[np.ndarray, "F"]
+    people: Int[np.ndarray, "F"]
+    times_s: Float[np.ndarray, "F"]
+    keypoints_px: Float[np.ndarray, "F K 2"]
+    weights: Float[np.ndarray, "F K"]
+
+
+def sightings(frames: tuple[FramePoses, ...]) -> dict[int, TrackObservations]:
+    """All tracks of the frames by rising id; where a frame has an id twice, its first person."""
+    places: dict[int, dict[int, int]] = {}
+    for index, frame in enumerate(frames):
+        for person, track_id in enumerate(frame.track_ids.tolist()):
+            if track_id != NO_TRACK:
+                places.setdefault(track_id, {}).setdefault(index, person)
+    return {track_id: _gathered(frames, places[track_id]) for track_id in sorted(places)}
+
+
+def _gathered(frames: tuple[FramePoses, ...], where: dict[int, int]) -> TrackObservations:
+    """The sightings at frame -> person."""
+    scores = np.stack([frames[i].keypoint_scores[p] for i, p in where.items()])
+    points = np.stack([frames[i].keypoints_px[p] for i, p in where.items()])
+    return TrackObservations(
+        frames=np.array(list(where)),
+        people=np.array(list(where.values())),
+        times_s=np.array([frames[i].time_s for i in where]),
+        keypoints_px=points.astype(np.float64),
+        weights=keypoint_weights(scores),
+    )
 
 
 def smooth_offline(tracks: PoseTracks, settings: SmoothingSettings | None = None) -> PoseTracks:
@@ -96,7 +132,7 @@ def _local_fit(
     return np.linalg.solve(moments + ridge, targets)[..., 0, :]
 
 
-def _parts(track: Sightings, settings: SmoothingSettings) -> list[Sightings]:
+def _parts(track: TrackObservations, settings: SmoothingSettings) -> list[TrackObservations]:
     """The track cut where it must not be smoothed across: long gaps and jumps."""
     gaps_s = np.diff(track.times_s)
     sizes = person_sizes(track.keypoints_px, track.weights)
@@ -110,7 +146,7 @@ def _parts(track: Sightings, settings: SmoothingSettings) -> list[Sightings]:
 
 def _fillings(
     frames: tuple[FramePoses, ...],
-    part: Sightings,
+    part: TrackObservations,
     calm: Float[np.ndarray, "F K 2"],
     settings: SmoothingSettings,
 ) -> list[tuple[int, FramePoses]]:

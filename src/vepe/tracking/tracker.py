@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float, Int
 from vepe.config.tracking import TrackerSettings
 from vepe.errors import VepeError
 from vepe.tracking import lifecycle, motion
-from vepe.tracking.affinity import Affinities, affinities, stands_out
-from vepe.tracking.assignment import assign
+from vepe.tracking.association import Affinities, affinities, assign, stands_out
 from vepe.tracking.people import best_first, finite_people
 from vepe.tracking.state import TrackerState, Tracks
 from vepe.types import NO_TRACK, FramePoses

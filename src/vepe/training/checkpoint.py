@@ -1,4 +1,11 @@
-"""Training checkpoints: everything a run needs to go on as if it had never stopped.
+"""The state of all random generators, as plain values that a checkpoint can hold.
+
+Whether a checkpoint may be gone on with under given settings.
+
+Where data lie, on what machine a run computes and what it tells may change; what is computed may
+not. Batches may be cut otherwise as long as an optimiser step sees the same clips.
+
+Training checkpoints: everything a run needs to go on as if it had never stopped.
 
 One file `last.pt`, written beside and renamed, so that a crash or a full disk leaves the one
 before. It holds tensors and plain values alone and loads with `weights_only=True`.
@@ -8,11 +15,13 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from vepe import __version__
@@ -20,7 +29,101 @@ from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
-from vepe.training.settings_match import changed_keys
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, NumPy and torch."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def random_state() -> dict[str, Any]:
+    """Where the generators of this process stand."""
+    name, keys, *rest = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
+        "python": random.getstate(),
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Restores what `random_state` gave."""
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+
+
+FREE = frozenset(
+    {
+        "data_root",
+        "workers",
+        "device",
+        "compile",
+        "gradient_checkpointing",
+        "checkpoint_minutes",
+        "checkpoint_steps",
+        "evaluation",
+        "logging",
+        "pictures_every",
+        "accumulate",  # counted in the batches of the stages
+    }
+)
+"""Options of a run that may change when it is resumed."""
+
+
+FREE_IN_DATA = frozenset({"root", "images", "annotations", "shards", "strict"})
+"""Where the data of a stage lie may change: what they hold is told by their fingerprint."""
+
+
+def changed_keys(
+    old: Mapping[str, Any], new: Mapping[str, Any], old_processes: int, new_processes: int
+) -> list[str]:
+    """Dotted names of the options that keep a run from going on; empty where it may.
+
+    Args:
+        old, new: the run's options as plain values.
+        old_processes, new_processes: how many processes each has.
+    """
+    before = dict(_leaves(_comparable(old, old_processes)))
+    now = dict(_leaves(_comparable(new, new_processes)))
+    return sorted(
+        key for key in before.keys() | now.keys() if before.get(key, ...) != now.get(key, ...)
+    )
+
+
+def _comparable(config: Mapping[str, Any], processes: int) -> dict[str, Any]:
+    """Without free options; the batch of a stage as clips an optimiser step."""
+    times = int(config.get("accumulate", 1)) * processes
+    stages = [
+        {**s, "batch": s["batch"] * times, "data": [_kept(d, FREE_IN_DATA) for d in s["data"]]}
+        for s in config.get("stages", ())
+    ]
+    return {**_kept(config, FREE), "stages": stages}
+
+
+def _kept(options: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key not in free}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """All plain values with their dotted places."""
+    if isinstance(value, Mapping):
+        items: list[tuple[Any, Any]] = list(value.items())
+    elif isinstance(value, list | tuple):
+        items = list(enumerate(value))
+    else:
+        yield path, value
+        return
+    for key, inner in items:
+        yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+
 
 FORMAT = 2
 """Raised whenever the meaning of what is in the file changes."""

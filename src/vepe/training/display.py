@@ -1,4 +1,10 @@
-"""The live display of a run: a bar for the stage, the loss and its parts, pace and memory.
+"""How far a stage is.
+
+How long a run will still take, over all of its stages.
+
+How much memory a run takes.
+
+The live display of a run: a bar for the stage, the loss and its parts, pace and memory.
 
 Where there is no terminal (a log file, a batch job) a plain line now and then takes its place.
 """
@@ -7,14 +13,115 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
+import psutil
+import torch
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from vepe.config.training import StageConfig
+
+
+class Clock:
+    """Progress of a stage by steps or minutes, whichever is further.
+
+    Args:
+        stage: what ends it.
+        before_s: seconds that earlier sessions spent in it.
+    """
+
+    def __init__(self, stage: StageConfig, before_s: float = 0.0) -> None:
+        self.stage, self.before, self.started = stage, before_s, time.monotonic()
+
+    def elapsed_s(self) -> float:
+        """Seconds spent in the stage, earlier sessions included."""
+        return self.before + time.monotonic() - self.started
+
+    def progress(self, step: int, elapsed_s: float) -> float:
+        """0 at the start, 1 at the end. All processes must be given the same seconds."""
+        by_step = step / self.stage.steps if self.stage.steps else 0.0
+        by_time = elapsed_s / (60 * self.stage.minutes) if self.stage.minutes else 0.0
+        return max(by_step, by_time)
+
+
+class Every:
+    """Whether so many minutes have gone by since the last time."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self.minutes, self.last = minutes, time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time."""
+        return self.minutes is not None and time.monotonic() - self.last > 60 * self.minutes
+
+    def restart(self) -> None:
+        """Counts from now on."""
+        self.last = time.monotonic()
+
+
+class TimeLeft:
+    """Reckons from the pace of the present stage what it and the later ones will take.
+
+    A stage in minutes takes those. One in steps takes as long a pixel as the present one does;
+    calibration and evaluations count as far as they have slowed down the present stage.
+
+    Args:
+        stages: of the run.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self, stages: Sequence[StageConfig], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.stages, self.clock = stages, clock
+        self.index = -1
+        self.begin, self.first_done, self.first_step = 0.0, 0.0, 0
+
+    def seconds(self, index: int, step: int, done: float) -> float | None:
+        """Seconds until the run ends; None until two steps of the stage have been seen.
+
+        Args:
+            index: number of the present stage.
+            step: of the stage, the one that has just ended.
+            done: share of the stage in 0..1.
+        """
+        now = self.clock()
+        if index != self.index:
+            self.index, self.begin, self.first_done, self.first_step = index, now, done, step
+        if done <= self.first_done or step <= self.first_step:
+            return None
+        spent = now - self.begin
+        left = spent * max(1 - done, 0.0) / (done - self.first_done)
+        pace = spent / ((step - self.first_step) * _pixels(self.stages[index]))
+        return left + sum(_stage_seconds(stage, pace) for stage in self.stages[index + 1 :])
+
+
+def _pixels(stage: StageConfig) -> float:
+    """Pixels of a step."""
+    return float(stage.batch * stage.frames * stage.size_px**2)
+
+
+def _stage_seconds(stage: StageConfig, pace: float) -> float:
+    by_step = stage.steps * _pixels(stage) * pace if stage.steps else float("inf")
+    by_time = 60 * stage.minutes if stage.minutes else float("inf")
+    return min(by_step, by_time)
+
+
+_GIB = 2**30
+
+
+def memory_gib() -> dict[str, float]:
+    """`memory_gib`: resident memory of this process; `gpu_gib`: the most that tensors took on the
+    GPU since the last call, where there is one."""
+    found = {"memory_gib": psutil.Process().memory_info().rss / _GIB}
+    if torch.cuda.is_available():
+        found["gpu_gib"] = torch.cuda.max_memory_allocated() / _GIB
+        torch.cuda.reset_peak_memory_stats()
+    return found
+
 
 PLAIN_EVERY_S = 30.0
 """Seconds between two lines where there is no terminal."""

@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 from vepe.config.training import StageConfig, TrainConfig
 from vepe.data.batch import Batch, collate
 from vepe.data.clip import Clip
-from vepe.data.mixture import ClipSource, ResumableOrder
+from vepe.data.sampling import ClipSource, ResumableBatchSampler
 from vepe.errors import VepeError
 from vepe.skeleton import Skeleton
-from vepe.training.processes import Processes
+from vepe.training.distributed import Processes
 from vepe.training.sources import build_mixture
 
 MicroBatch = tuple[Sequence[tuple[int, ...]], Batch]
@@ -54,7 +54,7 @@ class StageLoader:
         self.accumulate, self.key = config.accumulate, (config.seed, number)
         seed = config.seed + 1000 * number
         mixture = build_mixture(stage, Path(config.data_root), skeleton, seed)
-        self.order = ResumableOrder(
+        self.order = ResumableBatchSampler(
             batch=stage.batch,
             start_step=begin * config.accumulate,
             steps=(stage.steps or ENDLESS_STEPS) * config.accumulate,

@@ -1,13 +1,87 @@
-"""Which parameters a stage trains, and in which groups."""
+"""The learning rate over a stage: a linear warm-up, then cosine, steps, or nothing.
+
+The moving average of the weights: what is evaluated and shipped.
+
+Which parameters a stage trains, and in which groups.
+"""
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+import copy
+import math
+from typing import Generic, TypeVar
 
-from vepe.config.training import StageConfig
+import torch
+from torch import Tensor, nn
+
+from vepe.config.training import ScheduleConfig, StageConfig
 from vepe.errors import VepeError
 from vepe.models.vepe import Vepe
+
+
+def rate_factor(schedule: ScheduleConfig, step: int, progress: float, warmup_steps: int) -> float:
+    """What every rate is multiplied by at a step.
+
+    Args:
+        schedule: its shape.
+        step: of the stage, from 0.
+        progress: of the stage, 0 at its start and 1 at its end, by steps or by time.
+        warmup_steps: over which the rate rises.
+    """
+    warm = min((step + 1) / max(warmup_steps, 1), 1.0)
+    if schedule.kind == "constant":
+        return warm
+    if schedule.kind == "step":
+        return warm * schedule.gamma ** sum(progress >= m for m in schedule.milestones)
+    half = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return warm * (schedule.floor + (1 - schedule.floor) * half)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
+    """Applies a factor to every group's own rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Ema(Generic[M]):
+    """Exponential moving average of a model's weights.
+
+    The decay grows with the steps, min(decay, (1 + n) / (10 + n)), so that the random start is
+    soon forgotten in short runs.
+    """
+
+    def __init__(self, model: M, decay: float) -> None:
+        self.model: M = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay, self.steps = decay, 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Moves the average towards the present weights."""
+        self.steps += 1
+        share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        floats, present = [], []
+        for mean, value in zip(
+            self.model.state_dict().values(), model.state_dict().values(), strict=True
+        ):
+            if mean.is_floating_point():
+                floats.append(mean)
+                present.append(value)
+            else:
+                mean.copy_(value)
+        torch._foreach_lerp_(floats, present, share)
+
+    def state_dict(self) -> dict[str, Tensor | int | dict[str, Tensor]]:
+        """For checkpoints."""
+        return {"model": self.model.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores what `state_dict` gave."""
+        self.model.load_state_dict(state["model"])
+        self.steps = int(state["steps"])
+
 
 FRAME_PARTS = (
     "backbone",

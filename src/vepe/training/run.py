@@ -11,14 +11,13 @@ import torch
 
 from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
-from vepe.inference.checkpoint import save_weights
+from vepe.inference.weights import save_weights
 from vepe.losses.criterion import Criterion
 from vepe.models.vepe import Vepe
-from vepe.training.checkpoint import Progress, RunIdentity, save_checkpoint, versions
-from vepe.training.ema import Ema
-from vepe.training.evaluating import Evaluation
-from vepe.training.processes import Processes
-from vepe.training.random_state import random_state
+from vepe.training.checkpoint import Progress, RunIdentity, random_state, save_checkpoint, versions
+from vepe.training.distributed import Processes
+from vepe.training.evaluation import Evaluation
+from vepe.training.optimiser import Ema
 
 LAST, BEST, WEIGHTS = "last.pt", "best.safetensors", "weights.safetensors"
 

@@ -1,9 +1,16 @@
-"""Builds the data of a stage from its configuration."""
+"""The shards that a source names: files on this machine, or addresses that are fetched first.
+
+Builds the data of a stage from its configuration.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vepe.config.data import (
     CocoConfig,
@@ -15,18 +22,54 @@ from vepe.config.data import (
     VideoConfig,
 )
 from vepe.config.training import StageConfig
-from vepe.data.frame_clips import FrameClips, FrameClipSettings
-from vepe.data.label_sets import matching_files, posetrack_files, read_label_files
-from vepe.data.mixture import ClipSource, Mixture
-from vepe.data.pictures import Pictures, Reading
-from vepe.data.pseudo_clips import PseudoClips, PseudoClipSettings
-from vepe.data.readable import Readable
-from vepe.data.remote import is_remote
+from vepe.data.image_clips import ImageClips, ImageClipSettings
+from vepe.data.images import ImageIndex, LabelPolicy, SkipUnreadable
+from vepe.data.read_labels import matching_files, posetrack_files, read_label_files
+from vepe.data.remote import Progress, expand, fetch, is_remote
+from vepe.data.sampling import ClipSource, WeightedMixture
 from vepe.data.shards import index_shard
 from vepe.data.synthetic import SyntheticClips
+from vepe.data.video_clips import VideoClips, VideoClipSettings
 from vepe.errors import VepeError
 from vepe.skeleton import Skeleton
-from vepe.training.shard_files import local_shards
+
+
+def local_shards(patterns: tuple[str, ...], root: Path) -> list[Path]:
+    """The files of glob patterns below `root` and of addresses, fetched where they are new.
+
+    Raises:
+        VepeError: where a pattern matches nothing or an address cannot be fetched.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        if is_remote(pattern):
+            with _shown() as progress:
+                found += [fetch(address, progress=progress) for address in expand(pattern)]
+        else:
+            found += matching_files(root, [pattern], "shards")
+    return found
+
+
+@contextmanager
+def _shown() -> Iterator[Progress | None]:
+    """A bar with sizes on stderr; nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def told(address: str, done: int, whole: int | None) -> None:
+            if address not in tasks:
+                tasks[address] = bars.add_task(address.rpartition("/")[2], total=whole)
+            bars.update(tasks[address], completed=done)
+
+        yield told
+
 
 ENDLESS = 2**40
 """Sources made on the fly never repeat; their length is only a bound."""
@@ -34,7 +77,7 @@ ENDLESS = 2**40
 FilesConfig = StillsConfig | CocoConfig | FramesConfig | PosetrackConfig | VideoConfig
 
 
-def build_mixture(stage: StageConfig, root: Path, skeleton: Skeleton, seed: int) -> Mixture:
+def build_mixture(stage: StageConfig, root: Path, skeleton: Skeleton, seed: int) -> WeightedMixture:
     """The mixture of a stage's sources.
 
     Raises:
@@ -45,7 +88,7 @@ def build_mixture(stage: StageConfig, root: Path, skeleton: Skeleton, seed: int)
         for number, config in enumerate(stage.data)
     ]
     shares = [config.share for config in stage.data]
-    return Mixture(sources, shares, length=ENDLESS, seed=seed)
+    return WeightedMixture(sources, shares, length=ENDLESS, seed=seed)
 
 
 def build_source(
@@ -67,7 +110,7 @@ def build_source(
     pictures = pictures.there(strict=config.strict, title=f"Source '{config.kind}'")
     clips: ClipSource
     if isinstance(config, StillsConfig | CocoConfig):
-        still = PseudoClipSettings(
+        still = ImageClipSettings(
             size_px=stage.size_px,
             frames=stage.frames,
             layouts=config.layouts,
@@ -75,9 +118,9 @@ def build_source(
             sizes=config.sizes,
             augmentation=config.augmentation,
         )
-        clips = PseudoClips(pictures, skeleton, still, length=ENDLESS, seed=seed)
+        clips = ImageClips(pictures, skeleton, still, length=ENDLESS, seed=seed)
     else:
-        settings = FrameClipSettings(
+        settings = VideoClipSettings(
             size_px=stage.size_px,
             frames=stage.frames,
             max_gap_s=config.max_gap_s,
@@ -88,24 +131,24 @@ def build_source(
             motion=config.motion,
             augmentation=config.augmentation,
         )
-        clips = FrameClips(pictures, skeleton, settings, length=ENDLESS, seed=seed)
-    return Readable(clips, strict=config.strict)
+        clips = VideoClips(pictures, skeleton, settings, length=ENDLESS, seed=seed)
+    return SkipUnreadable(clips, strict=config.strict)
 
 
-def read_pictures(config: FilesConfig, root: Path, skeleton: Skeleton) -> Pictures:
+def read_pictures(config: FilesConfig, root: Path, skeleton: Skeleton) -> ImageIndex:
     """The labelled pictures of a source, whether their files are there or not."""
     if isinstance(config, StillsConfig | FramesConfig):
         shards = local_shards(config.shards, root)
         incomplete = config.incomplete_background
-        reading = Reading(config.complete_background, incomplete, incomplete)
-        found = Pictures([index_shard(path) for path in shards], skeleton, reading)
+        reading = LabelPolicy(config.complete_background, incomplete, incomplete)
+        found = ImageIndex([index_shard(path) for path in shards], skeleton, reading)
         return _supervised(found, config.empty) if isinstance(config, StillsConfig) else found
     base = root / config.root
     single = isinstance(config, CocoConfig)
     index = read_label_files(_annotations(config, base), base / config.images, single=single)
     fps = 1.0 if isinstance(config, CocoConfig) else config.fps
-    reading = Reading(unsaid=config.background, fps=fps, joints=config.joints)
-    pictures = Pictures([index], skeleton, reading)
+    reading = LabelPolicy(unsaid=config.background, fps=fps, joints=config.joints)
+    pictures = ImageIndex([index], skeleton, reading)
     if not isinstance(config, CocoConfig):
         return pictures
     pictures = _supervised(pictures, config.empty)
@@ -114,7 +157,7 @@ def read_pictures(config: FilesConfig, root: Path, skeleton: Skeleton) -> Pictur
     return pictures
 
 
-def _supervised(pictures: Pictures, empty: bool) -> Pictures:
+def _supervised(pictures: ImageIndex, empty: bool) -> ImageIndex:
     """The labelled pictures; those without people only where `empty` is set."""
     labelled = pictures.labelled()
     return labelled if empty else labelled.keep(labelled.people_counts() > 0)

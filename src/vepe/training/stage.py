@@ -1,29 +1,79 @@
-"""One stage of a run: the loop over its optimiser steps."""
+"""What happens when a loss is no number: the run stops, names the part, and keeps the batch.
+
+One stage of a run: the loop over its optimiser steps.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from vepe.data.batch import Batch
 from vepe.errors import VepeError
-from vepe.losses.counts import Counts
-from vepe.losses.criterion import total
+from vepe.formats.files import replacing
+from vepe.losses.criterion import LossNormaliser, total
 from vepe.losses.denoising import NoiseSettings
-from vepe.training.checkpoint import Checkpoint, Progress
-from vepe.training.clock import Clock, Every
+from vepe.training.checkpoint import Checkpoint, Progress, set_random_state
+from vepe.training.display import Clock, Every
 from vepe.training.interruption import Interruption
-from vepe.training.journal import Journal
 from vepe.training.loader import MicroBatch, StageLoader
-from vepe.training.non_finite import GRADIENTS, not_finite, save_batch, stop_at
-from vepe.training.optimiser import build_optimiser, freeze, rates_by_group, set_mode
-from vepe.training.random_state import set_random_state
+from vepe.training.optimiser import (
+    build_optimiser,
+    freeze,
+    rate_factor,
+    rates_by_group,
+    set_mode,
+    set_rate,
+)
+from vepe.training.report import Watch
 from vepe.training.run import BEST, Run
-from vepe.training.schedule import rate_factor, set_rate
+from vepe.training.run_log import RunLog
 from vepe.training.step import TrainingStep, detached
-from vepe.training.watch import Watch
+
+GRADIENTS = "gradients"
+"""Stands for a part of the loss where all parts are finite, but their gradients are not."""
+
+
+def not_finite(numbers: Mapping[str, float]) -> str | None:
+    """The first part that is NaN or infinite."""
+    return next((name for name, value in numbers.items() if not math.isfinite(value)), None)
+
+
+def save_batch(
+    path: Path, batch: Batch, keys: Sequence[tuple[int, ...]], numbers: Mapping[str, float]
+) -> Path:
+    """Writes a batch as plain tensors, for `torch.load(path, weights_only=True)`.
+
+    It holds `images`, `times_s`, `targets` by field, `parts` of the loss, and `samples`: the key
+    (seed, stage, index) of every clip.
+    """
+    state: dict[str, Any] = {
+        "images": batch.images,
+        "times_s": batch.times_s,
+        "targets": {f.name: getattr(batch.targets, f.name) for f in fields(batch.targets)},
+        "parts": dict(numbers),
+        "samples": [list(key) for key in keys],
+    }
+    with replacing(path) as beside:
+        torch.save(state, beside)
+    return path
+
+
+def stop_at(part: str, stage: str, step: int, saved: Path | None) -> VepeError:
+    """The error that ends the run."""
+    what = "The gradients are" if part == GRADIENTS else f"The loss part '{part}' is"
+    kept = f"the batch is kept in '{saved}'; " if saved else ""
+    return VepeError(
+        f"{what} not finite at step {step} of stage '{stage}'; {kept}lower the learning rate or "
+        "look at the batch, and resume from the last checkpoint."
+    )
 
 
 @dataclass(frozen=True)
@@ -50,7 +100,7 @@ class StageLoop:
         run: Run,
         begin: Progress,
         restored: Checkpoint | None,
-        journal: Journal,
+        journal: RunLog,
         watch: Watch,
         interruption: Interruption,
     ) -> None:
@@ -119,11 +169,11 @@ class StageLoop:
             run.evaluation.waited = 0
         self._save(Progress(begin.stage + 1))
 
-    def _agree(self, step: int, batches: list[MicroBatch]) -> tuple[float, Counts, int]:
+    def _agree(self, step: int, batches: list[MicroBatch]) -> tuple[float, LossNormaliser, int]:
         """The stage's progress by the first process's clock, what losses are divided by, and how
         many pictures could not be read."""
         processes = self.run.processes
-        counts = [Counts.of(batch.targets) for _, batch in batches]
+        counts = [LossNormaliser.of(batch.targets) for _, batch in batches]
         local = [
             sum(c.people for c in counts),
             sum(c.anchors for c in counts),
@@ -131,10 +181,12 @@ class StageLoop:
             sum(len(batch.unreadable) for _, batch in batches),
         ]
         people, anchors, elapsed_s, unreadable = processes.sums(local)
-        divisors = Counts(people, anchors).divisors(processes.count)
+        divisors = LossNormaliser(people, anchors).divisors(processes.count)
         return self.clock.progress(step, elapsed_s), divisors, int(unreadable)
 
-    def _step(self, step: int, done: float, divisors: Counts, batches: list[MicroBatch]) -> _Orders:
+    def _step(
+        self, step: int, done: float, divisors: LossNormaliser, batches: list[MicroBatch]
+    ) -> _Orders:
         """One optimiser step, and what comes after it."""
         run, stage = self.run, self.stage
         set_rate(self.optimiser, rate_factor(stage.schedule, step, done, stage.warmup_steps))

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vepe.data.batch import Batch
-from vepe.losses.counts import Counts
-from vepe.losses.criterion import Criterion, Parts
+from vepe.losses.criterion import Criterion, LossNormaliser, Parts
 from vepe.losses.denoising import Noised, NoiseSettings, make_noised
 from vepe.losses.targets import Targets
 from vepe.models.vepe import Vepe
@@ -44,7 +43,7 @@ class TrainingStep(nn.Module):
         self,
         batch: Batch,
         noise_keys: Sequence[Sequence[int]] | None = None,
-        divisors: Counts | None = None,
+        divisors: LossNormaliser | None = None,
     ) -> Parts:
         """Weighted losses by name, in float32 under autocast too.
 
@@ -55,7 +54,7 @@ class TrainingStep(nn.Module):
                 optimiser step.
         """
         model, device = self.model, self.criterion.sigmas.device
-        divisors = divisors or Counts.of(batch.targets).divisors()
+        divisors = divisors or LossNormaliser.of(batch.targets).divisors()
         supervised = supervised_frames(batch)
         targets = batch.targets.to(device)
         noised = self._noised(batch, targets, noise_keys)

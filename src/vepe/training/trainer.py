@@ -9,30 +9,26 @@ from typing import Any
 
 import torch
 
-from vepe.allocator import keep_freed_memory
 from vepe.config.model import ModelConfig
 from vepe.config.training import StageConfig, TrainConfig
 from vepe.data.batch import Batch
 from vepe.errors import VepeError
+from vepe.inference.devices import keep_freed_memory
 from vepe.models.vepe import Vepe
 from vepe.training.calibration import calibrate_scores
-from vepe.training.checkpoint import Checkpoint, Progress, load_checkpoint
-from vepe.training.compilation import compile_parts
-from vepe.training.ema import Ema
-from vepe.training.environment import write_environment
-from vepe.training.evaluating import Evaluation
-from vepe.training.gradient_checkpointing import checkpoint_gradients
+from vepe.training.checkpoint import Checkpoint, Progress, load_checkpoint, seed_everything
+from vepe.training.distributed import start_processes
+from vepe.training.evaluation import Evaluation
 from vepe.training.interruption import Interruption
-from vepe.training.journal import Journal
 from vepe.training.loader import StageLoader
-from vepe.training.optimiser import freeze
-from vepe.training.processes import start_processes
-from vepe.training.random_state import seed_everything
+from vepe.training.optimiser import Ema, freeze
+from vepe.training.report import Watch
 from vepe.training.run import LAST, WEIGHTS, Run
+from vepe.training.run_log import RunLog
+from vepe.training.setup import checkpoint_gradients, compile_parts, write_environment
 from vepe.training.sources import check_shards, fingerprint
 from vepe.training.stage import StageLoop
 from vepe.training.start import build_start
-from vepe.training.watch import Watch
 
 
 class Trainer:
@@ -119,7 +115,7 @@ class Trainer:
         told = run.folder if run.processes.main else None
         if told is not None:
             write_environment(run.folder, run.config, run.processes.count)
-        with Journal(told, run.config, self.start) as journal, Interruption() as interruption:
+        with RunLog(told, run.config, self.start) as journal, Interruption() as interruption:
             for number in range(self.start.stage, len(run.config.stages)):
                 begin = self.start if number == self.start.stage else Progress(stage=number)
                 self._begin_stage(begin)
@@ -132,7 +128,7 @@ class Trainer:
         run.processes.wait()
         return run.folder / WEIGHTS
 
-    def _finish(self, watch: Watch, journal: Journal) -> None:
+    def _finish(self, watch: Watch, journal: RunLog) -> None:
         """Writes the run's page; without it the weights are as good."""
         try:
             watch.finish(self._more_batches(max(self.run.config.calibration_batches, 1)))

@@ -31,7 +31,7 @@ from vepe.video.container import (
 from vepe.video.decoding import Decoding
 from vepe.video.source import Clock, Span, VideoSource
 
-Pictures = Iterator[tuple[float | None, np.ndarray]]
+ImageIndex = Iterator[tuple[float | None, np.ndarray]]
 """Timestamps in seconds (None where unknown) with upright RGB pictures."""
 
 
@@ -47,7 +47,7 @@ class LiveSource(VideoSource):
         span: the wanted part, counted from the first frame.
     """
 
-    def __init__(self, pictures: Pictures, info: VideoInfo, span: Span) -> None:
+    def __init__(self, pictures: ImageIndex, info: VideoInfo, span: Span) -> None:
         self.info = info
         self.dropped = 0
         self._pictures = pictures
@@ -125,7 +125,7 @@ def stream_source(container: InputContainer, url: str, span: Span) -> LiveSource
     # Times count from the first frame that came: a stream's own start may lie days back.
     unit, zero = time_base_of(stream), first.pts or 0
 
-    def pictures() -> Pictures:
+    def pictures() -> ImageIndex:
         frame: av.VideoFrame | None = first
         with container:
             while frame is not None:
@@ -165,7 +165,7 @@ def camera_source(index: int, span: Span) -> LiveSource:
         )
     fps = camera.get(cv2.CAP_PROP_FPS)
 
-    def pictures() -> Pictures:
+    def pictures() -> ImageIndex:
         start_s = time.monotonic()
         picture, alive = first, True
         try:

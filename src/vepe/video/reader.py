@@ -62,7 +62,7 @@ def open_video(
     from vepe.video.images import is_image_file
 
     if path.is_dir() or is_image_file(path):
-        from vepe.video.folder import FolderSource
+        from vepe.video.images import FolderSource
 
         return FolderSource(path, span, FOLDER_FPS if fps is None else fps)
     if path.exists():

@@ -1,4 +1,10 @@
-"""Draws people onto pictures: limbs, keypoints and identity labels.
+"""Colours of people: one for each track id, told apart with ease, the same in every frame.
+
+Hues step by the golden angle in OKLCH (Ottosson 2020, "A perceptual color space for image
+processing"), where equal steps look equally different; lightness takes turns, so that even hues
+that come close to each other after many people differ.
+
+Draws people onto pictures: limbs, keypoints and identity labels.
 
 One colour a person, the same in every frame; left limbs are lighter and right limbs darker than
 it. A dark rim keeps lines readable on any background. OpenCV only, no torch.
@@ -18,7 +24,70 @@ from jaxtyping import Bool, Float, Int, UInt8
 from vepe.errors import VepeError
 from vepe.skeleton import Skeleton
 from vepe.types import NO_TRACK, FramePoses
-from vepe.viz.palette import DARK, WHITE, Colour, mix, person_colour, readable_on
+
+Colour = tuple[int, int, int]
+"""Red, green, blue in 0..255."""
+
+WHITE: Colour = (255, 255, 255)
+DARK: Colour = (16, 18, 22)
+
+_GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
+_FIRST_HUE = 0.55
+_LIGHTNESS = (0.74, 0.66, 0.82)
+_CHROMA = 0.19
+
+
+@lru_cache(maxsize=4096)
+def person_colour(number: int) -> Colour:
+    """The colour of a track id (or of a person's index, where there are no ids).
+
+    Negative numbers are fine too; each number keeps its colour for good.
+    """
+    hue = _FIRST_HUE + number * _GOLDEN_ANGLE
+    return _from_oklch(_LIGHTNESS[number % len(_LIGHTNESS)], _CHROMA, hue)
+
+
+def mix(colour: Colour, other: Colour, share: float) -> Colour:
+    """A colour with `share` (0..1) of another one in it."""
+    red, green, blue = (round(a + share * (b - a)) for a, b in zip(colour, other, strict=True))
+    return red, green, blue
+
+
+def readable_on(background: Colour) -> Colour:
+    """Dark or white, whichever reads better on a background (WCAG relative luminance)."""
+    red, green, blue = (_to_linear(c / 255) for c in background)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return DARK if luminance > 0.18 else WHITE
+
+
+def _from_oklch(lightness: float, chroma: float, hue: float) -> Colour:
+    """OKLCH to sRGB; a colour that screens cannot show gives up chroma until they can."""
+    while True:
+        linear = _oklab_to_linear(lightness, chroma * math.cos(hue), chroma * math.sin(hue))
+        if all(-1e-4 <= c <= 1.0001 for c in linear) or chroma < 0.01:
+            red, green, blue = (round(255 * _to_srgb(min(max(c, 0.0), 1.0))) for c in linear)
+            return red, green, blue
+        chroma -= 0.005
+
+
+def _oklab_to_linear(lightness: float, a: float, b: float) -> tuple[float, float, float]:
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    return (
+        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+
+
+def _to_srgb(linear: float) -> float:
+    return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
+
+
+def _to_linear(srgb: float) -> float:
+    return srgb / 12.92 if srgb <= 0.04045 else float(((srgb + 0.055) / 1.055) ** 2.4)
+
 
 _SHIFT = 4
 _FONT = cv2.FONT_HERSHEY_DUPLEX

@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from vepe.skeleton import Skeleton
 from vepe.types import NO_TRACK, FramePoses
-from vepe.viz.drawing import draw_poses
-from vepe.viz.palette import DARK, WHITE, Colour
+from vepe.viz.drawing import DARK, WHITE, Colour, draw_poses
 
 YELLOW: Colour = (255, 214, 64)
 _SHIFT = 4

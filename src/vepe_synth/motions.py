@@ -1,0 +1,157 @@
+"""Recorded human motions: DeepMimic's text format, as joint rotations over time.
+
+The source (Peng et al., "DeepMimic", SIGGRAPH 2018; files from PyBullet) has a body of 13 joints
+that faces +x; here everything is turned to face +z with y up, and wrists are added, so that a pose
+is a root position and 15 rotations relative to the parent, all identity when a person stands
+upright with the arms hanging down.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from vepe.errors import VepeError
+from vepe_synth import rotations as rot
+
+BODY_JOINTS = (
+    "root", "chest", "neck",
+    "right_hip", "right_knee", "right_ankle", "right_shoulder", "right_elbow", "right_wrist",
+    "left_hip", "left_knee", "left_ankle", "left_shoulder", "left_elbow", "left_wrist",
+)  # fmt: skip
+"""The joints of a pose, parents first."""
+BODY_PARENTS = (-1, 0, 1, 0, 3, 4, 1, 6, 7, 0, 9, 10, 1, 12, 13)
+MIRROR_ORDER = (0, 1, 2, 9, 10, 11, 12, 13, 14, 3, 4, 5, 6, 7, 8)
+HIP_HEIGHT_M = 0.8814
+"""Height of the source body's hips above its soles when it stands straight."""
+CYCLIC = ("walk", "run", "crawl")
+"""Motions whose end runs on into their start."""
+BUNDLED_MOTIONS = Path(__file__).parent / "assets" / "motions.tar.xz"
+_HINGES = ("right_knee", "right_elbow", "left_knee", "left_elbow")
+_NUMBERS = 44
+
+
+@dataclass(frozen=True, eq=False)
+class PoseTrack:
+    """Poses over time.
+
+    Attributes:
+        root_m: (N, 3) middle of the hips, in metres of the source body (hips 0.88 m high).
+        rotations: (N, 15, 4) quaternions of `BODY_JOINTS` relative to their parents.
+    """
+
+    root_m: Float[np.ndarray, "N 3"]
+    rotations: Float[np.ndarray, "N 15 4"]
+
+    def __len__(self) -> int:
+        return len(self.root_m)
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A recorded motion, N poses at `time_s` (rising from 0).
+
+    A cyclic motion may be sampled at any time: it runs on, and its root travels on.
+    """
+
+    name: str
+    time_s: Float[np.ndarray, "N"]
+    poses: PoseTrack
+    cyclic: bool
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first pose to the last."""
+        return float(self.time_s[-1])
+
+    def sample(self, time_s: Float[np.ndarray, "M"]) -> PoseTrack:
+        """Poses at any times in seconds; times outside are held, or wrapped where cyclic."""
+        time_s = np.atleast_1d(np.asarray(time_s, np.float64))
+        travel = np.zeros((len(time_s), 3))
+        if self.cyclic:
+            rounds = np.floor(time_s / self.duration_s)
+            time_s = time_s - rounds * self.duration_s
+            stride = (self.poses.root_m[-1] - self.poses.root_m[0]) * [1.0, 0.0, 1.0]
+            travel = rounds[:, None] * stride
+        time_s = np.clip(time_s, 0.0, self.duration_s)
+        right = np.clip(np.searchsorted(self.time_s, time_s, side="right"), 1, len(self.time_s) - 1)
+        left = right - 1
+        share = (time_s - self.time_s[left]) / (self.time_s[right] - self.time_s[left])
+        root = self.poses.root_m
+        return PoseTrack(
+            root_m=root[left] + share[:, None] * (root[right] - root[left]) + travel,
+            rotations=rot.slerp(
+                self.poses.rotations[left], self.poses.rotations[right], share[:, None]
+            ),
+        )
+
+    def mirrored(self) -> Motion:
+        """The same motion with left and right exchanged."""
+        root = self.poses.root_m * [-1.0, 1.0, 1.0]
+        turned = self.poses.rotations[:, MIRROR_ORDER] * [1.0, 1.0, -1.0, -1.0]
+        return Motion(self.name, self.time_s, PoseTrack(root, turned), self.cyclic)
+
+
+def parse_motion(name: str, text: str, cyclic: bool = False) -> Motion:
+    """Reads one motion in DeepMimic's text format. Raises VepeError where it is malformed."""
+    try:
+        frames = np.asarray(json.loads(text)["Frames"], np.float64)
+    except (ValueError, KeyError, TypeError) as error:
+        raise VepeError(f"Motion '{name}' is no DeepMimic motion file ({error}).") from error
+    if frames.ndim != 2 or frames.shape[0] < 2 or frames.shape[1] != _NUMBERS:
+        raise VepeError(
+            f"Motion '{name}' has an array of shape {frames.shape}; give two or more frames of "
+            f"{_NUMBERS} numbers."
+        )
+    time_s = np.concatenate([[0.0], np.cumsum(np.maximum(frames[:-1, 0], 1e-3))])
+    rotations = rot.identity(len(frames), len(BODY_JOINTS))
+    column = 4
+    for i, joint in enumerate(BODY_JOINTS):
+        if joint.endswith("wrist"):
+            continue
+        if joint in _HINGES:
+            half = frames[:, column] / 2
+            rotations[:, i] = np.stack([np.cos(half), 0 * half, 0 * half, np.sin(half)], axis=-1)
+            column += 1
+        else:
+            rotations[:, i] = rot.normalise(frames[:, column : column + 4])
+            column += 4
+    # The source faces +x with its right at +z; here it faces +z with its right at -x.
+    turned = rotations[..., [0, 3, 2, 1]] * [1.0, -1.0, 1.0, 1.0]
+    root = frames[:, [3, 2, 1]] * [-1.0, 1.0, 1.0]
+    poses = PoseTrack(_from_origin(root), turned)
+    return Motion(name, time_s, _closed(poses) if cyclic else poses, cyclic)
+
+
+def _from_origin(root: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+    return root - root[0] * [1.0, 0.0, 1.0]
+
+
+def _closed(poses: PoseTrack) -> PoseTrack:
+    """The poses bent over their last quarter so that the last is the first, but for the travel."""
+    count = len(poses)
+    share = np.clip((np.arange(count) / (count - 1) - 0.75) / 0.25, 0.0, 1.0)
+    share = share * share * (3 - 2 * share)
+    gap = rot.multiply(rot.inverse(poses.rotations[-1]), poses.rotations[0])
+    mend = rot.slerp(rot.identity(1, len(gap)), gap[None], share[:, None])
+    lift = (poses.root_m[0, 1] - poses.root_m[-1, 1]) * share[:, None] * [0.0, 1.0, 0.0]
+    return PoseTrack(poses.root_m + lift, rot.multiply(poses.rotations, mend))
+
+
+@cache
+def bundled_motions() -> dict[str, Motion]:
+    """The 15 motions that are installed with the package, by name (walk, run, kick ...)."""
+    result: dict[str, Motion] = {}
+    with tarfile.open(BUNDLED_MOTIONS) as tar:
+        for member in tar:
+            handle = tar.extractfile(member) if member.name.endswith(".txt") else None
+            if handle is not None:
+                name = Path(member.name).stem.removeprefix("humanoid3d_")
+                result[name] = parse_motion(name, handle.read().decode(), name in CYCLIC)
+    return dict(sorted(result.items()))
