@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -56,8 +58,8 @@ def line_chart(
     x_range: tuple[float, float] | None = None,
     logarithmic: bool = False,
     size: tuple[float, float] = (5.2, 2.9),
-) -> str:
-    """Lines over a common x axis as the text of an `<svg>`, to be put into a page.
+) -> Markup:
+    """Lines over a common x axis as an `<svg>` element, to be put into a page.
 
     Args:
         title: stands above.
@@ -98,8 +100,8 @@ def line_chart(
     return _as_svg(fig)
 
 
-def _as_svg(fig: Figure) -> str:
-    """The figure as one `<svg>` element without addresses, its colours as variables."""
+def _as_svg(fig: Figure) -> Markup:
+    """The figure as one `<svg>` element without URLs, its colours as CSS variables."""
     import matplotlib
 
     buffer = io.StringIO()
@@ -111,4 +113,4 @@ def _as_svg(fig: Figure) -> str:
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text, count=2)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    return re.sub(r"font: ([\d.]+px)[^;\"]*", r"font: \1 system-ui, sans-serif", text)
+    return Markup(re.sub(r"font: ([\d.]+px)[^;\"]*", r"font: \1 system-ui, sans-serif", text))
