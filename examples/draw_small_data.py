@@ -23,7 +23,7 @@ from vepe.data.clip import People
 from vepe.data.synthetic import SyntheticClip, SyntheticClips
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.coco_writer import category_of
-from vepe.formats.geometry import xywh
+from vepe.formats.geometry import xyxy_to_xywh
 from vepe.formats.posetrack18_writer import write_posetrack18
 from vepe.skeleton import COCO17, POSETRACK15, Skeleton
 
@@ -51,7 +51,7 @@ def coco_people(people: People, image_id: int, first_id: int) -> list[dict[str, 
                 "category_id": 1,
                 "keypoints": rows.round(1).ravel().tolist(),
                 "num_keypoints": int((people.visibility[n] > 0).sum()),
-                "bbox": xywh(people.boxes_xyxy_px[n].astype(float)).round(1).tolist(),
+                "bbox": xyxy_to_xywh(people.boxes_xyxy_px[n].astype(float)).round(1).tolist(),
                 "area": round(float(people.areas_px[n]), 1),
                 "iscrowd": 0,
                 "track_id": int(people.track_ids[n]),
@@ -140,7 +140,7 @@ def _people(clip: SyntheticClip, frame: int) -> tuple[Person, ...]:
             keypoint_scores=np.full(len(POSETRACK15), np.nan),
             track_id=int(people.track_ids[n]),
             head_box_xyxy_px=heads[n].astype(float),
-            box_xywh_px=xywh(people.boxes_xyxy_px[n].astype(float)),
+            box_xywh_px=xyxy_to_xywh(people.boxes_xyxy_px[n].astype(float)),
         )
         for n in range(len(people))
     )

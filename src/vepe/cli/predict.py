@@ -18,7 +18,7 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 if TYPE_CHECKING:
     import numpy as np
 
-    from vepe.formats.coco_writer import Picture
+    from vepe.formats.coco_writer import ResultImage
     from vepe.inference.predictor import Predictor
     from vepe.types import FramePoses
 
@@ -97,7 +97,7 @@ class _Work:
 class _Outcome:
     """What was done; why pictures were skipped; what ended it early, if anything."""
 
-    done: list[tuple[Picture, FramePoses]] = field(default_factory=list)
+    done: list[tuple[ResultImage, FramePoses]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     stopped: bool = False
     failure: VepeError | None = None
@@ -212,7 +212,7 @@ def _predicted(predictor: Predictor, work: list[_Work]) -> _Outcome:
     from rich.console import Console
     from rich.progress import track
 
-    from vepe.formats.coco_writer import Picture
+    from vepe.formats.coco_writer import ResultImage
     from vepe.video.images import read_image
     from vepe.viz.drawing import draw_poses
 
@@ -230,7 +230,7 @@ def _predicted(predictor: Predictor, work: list[_Work]) -> _Outcome:
             if item.drawing is not None:
                 clear = poses.select(poses.scores >= DEFAULT_CONF)
                 _save(draw_poses(image, clear, predictor.skeleton), item.drawing)
-            picture = Picture(item.name, image.shape[1], image.shape[0])
+            picture = ResultImage(item.name, image.shape[1], image.shape[0])
             outcome.done.append((picture, poses))
     except KeyboardInterrupt:
         outcome.stopped = True
@@ -243,9 +243,12 @@ def _predicted(predictor: Predictor, work: list[_Work]) -> _Outcome:
 
 
 def _save(image: np.ndarray, path: Path) -> None:
+    from io import BytesIO
+
     from PIL import Image
 
-    from vepe.formats.files import replacing
+    from vepe.formats.files import write_bytes
 
-    with replacing(path) as beside:
-        Image.fromarray(image).save(beside, "JPEG" if path.suffix == ".jpg" else "PNG", quality=92)
+    encoded = BytesIO()  # Pillow ignores short writes to a file on a full disk.
+    Image.fromarray(image).save(encoded, "JPEG" if path.suffix == ".jpg" else "PNG", quality=92)
+    write_bytes(path, encoded.getvalue())

@@ -24,7 +24,7 @@ from vepe.data.clip import People
 from vepe.errors import VepeError
 from vepe.formats import annotations as notes
 from vepe.formats.annotations import Person
-from vepe.formats.geometry import coco_visibility, xyxy
+from vepe.formats.geometry import coco_visibility, xywh_to_xyxy
 
 AREA_OF_BOX = 0.53
 """Area of COCO's segments in units of their box, as CrowdPose's and PoseTrack18's tools take it
@@ -41,7 +41,7 @@ _GRID = 256
 def body_box(person: Person) -> Float[np.ndarray, "4"] | None:
     """The body box as x1, y1, x2, y2: the file's, else around keypoints and head, else None."""
     if person.box_xywh_px is not None:
-        return xyxy(person.box_xywh_px)
+        return xywh_to_xyxy(person.box_xywh_px)
     head = person.head_box_xyxy_px
     corners = [] if head is None else [head[:2], head[2:]]
     if person.present.any():

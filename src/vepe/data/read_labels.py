@@ -15,7 +15,7 @@ from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.coco import parse_coco
 from vepe.formats.detect import is_coco
 from vepe.formats.files import load_json
-from vepe.formats.image_files import PictureFinder
+from vepe.formats.image_files import ImageFinder
 from vepe.formats.posetrack import parse_sequence, read_sequence
 
 POSETRACK_LAYOUTS = (
@@ -126,7 +126,7 @@ def _sequences(file: Path) -> tuple[AnnotatedSequence, ...]:
 
 def _with_places(index: LabelIndex, images: Path) -> LabelIndex:
     """The index with the folders of the pictures in place of the annotation files."""
-    finder = PictureFinder(images)
+    finder = ImageFinder(images)
     _, firsts = np.unique(index.place, return_index=True)
     places = list(index.places)
     for first in firsts.tolist():

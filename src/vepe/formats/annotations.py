@@ -1,11 +1,9 @@
 """Annotated sequences as typed values: what every reader returns and every writer takes.
 
-Richer than `PoseTracks`: besides poses they hold labels (visibility, head boxes, ignore regions,
-unlabelled frames), and keep what a format says beyond that in `extra`, so that a round trip
-loses nothing. Numbers stand exactly as in the file, in float64; no rule of any evaluator has
-been applied. Dimension letters: K keypoints, V corners of a polygon.
-
-A skeleton from nothing but keypoint names, as files give them.
+Richer than `PoseTracks`: they also hold labels (visibility, head boxes, ignore regions,
+unlabelled frames), and keep all other fields of a format in `extra`, so that a round trip loses
+nothing. Numbers are exactly those of the file, in float64; no rule of any evaluator has been
+applied. Dimension letters: K keypoints, V corners of a polygon.
 """
 
 from __future__ import annotations
@@ -26,23 +24,23 @@ FormatName = Literal["posetrack17", "posetrack18", "posetrack21", "coco"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Person:
-    """One person of one frame, as the file has it.
+    """One person in one frame, as the file has it.
 
     Attributes:
-        keypoints_px: (K, 2) x, y in pixels; (0, 0) where the file has no point.
+        keypoints_px: (K, 2) x, y in pixels; (0, 0) if the file has no point.
         present: (K,) whether the point is in the file. PoseTrack17: it is listed. PoseTrack18
             and 21: not all of x, y and v are 0 (poseval's rule). COCO: v > 0.
-        visibility: (K,) as in the file: `is_visible` or `v`; NaN where the file does not say;
-            0 where the point is not present.
-        keypoint_scores: (K,) confidence of every keypoint, NaN where the file has none.
+        visibility: (K,) as in the file: `is_visible` or `v`; NaN if the file does not say;
+            0 if the point is not present.
+        keypoint_scores: (K,) confidence of every keypoint, NaN if the file has none.
         score: confidence of the person, or None.
-        track_id: identity in this sequence, or None where the file has none.
+        track_id: identity in this sequence, or None.
         head_box_xyxy_px: (4,) head box as x1, y1, x2, y2, or None.
         box_xywh_px: (4,) body box as x, y, width, height, or None.
-        has_points: whether the record has a list of points at all, be it empty. (poseval drops
-            a record without one, and keeps a record with an empty one.)
+        has_points: whether the record has a list of points at all, even an empty one. (poseval
+            drops a record without a list, and keeps a record with an empty one.)
         annotation_id: the record's own id, or None.
-        extra: all else that the record holds, by the format's own names.
+        extra: all other fields of the record, by the format's own names.
     """
 
     keypoints_px: Float[np.ndarray, "K 2"]
@@ -60,19 +58,19 @@ class Person:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class AnnotatedFrame:
-    """One frame of a sequence; its place in `Sequence.frames` is its place in the file.
+    """One frame of a sequence; its position in `AnnotatedSequence.frames` is that in the file.
 
     Attributes:
         index: number of the frame in its video, from 0.
-        file_name: picture of the frame, as in the file.
-        image_id: the file's id of the picture, or None.
-        is_labeled: as in the file; where it does not say, whether there are annotations.
+        file_name: name of the frame's image, as in the file.
+        image_id: the file's id of the image, or None.
+        is_labeled: as in the file; if it does not say, whether there are annotations.
         has_annotations: whether the file has at least one record of a person for this frame.
         people: in the file's order.
         ignore_regions_px: polygons (V, 2) in pixels, as in the file (V may be under 3).
-        width, height: of the picture in pixels, or None.
+        width, height: size of the image in pixels, or None.
         time_s: timestamp in seconds, or None.
-        extra: all else that the frame's record holds, by the format's own names.
+        extra: all other fields of the frame's record, by the format's own names.
     """
 
     index: int
@@ -93,12 +91,12 @@ class AnnotatedSequence:
     """One annotated video.
 
     Attributes:
-        name: name of the sequence (of its file, without ending).
+        name: name of the sequence (usually the file's, without its suffix).
         frames: all frames, in the file's order.
         skeleton: the keypoints of every person here; `POSETRACK15` for all PoseTrack formats.
-        source: file that it was read from, for messages.
-        format: the format that was read.
-        extra: all else that the file holds, by the format's own names.
+        source: the file it was read from, for messages.
+        format: the format it was read from.
+        extra: all other fields of the file, by the format's own names.
     """
 
     name: str
@@ -117,18 +115,18 @@ class AnnotatedSequence:
 
 
 def frame_place(source: Path, position: int, file_name: str) -> str:
-    """How every message names a frame: file, place in it (from 0) and picture."""
-    picture = f" ({file_name})" if file_name else ""
-    return f"{source}, frame {position}{picture}"
+    """How every message names a frame: file, position in it (from 0) and image."""
+    name = f" ({file_name})" if file_name else ""
+    return f"{source}, frame {position}{name}"
 
 
 def skeleton_named(names: Sequence[str], edges: Iterable[tuple[int, int]] = ()) -> Skeleton:
-    """The known skeleton with these keypoints in this order, else a new one called 'custom'.
+    """The known skeleton with these keypoints in this order, or a new one called 'custom'.
 
-    A new one mirrors `left_` with `right_` and takes sigmas from known keypoints of that name.
+    A new skeleton pairs `left_` with `right_` and takes the sigmas of known keypoints by name.
 
     Raises:
-        VepeError: on repeated names, or more than a skeleton can have.
+        VepeError: if a name is repeated, or there are more than a skeleton can have.
     """
     for known in SKELETONS.values():
         if known.keypoints == tuple(names):

@@ -1,4 +1,4 @@
-"""COCO keypoints: pictures and videos, labels and results, and CVAT's export with track ids.
+"""COCO keypoints: images and videos, labels and results, and CVAT's export with track ids.
 
 Sources: the COCO data format page; CVAT's "COCO Keypoints" format, whose annotations carry
 `attributes: {"track_id", "keyframe", "occluded"}`; the `videos` table of COCO-video data sets.
@@ -15,7 +15,7 @@ import numpy as np
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedSequence, Person, frame_place, skeleton_named
 from vepe.formats.files import load_json
-from vepe.formats.geometry import xyxy
+from vepe.formats.geometry import xywh_to_xyxy
 from vepe.formats.records import (
     ANNOTATION_KEYS,
     annotation_table,
@@ -87,7 +87,7 @@ def _edges(data: dict[str, Any], names: list[str], source: Path) -> list[tuple[i
         if wrong or len(pairs) % 2:
             raise VepeError(
                 f"{source}: the category's 'skeleton' is no list of pairs of keypoints, counted "
-                f"from 1 to {len(names)}; mend or remove it."
+                f"from 1 to {len(names)}; fix or remove it."
             )
         return [(int(a) - 1, int(b) - 1) for a, b in pairs.reshape(-1, 2)]
     return []
@@ -99,7 +99,7 @@ def _videos(data: dict[str, Any], source: Path) -> dict[int | str, dict[str, Any
     if not isinstance(videos, list) or not all(
         isinstance(v, dict) and isinstance(v.get("id"), int | str) for v in videos
     ):
-        raise VepeError(f"{source}: 'videos' is no list of records with an id; mend or remove it.")
+        raise VepeError(f"{source}: 'videos' is no list of records with an id; fix or remove it.")
     return {v["id"]: v for v in videos}
 
 
@@ -150,7 +150,7 @@ def _read_person(
         keypoint_scores=scores,
         score=score,
         track_id=track_id_or_none(track_id, place),
-        head_box_xyxy_px=None if head is None else xyxy(head),
+        head_box_xyxy_px=None if head is None else xywh_to_xyxy(head),
         box_xywh_px=box_of(record.get("bbox"), "bbox", place),
         has_points=bool(record.get("keypoints")),
         annotation_id=whole_or_none(record.get("id"), "id", place),

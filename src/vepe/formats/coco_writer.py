@@ -18,8 +18,8 @@ from vepe.formats.geometry import (
     coco_visibility,
     person_box,
     rounded,
-    short,
-    xywh,
+    flat_numbers,
+    xyxy_to_xywh,
 )
 from vepe.formats.posetrack18_writer import NO_SCORE, image_ids
 from vepe.skeleton import Skeleton
@@ -27,8 +27,8 @@ from vepe.types import NO_TRACK, FramePoses
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture of a prediction: its file name and its size in pixels."""
+class ResultImage:
+    """An image of a prediction: its file name and its size in pixels."""
 
     file_name: str
     width: int
@@ -47,9 +47,9 @@ def category_of(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def write_coco_results(
-    path: Path, skeleton: Skeleton, pictures: Iterable[tuple[Picture, FramePoses]]
+    path: Path, skeleton: Skeleton, images: Iterable[tuple[ResultImage, FramePoses]]
 ) -> Path:
-    """Writes predictions of single pictures, in COCO's result fields, and returns the path.
+    """Writes predictions of single images, in COCO's result fields, and returns the path.
 
     Every keypoint is x, y, confidence. Image ids count from 1. Coordinates have three decimals,
     scores six. People with a track id get `track_id`.
@@ -59,7 +59,7 @@ def write_coco_results(
     """
     entries = (
         ({"file_name": p.file_name, "width": p.width, "height": p.height}, poses)
-        for p, poses in pictures
+        for p, poses in images
     )
     return dump_json(path, results_document(skeleton, entries))
 
@@ -67,7 +67,7 @@ def write_coco_results(
 def results_document(
     skeleton: Skeleton, entries: Iterable[tuple[dict[str, Any], FramePoses]]
 ) -> dict[str, Any]:
-    """COCO results of pictures with their fields, numbered from 1; see `write_coco_results`."""
+    """COCO results of images with their fields, numbered from 1; see `write_coco_results`."""
     images, annotations = [], []
     for number, (fields, poses) in enumerate(entries, start=1):
         images.append({"id": number, **fields})
@@ -205,11 +205,11 @@ def _annotation(
     if box is not None:
         record |= {"bbox": box.tolist(), "area": float(box[2] * box[3])}
     if person.head_box_xyxy_px is not None:
-        record["bbox_head"] = xywh(person.head_box_xyxy_px).tolist()
+        record["bbox_head"] = xyxy_to_xywh(person.head_box_xyxy_px).tolist()
     if person.has_points:
         visibility = coco_visibility(person, sequence.format)
         table = np.concatenate([person.keypoints_px, visibility[:, None]], axis=1)
-        record["keypoints"] = short(table)
+        record["keypoints"] = flat_numbers(table)
     given = ~np.isnan(person.keypoint_scores)
     if given.any() or person.score is not None:
         filler = np.where(person.present, NO_SCORE, 0.0)

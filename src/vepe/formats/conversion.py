@@ -29,22 +29,22 @@ from vepe.formats.table import write_csv, write_parquet
 
 _JSON = frozenset({
     "keypoints", "track ids", "person scores", "keypoint scores", "head boxes", "body boxes",
-    "ignore regions", "picture sizes", "timestamps", "visibility", "labelled flags", "empty frames",
-    "picture names", "image ids", "annotation ids", "ears",
+    "ignore regions", "image sizes", "timestamps", "visibility", "labelled flags", "empty frames",
+    "image names", "image ids", "annotation ids", "ears",
     "own fields", "scores of absent keypoints",
 })  # fmt: skip
 _TABLE = frozenset({
     "keypoints", "track ids", "person scores", "keypoint scores", "head boxes", "body boxes",
-    "picture sizes", "timestamps", "visibility", "unknown visibility", "labelled flags",
-    "empty frames", "picture names", "image ids", "keypoints hidden at 0, 0",
+    "image sizes", "timestamps", "visibility", "unknown visibility", "labelled flags",
+    "empty frames", "image names", "image ids", "keypoints hidden at 0, 0",
     "scores of absent keypoints",
 })  # fmt: skip
 
-HOLDINGS: dict[str, frozenset[str]] = {
+CAPABILITIES: dict[str, frozenset[str]] = {
     "posetrack17": frozenset({
         "keypoints", "track ids", "person scores", "keypoint scores", "head boxes",
         "ignore regions", "visibility", "unknown visibility", "labelled flags", "empty frames",
-        "picture names", "keypoints hidden at 0, 0", "other points",
+        "image names", "keypoints hidden at 0, 0", "other points",
     }),
     "posetrack18": _JSON,
     "posetrack21": _JSON | {"person ids"},
@@ -71,7 +71,7 @@ def left_behind(sequences: Iterable[AnnotatedSequence], target: str) -> list[str
     for sequence in sequences:
         for frame in sequence.frames:
             _count_frame(frame, sequence, target, found, fields)
-    held = HOLDINGS[target]
+    held = CAPABILITIES[target]
     lines = [
         f"{target} has no place for {what}: {count} left behind."
         for what, count in sorted(found.items())
@@ -90,9 +90,9 @@ def _count_frame(
     fields: set[str],
 ) -> None:
     found["ignore regions"] += len(frame.ignore_regions_px)
-    found["picture sizes"] += frame.width is not None
+    found["image sizes"] += frame.width is not None
     found["timestamps"] += frame.time_s is not None
-    found["picture names"] += frame.file_name != ""
+    found["image names"] += frame.file_name != ""
     found["labelled flags"] += frame.is_labeled != frame.has_annotations
     found["empty frames"] += not frame.people
     own_id = frame.image_id is not None and frame.image_id != coded_frame_id(frame.file_name)

@@ -11,10 +11,11 @@ from typing import Any
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.coco import parse_coco
-from vepe.formats.dataset_rules import Finding, check_pictures, check_sequence
+from vepe.formats.dataset_rules import Finding, check_images, check_sequence
 from vepe.formats.detect import is_coco
+from vepe.formats.data_paths import is_inside
 from vepe.formats.files import load_json
-from vepe.formats.image_files import PICTURE_SUFFIXES, PictureFinder
+from vepe.formats.image_files import IMAGE_SUFFIXES, ImageFinder
 from vepe.formats.posetrack import parse_sequence, read_sequence
 
 TITLES = {
@@ -52,7 +53,7 @@ class SplitCounts:
     people: int = 0
     keypoints: int = 0
     tracks: int = 0
-    pictures: int = 0
+    images: int = 0
 
     def add(self, sequence: AnnotatedSequence) -> None:
         people = [p for f in sequence.frames for p in f.people]
@@ -67,7 +68,7 @@ class SplitCounts:
         """The counts in words."""
         return (
             f"{self.sequences} sequence(s) in {self.files} file(s), {self.frames} frames "
-            f"({self.labeled} labelled, {self.pictures} pictures found), {self.people} people, "
+            f"({self.labeled} labelled, {self.images} images found), {self.people} people, "
             f"{self.tracks} tracks, {self.keypoints} keypoints"
         )
 
@@ -106,16 +107,16 @@ class DatasetReport:
 def check_dataset(
     root: Path,
     *,
-    pictures: bool = True,
+    images: bool = True,
     decode: bool = True,
     progress: Callable[[list[Path]], Iterable[Path]] = iter,
 ) -> DatasetReport:
-    """Checks all annotation files and pictures below a folder.
+    """Checks all annotation files and images below a folder.
 
     Args:
         root: folder of the data set.
-        pictures: whether to look for pictures at all.
-        decode: whether to decode every picture (slow and sure), or look at its two ends.
+        images: whether to look for images at all.
+        decode: whether to decode every image (slow and sure), or look at its two ends.
         progress: wraps the list of annotation files, for a progress bar.
 
     Raises:
@@ -130,7 +131,7 @@ def check_dataset(
             f"{root} holds no .json or .mat file, so nothing can be checked. {GET_DATA}"
         )
     report = DatasetReport(root)
-    finder = PictureFinder(root)
+    finder = ImageFinder(root)
     kinds: list[str] = []
     used: set[Path] = set()
     unread = 0
@@ -147,8 +148,8 @@ def check_dataset(
             kinds.append(sequence.format)
             counts.add(sequence)
             report.findings += check_sequence(sequence)
-            if pictures:
-                _look_at_pictures(sequence, finder, decode, report, counts, used)
+            if images:
+                _look_at_images(sequence, finder, decode, report, counts, used)
     report.splits = {name: c for name, c in report.splits.items() if c.files}
     if not report.splits and not unread:
         raise VepeError(
@@ -157,7 +158,7 @@ def check_dataset(
         )
     report.formats = sorted(set(kinds), key=lambda k: (-kinds.count(k), k))
     _one_for_all(report)
-    report.findings += _tree_findings(report, used if pictures else None)
+    report.findings += _tree_findings(report, used if images else None)
     return report
 
 
@@ -189,9 +190,9 @@ def _split_of(file: Path, root: Path) -> str:
     return f"{folder}/{file.name}" if file.parent.name == "annotations" else folder
 
 
-def _look_at_pictures(
+def _look_at_images(
     sequence: AnnotatedSequence,
-    finder: PictureFinder,
+    finder: ImageFinder,
     decode: bool,
     report: DatasetReport,
     counts: SplitCounts,
@@ -203,28 +204,28 @@ def _look_at_pictures(
         if sequence.frames:
             report.findings.append(_none_there(str(sequence.source), len(names), names[0]))
         return
-    used.update((base / name).parent for name in names)
-    counts.pictures += sum((base / name).is_file() for name in names if name)
-    report.findings += check_pictures(sequence, base, decode=decode)
+    used.update((base / name).parent for name in names if is_inside(base, name))
+    counts.images += sum(is_inside(base, n) and (base / n).is_file() for n in names if n)
+    report.findings += check_images(sequence, base, decode=decode)
 
 
 def _none_there(place: str, count: int, first: str) -> Finding:
-    text = f"none of its {count} pictures is there (first: {first or 'without a name'})"
+    text = f"none of its {count} images is there (first: {first or 'without a name'})"
     return Finding("problem", place, text, GET_DATA)
 
 
 def _one_for_all(report: DatasetReport) -> None:
-    """One finding in place of many, where the tree has no picture at all."""
-    missing = [f for f in report.findings if f.mend == GET_DATA]
-    if len(missing) > 1 and not any(c.pictures for c in report.splits.values()):
+    """One finding in place of many, where the tree has no image at all."""
+    missing = [f for f in report.findings if f.fix == GET_DATA]
+    if len(missing) > 1 and not any(c.images for c in report.splits.values()):
         frames = sum(c.frames for c in report.splits.values())
-        text = f"none of the {frames} pictures is there"
-        rest = [f for f in report.findings if f.mend != GET_DATA]
+        text = f"none of the {frames} images is there"
+        rest = [f for f in report.findings if f.fix != GET_DATA]
         report.findings = [Finding("problem", str(report.root), text, GET_DATA), *rest]
 
 
 def _tree_findings(report: DatasetReport, used: set[Path] | None) -> list[Finding]:
-    """Folders of pictures that no file speaks of, and how far each split is from the release."""
+    """Folders of images that no file speaks of, and how far each split is from the release."""
     found = []
     for name, counts in report.splits.items():
         for kind in report.formats:
@@ -244,10 +245,10 @@ def _tree_findings(report: DatasetReport, used: set[Path] | None) -> list[Findin
         path = Path(folder)
         if path in used or path == report.root or not used:
             continue
-        count = sum(Path(n).suffix.lower() in PICTURE_SUFFIXES for n in names)
+        count = sum(Path(n).suffix.lower() in IMAGE_SUFFIXES for n in names)
         if count:
             found.append(Finding(
-                "note", folder, f"no annotation file speaks of the {count} picture(s) here",
+                "note", folder, f"no annotation file speaks of the {count} image(s) here",
                 "Add the annotations of this sequence, or leave it (test sets have none).",
             ))  # fmt: skip
     return found

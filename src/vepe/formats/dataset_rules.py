@@ -1,4 +1,4 @@
-"""The rules of `vepe data check` for one sequence: what is wrong in it, and how to mend it."""
+"""The rules of `vepe data check` for one sequence: what is wrong in it, and how to fix it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 from jaxtyping import Float
 
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, frame_place
-from vepe.formats.image_files import picture_trouble
+from vepe.formats.data_paths import is_inside
+from vepe.formats.image_files import image_problem
 
 MAX_TRACK_ID = 10_000
 """poseval refuses ground truth with ids from here on."""
 
 MIN_INSIDE = 0.2
-"""Part of a PoseTrack box that must lie in the picture. Real boxes leave it: body boxes are 1.3
+"""Part of a PoseTrack box that must lie in the image. Real boxes leave it: body boxes are 1.3
 times the extent of the keypoints, and heads at the rim are boxed beyond it. COCO clips them."""
 
 
@@ -30,20 +31,20 @@ class Finding:
         level: 'problem' (something is wrong or missing) or 'note' (true, but worth knowing).
         place: file, frame and person.
         text: what is the matter.
-        mend: what to do about it.
+        fix: what to do about it.
         count: how often it happens in this file; `place` is the first time.
     """
 
     level: Literal["problem", "note"]
     place: str
     text: str
-    mend: str
+    fix: str
     count: int = 1
 
     def line(self) -> str:
         """The finding in one line."""
         often = f" (and {self.count - 1} more in this file)" if self.count > 1 else ""
-        return f"{self.level}: {self.place}: {self.text}{often}. {self.mend}"
+        return f"{self.level}: {self.place}: {self.text}{often}. {self.fix}"
 
 
 def check_sequence(sequence: AnnotatedSequence) -> list[Finding]:
@@ -57,11 +58,11 @@ def check_sequence(sequence: AnnotatedSequence) -> list[Finding]:
 
 
 def _gathered(found: list[Finding]) -> list[Finding]:
-    """One finding for each kind, with the number of times; kinds differ in their mending."""
-    counts = Counter((f.level, f.mend) for f in found)
-    first = {(f.level, f.mend): f for f in reversed(found)}
+    """One finding for each kind, with the number of times; kinds differ in their fix."""
+    counts = Counter((f.level, f.fix) for f in found)
+    first = {(f.level, f.fix): f for f in reversed(found)}
     return [
-        Finding(f.level, f.place, f.text, f.mend, counts[key])
+        Finding(f.level, f.place, f.text, f.fix, counts[key])
         for key, f in sorted(first.items(), key=lambda item: found.index(item[1]))
     ]
 
@@ -80,8 +81,8 @@ def _duplicates(sequence: AnnotatedSequence) -> Iterator[Finding]:
     for name, count in names.items():
         if count > 1:
             yield Finding(
-                "problem", str(sequence.source), f"picture {name} stands for {count} frames",
-                "Keep one frame for each picture.",
+                "problem", str(sequence.source), f"image {name} stands for {count} frames",
+                "Keep one frame for each image.",
             )  # fmt: skip
 
 
@@ -198,9 +199,9 @@ def _outside(
     high = np.minimum(box[:2] + box[2:], [width, height])
     inside = float(np.prod(np.maximum(high - low, 0)) / np.prod(box[2:]))
     x, y, w, h = (f"{value:g}" for value in box)
-    text = f"the {name} box {x}, {y}, {w}, {h} leaves the picture of {width} x {height}"
+    text = f"the {name} box {x}, {y}, {w}, {h} leaves the image of {width} x {height}"
     if inside < (0.98 if sequence.format == "coco" else MIN_INSIDE):
-        yield Finding("problem", place, text, f"Correct the {name} box, or clip it to the picture.")
+        yield Finding("problem", place, text, f"Correct the {name} box, or clip it to the image.")
     elif inside < 0.98:
         yield Finding(
             "note", place, text, "PoseTrack's boxes do so at the rim; clip if a tool minds."
@@ -214,27 +215,27 @@ def _head_xywh(person: Person) -> np.ndarray | None:
     return np.concatenate([low, high - low])
 
 
-def check_pictures(sequence: AnnotatedSequence, base: Path, *, decode: bool) -> list[Finding]:
-    """Findings in the pictures of one sequence below `base`: missing, unreadable, other size."""
+def check_images(sequence: AnnotatedSequence, base: Path, *, decode: bool) -> list[Finding]:
+    """Findings in the images of one sequence below `base`: missing, unreadable, other size."""
     found: list[Finding] = []
     for i, frame in enumerate(sequence.frames):
         place = frame_place(sequence.source, i, frame.file_name)
         path = base / frame.file_name
-        if not frame.file_name or not path.is_file():
+        if not frame.file_name or not is_inside(base, frame.file_name) or not path.is_file():
             found.append(Finding(
-                "problem", place, "the picture is missing",
+                "problem", place, "the image is missing",
                 "Copy it from the data set's archive, or remove the frame.",
             ))  # fmt: skip
             continue
-        trouble, size = picture_trouble(path, decode=decode)
+        trouble, size = image_problem(path, decode=decode)
         if trouble is not None:
             found.append(Finding(
-                "problem", place, f"the picture {trouble}", "Copy it again from the archive.",
+                "problem", place, f"the image {trouble}", "Copy it again from the archive.",
             ))  # fmt: skip
         elif size is not None and frame.width is not None and size != (frame.width, frame.height):
             found.append(Finding(
                 "problem", place,
-                f"the picture is {size[0]} x {size[1]}, not {frame.width} x {frame.height} as said",
-                "Use the pictures that belong to these annotations.",
+                f"the image is {size[0]} x {size[1]}, not {frame.width} x {frame.height} as said",
+                "Use the images that belong to these annotations.",
             ))  # fmt: skip
     return _gathered(found)

@@ -1,4 +1,4 @@
-"""Reading JSON with clear messages, and writing files beside and renaming them."""
+"""Reading JSON with clear errors, and writing files so that none is ever half written."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import json
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from vepe.errors import VepeError
+
+_OLD = ".vepe-old"
+"""Suffix of a folder that is renamed aside while its successor takes its place."""
 
 
 def load_json(path: Path) -> Any:
-    """What a JSON file holds. Raises VepeError where it is missing, empty or not JSON."""
+    """The content of a JSON file. Raises VepeError if it is missing, empty or not JSON."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -26,7 +32,7 @@ def load_json(path: Path) -> Any:
     if not raw.strip():
         raise VepeError(f"{path} is empty; write it again or leave it out.")
     try:
-        return json.loads(raw)
+        return parse_json(raw)
     except UnicodeDecodeError:
         raise VepeError(f"{path} is not text, hence no JSON; check what it is.") from None
     except json.JSONDecodeError as error:
@@ -38,47 +44,73 @@ def load_json(path: Path) -> Any:
         raise VepeError(f"{path} is nested too deeply to be read; check what it is.") from None
 
 
-def dump_json(path: Path, data: Any) -> Path:
-    """Writes JSON in one line, beside and renamed. Raises VepeError where it cannot."""
+def parse_json(raw: bytes) -> Any:
+    """The value in a JSON text; errors are those of `json.loads`."""
     try:
-        text = json.dumps(data, allow_nan=False)
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        # orjson is strict: the standard library also reads UTF-16, a byte order mark, NaN and
+        # huge numbers, and its errors name the line.
+        return json.loads(raw)
+
+
+def dump_json(path: Path, data: Any) -> Path:
+    """Writes JSON in one line and returns the path; `path` is replaced at the end.
+
+    Raises:
+        VepeError: if a number is NaN or infinite, or `path` cannot be written.
+    """
+    try:
+        raw = encode_json(data)
     except ValueError:
         raise VepeError(
             f"{path} would hold NaN or infinite numbers; remove them from the source."
         ) from None
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    with replacing(path) as partial:
+        partial.write_bytes(raw)
     return path
 
 
+def encode_json(data: Any) -> bytes:
+    """A value as compact JSON in UTF-8. Raises ValueError on NaN and infinite numbers."""
+    try:
+        raw = orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # integers beyond 64 bits, lone surrogates
+        raw = b"null"
+    if b"null" not in raw:
+        return raw
+    # orjson writes NaN as null, so a document with null is written by the standard library.
+    return json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=True).encode()
+
+
 def safe_name(name: str) -> str:
-    """A sequence's name as a file name: what is no letter, digit, '-' or '.' becomes '_'."""
+    """A sequence's name as a file name: all but letters, digits, '-' and '.' becomes '_'."""
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "sequence"
 
 
 def check_targets(
     targets: Iterable[Path], sources: Iterable[Path], *, overwrite: bool = False
 ) -> None:
-    """Whether files (and folders) may be written where they are to be; changes nothing.
+    """Checks that files and folders may be written to these paths; changes nothing.
 
     Args:
-        targets: what will be written; a folder here is one that is replaced as a whole.
-        sources: the files that are read; a folder here is one that is read as a whole.
-        overwrite: whether what is there may be replaced. Sources may not, in any case.
+        targets: paths that will be written; an existing folder would be replaced as a whole.
+        sources: files that are read; a folder here is read as a whole.
+        overwrite: whether existing targets may be replaced. Sources never may.
 
     Raises:
-        VepeError: where a target is a source, holds one or lies in one, or is there already
+        VepeError: if a target is a source, contains one or lies in one, or exists already
             (an empty folder does not count).
     """
     targets = list(targets)
     sources = [source.resolve() for source in sources]
     for target in targets:
-        place = target.resolve()
-        around = (place, *place.parents) if target.exists() else (place,)
+        path = target.resolve()
+        around = (path, *path.parents) if target.exists() else (path,)
         for source in sources:
             same = target.exists() and source.exists() and target.samefile(source)
-            if same or source in around or (target.is_dir() and place in source.parents):
-                raise VepeError(f"The result would replace '{source}' itself; name another place.")
+            if same or source in around or (target.is_dir() and path in source.parents):
+                raise VepeError(f"The result would replace '{source}' itself; name another path.")
     for target in targets if not overwrite else ():
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise VepeError(
@@ -88,56 +120,113 @@ def check_targets(
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place at the end, or is removed on failure.
+    """A temporary file next to `path`, which replaces it at the end or is removed on failure.
 
     Raises:
-        VepeError: where the folder cannot be written or the disk is full.
+        VepeError: if the folder cannot be written or the disk is full.
     """
-    beside: Path | None = None
+    partial: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
-        beside = Path(name)
-        beside.chmod(0o666 & ~_umask())
-        yield beside
-        beside.replace(path)
+        partial = Path(name)
+        partial.chmod(0o666 & ~_umask())
+        yield partial
+        _fsync(partial)
+        partial.replace(path)
     except OSError as error:
         raise VepeError(
             f"{path} cannot be written ({error.strerror or error}); "
             "check the folder, its rights and the free space."
         ) from error
     finally:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
+        if partial is not None:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its place at the end (an old one is removed).
+    """A temporary folder next to `path` that takes its place at the end.
+
+    An old folder is renamed aside first, restored where the new one cannot take its place, and
+    deleted last. One that a killed process left aside is restored by the next call.
 
     Raises:
-        VepeError: where it cannot be written, or `path` is a file.
+        VepeError: if it cannot be written, or `path` is a file.
     """
-    beside: Path | None = None
+    partial: Path | None = None
     try:
+        _restore_interrupted(path)
         if path.exists() and not path.is_dir():
             raise VepeError(f"{path} is a file, but a folder is to be written; name another.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-        beside.chmod(0o777 & ~_umask())
-        yield beside
-        if path.exists():
-            shutil.rmtree(path)
-        beside.replace(path)
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        partial.chmod(0o777 & ~_umask())
+        yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                _fsync(file)
+        _swap_in(partial, path)
     except OSError as error:
         raise VepeError(
             f"{path} cannot be written ({error.strerror or error}); "
             "check the folder, its rights and the free space."
         ) from error
     finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file atomically. Raises VepeError where it cannot, as on a full disk."""
+    with replacing(path) as partial:
+        partial.write_bytes(data)
+
+
+def _swap_in(new: Path, path: Path) -> None:
+    """Puts a folder in the place of another; signals wait between the two renames."""
+    old = path.with_name(f".{path.name}{_OLD}")
+    moved = False
+    with _signals_blocked():
+        try:
+            if path.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                path.rename(old)
+                moved = True
+            new.rename(path)
+        except BaseException:
+            if moved and not path.exists():
+                old.rename(path)
+            raise
+    if moved:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Delays SIGINT, SIGTERM and SIGHUP in this thread, where the system can (not on Windows)."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _restore_interrupted(path: Path) -> None:
+    """Puts a folder back that a process killed between the renames left aside."""
+    old = path.with_name(f".{path.name}{_OLD}")
+    if old.is_dir() and not path.exists():
+        old.rename(path)
+
+
+def _fsync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _umask() -> int:

@@ -1,53 +1,50 @@
-"""Where the pictures of a data set lie, and whether each can be read."""
+"""Where the images of a data set lie, and whether each can be read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+from vepe.formats.data_paths import is_inside
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _JPEG_TAIL = 4096
-"""Bytes at the end of a JPEG in which its end mark must stand; some cameras write behind it."""
+"""Bytes at the end of a JPEG in which its end marker must lie; some cameras append data to it."""
 
 
 @dataclass
-class PictureFinder:
-    """Finds pictures by the names that annotation files give them.
+class ImageFinder:
+    """Finds images by the names that annotation files give them.
 
     `root` is the folder of the data set. Names are tried below it, below its subfolders, and
-    below the folders above the annotation file; the first place that works is kept per file.
+    below the folders above the annotation file.
     """
 
     root: Path
-    _places: list[Path] = field(default_factory=list)
+    _folders: list[Path] = field(default_factory=list)
 
     def base_for(self, annotation_file: Path, names: list[str]) -> Path | None:
-        """The folder below which the first of these names that is found lies, or None."""
+        """The folder that contains the first of these names that exists, or None."""
         for name in names:
-            for place in self._candidates(annotation_file):
-                if name and (place / name).is_file():
-                    return place
+            for folder in self._candidates(annotation_file):
+                if name and (folder / name).is_file():
+                    return folder
         return None
 
     def _candidates(self, annotation_file: Path) -> list[Path]:
-        if not self._places:
+        if not self._folders:
             near = [self.root, self.root / "images"]
             below = [d for base in near if base.is_dir() for d in sorted(base.iterdir())]
-            self._places = near + [d for d in below if d.is_dir()]
+            self._folders = near + [d for d in below if d.is_dir()]
         above = [p for p in annotation_file.parents if self.root in (p, *p.parents)]
-        return [*self._places, *above, *(p / "images" for p in above)]
+        return [*self._folders, *above, *(p / "images" for p in above)]
 
 
-def has_pictures(folder: Path) -> bool:
-    """Whether any picture lies in this folder or below."""
-    return any(f.suffix.lower() in PICTURE_SUFFIXES for f in folder.rglob("*"))
+def image_problem(path: Path, *, decode: bool) -> tuple[str | None, tuple[int, int] | None]:
+    """What is wrong with an image (None: nothing), and its width and height if decoded.
 
-
-def picture_trouble(path: Path, *, decode: bool) -> tuple[str | None, tuple[int, int] | None]:
-    """What is wrong with a picture (None: nothing), and its width and height where decoded.
-
-    JPEG and PNG files that are cut off are found by their missing end, because decoders fill the
-    rest with grey. With `decode=False` only the beginning and the end are looked at.
+    JPEG and PNG files that are cut off are recognised by their missing end, because decoders fill
+    the rest with grey. With `decode=False` only the beginning and the end are inspected.
     """
     try:
         raw = path.read_bytes()
@@ -64,7 +61,7 @@ def picture_trouble(path: Path, *, decode: bool) -> tuple[str | None, tuple[int,
 
     image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
     if image is None:
-        return "is no readable picture", None
+        return "is not a readable image", None
     return None, _size(raw)
 
 
@@ -76,7 +73,7 @@ def is_cut_off(raw: bytes) -> bool:
 
 
 def _size(raw: bytes) -> tuple[int, int] | None:
-    """Width and height from the header (the picture was decoded at an eighth, for speed)."""
+    """Width and height from the header (the image was decoded at an eighth, for speed)."""
     if raw[:8] == b"\x89PNG\r\n\x1a\n":
         return int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")
     position = 2

@@ -1,7 +1,7 @@
 """MOTChallenge text: one line a box, `frame, id, x, y, width, height, confidence, -1, -1, -1`.
 
 Source: the MOT16 paper (arXiv 1603.00831), section 'data format'. Frames count from 1; pixels
-are kept as they are (origin at the corner of the picture), as most tools write them today.
+are kept as they are (origin at the corner of the image), as most tools write them today.
 Boxes alone: no keypoints.
 """
 
@@ -38,8 +38,8 @@ def write_mot(path: Path, sequence: AnnotatedSequence) -> Path:
             score = 1 if person.score is None else person.score
             x, y, width, height = (repr(float(value)) for value in box)
             lines.append(f"{frame.index + 1},{track_id},{x},{y},{width},{height},{score},-1,-1,-1")
-    with replacing(path) as beside:
-        beside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    with replacing(path) as partial:
+        partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     return path
 
 
@@ -81,7 +81,7 @@ def _entry(line: str, path: Path, number: int) -> tuple[int, Person]:
     except (ValueError, IndexError, OverflowError):
         raise VepeError(
             f"{path}, line {number}: '{line.strip()[:60]}' does not begin with frame (from 1), id, "
-            "x, y, width, height; mend it."
+            "x, y, width, height; fix it."
         ) from None
     k = len(POSETRACK15)
     return frame, Person(

@@ -55,7 +55,7 @@ def write_openpose(path: Path, sequence: AnnotatedSequence) -> Path:
         VepeError: where the folder cannot be written, or holds files of another kind.
     """
     _refuse_foreign(path)
-    with replacing_folder(path) as beside:
+    with replacing_folder(path) as partial:
         for frame in sequence.frames:
             people = sorted(frame.people, key=lambda p: (p.track_id is None, p.track_id or 0))
             document = {

@@ -6,7 +6,7 @@ an empty array. Here they all become lists again, so that one parser serves both
 PoseTrack 2017: one `annolist` a sequence, as JSON (every scalar in a list of one) or .mat.
 
 Source: the poseval README and its loader (leonid-pishchulin/poseval). Head boxes instead of body
-boxes, joints by number, absent joints left out, no picture sizes.
+boxes, joints by number, absent joints left out, no image sizes.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _many(value: Any, what: str, place: str) -> list[Any]:
 def _number(value: Any, what: str, place: str) -> float:
     value = _one(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise VepeError(f"{place}: {what} is {value!r}, not a number; mend or remove it.")
+        raise VepeError(f"{place}: {what} is {value!r}, not a number; fix or remove it.")
     if not is_finite_number(value):
         raise VepeError(f"{place}: {what} is {value}; give a finite number or remove the point.")
     return float(value)

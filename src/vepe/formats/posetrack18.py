@@ -1,8 +1,8 @@
-"""PoseTrack's coded frame ids, TSSSSSSFFFF, made from the names of pictures.
+"""PoseTrack's coded frame ids, TSSSSSSFFFF, made from the names of images.
 
 What PoseTrack21 adds to PoseTrack18; all else is shared.
 
-Source: the PoseTrack21 kit and its documentation (anDoer/PoseTrack21). Pictures say
+Source: the PoseTrack21 kit and its documentation (anDoer/PoseTrack21). Images say
 `has_labeled_person` (boxes are there, poses may not be), people carry a `person_id` over all
 sequences, and frames with `is_labeled` false may hold records with boxes alone.
 
@@ -25,7 +25,7 @@ import numpy as np
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedSequence, Person, frame_place
 from vepe.formats.files import load_json
-from vepe.formats.geometry import xyxy
+from vepe.formats.geometry import xywh_to_xyxy
 from vepe.formats.records import (
     ANNOTATION_KEYS,
     annotation_table,
@@ -49,7 +49,7 @@ _NAME = re.compile(r"(?:^|/)(\d{6})_(mpiinew|mpii|bonn|synth)[^/]*/(\d+)\.\w+$")
 
 
 def coded_frame_id(file_name: str) -> int | None:
-    """The id of a picture such as 'images/val/012834_mpii_test/000003.jpg', or None.
+    """The id of an image such as 'images/val/012834_mpii_test/000003.jpg', or None.
 
     T is 1 for mpii, 2 for bonn, 3 for mpiinew, 9 for synthetic video; S the sequence's six
     digits; F the frame.
@@ -61,7 +61,7 @@ def coded_frame_id(file_name: str) -> int | None:
 
 
 def video_id(file_name: str) -> str | None:
-    """The six digits of the sequence in a picture's name, or None."""
+    """The six digits of the sequence in an image's name, or None."""
     found = _NAME.search(file_name)
     return found[1] if found else None
 
@@ -169,7 +169,7 @@ def _read_people(
             keypoint_scores=body_scores[i],
             score=number_or_none(record.get("score"), "score", where[i]),
             track_id=track_id_or_none(record.get("track_id"), where[i]),
-            head_box_xyxy_px=None if head is None else xyxy(head),
+            head_box_xyxy_px=None if head is None else xywh_to_xyxy(head),
             box_xywh_px=box_of(record.get("bbox"), "bbox", where[i]),
             has_points=bool(record.get("keypoints")),
             annotation_id=whole_or_none(record.get("id"), "id", where[i]),

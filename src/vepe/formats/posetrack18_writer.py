@@ -11,7 +11,7 @@ from jaxtyping import Float
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.files import dump_json
-from vepe.formats.geometry import posetrack_visibility, short, xywh
+from vepe.formats.geometry import posetrack_visibility, flat_numbers, xyxy_to_xywh
 from vepe.formats.posetrack18 import FIRST_CODED_ID, SLOTS_2018, frame_ids, video_id
 from vepe.skeleton import POSETRACK15, Skeleton
 
@@ -41,7 +41,7 @@ def write_posetrack18(path: Path, sequence: AnnotatedSequence, *, year: int = 20
     """Writes one sequence as PoseTrack18 (or, with `year=2021`, PoseTrack21) and returns the path.
 
     Ids are kept where the source has them, else made: frame ids in PoseTrack's code where the
-    pictures' names allow it, `annotation id = frame id * 100 + k`. A skeleton that lacks
+    images' names allow it, `annotation id = frame id * 100 + k`. A skeleton that lacks
     PoseTrack's joints is written under its own keypoint names.
 
     Raises:
@@ -160,7 +160,7 @@ class _Slots:
         if person.box_xywh_px is not None:
             record["bbox"] = person.box_xywh_px.tolist()
         if person.head_box_xyxy_px is not None:
-            record["bbox_head"] = xywh(person.head_box_xyxy_px).tolist()
+            record["bbox_head"] = xyxy_to_xywh(person.head_box_xyxy_px).tolist()
         if person.has_points:
             record["keypoints"] = self._keypoints(person, ears, sequence)
         record["scores"] = self._scores(person, ear_scores)
@@ -178,7 +178,7 @@ class _Slots:
         table[self.slots] *= person.present[self.columns, None]
         if ears is not None and len(ears) == 3 * len(self.ears):
             table[self.ears] = np.reshape(ears, (-1, 3))
-        return short(table)
+        return flat_numbers(table)
 
     def _scores(self, person: Person, ear_scores: list[float] | None) -> list[float]:
         given = person.keypoint_scores[self.columns]

@@ -136,11 +136,11 @@ def _array(
         if not isinstance(values, list) or len(values) != length:
             count = len(values) if isinstance(values, list) else "no list of"
             raise VepeError(
-                f"{where[row]}: {count} numbers in {what}, {length} are needed; mend the record."
+                f"{where[row]}: {count} numbers in {what}, {length} are needed; fix the record."
             )
         for value in values:
             if isinstance(value, bool) or not isinstance(value, int | float | None):
-                raise VepeError(f"{where[row]}: {what} hold {value!r}, not a number; mend it.")
+                raise VepeError(f"{where[row]}: {what} hold {value!r}, not a number; fix it.")
     raise VepeError(f"{where[0]}: {what} cannot be read as numbers; write the file again.")
 
 
@@ -200,7 +200,7 @@ def ignore_regions(image: dict[str, Any], place: str) -> tuple[Float[np.ndarray,
     """
     xs, ys = image.get("ignore_regions_x") or [], image.get("ignore_regions_y") or []
     if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
-        raise VepeError(f"{place}: ignore_regions_x and _y differ in length; mend the record.")
+        raise VepeError(f"{place}: ignore_regions_x and _y differ in length; fix the record.")
     if xs and not isinstance(xs[0], list):
         xs, ys = [xs], [ys]
     polygons = []
@@ -210,7 +210,7 @@ def ignore_regions(image: dict[str, Any], place: str) -> tuple[Float[np.ndarray,
         except (TypeError, ValueError):
             polygon = np.full((1, 2), np.nan)
         if not np.isfinite(polygon).all():
-            raise VepeError(f"{place}: ignore region {i} has uneven or wrong numbers; mend it.")
+            raise VepeError(f"{place}: ignore region {i} has uneven or wrong numbers; fix it.")
         polygons.append(polygon)
     return tuple(polygons)
 

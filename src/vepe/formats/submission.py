@@ -53,8 +53,8 @@ def write_submission(
 ) -> list[str]:
     """Writes `path` (a folder, or a .zip) and returns lines about what was changed.
 
-    With ground truth, files take its names, formats (2017 or 2018), frames, picture names and ids;
-    results are paired with it by name, frames by picture name, else by place where the numbers of
+    With ground truth, files take its names, formats (2017 or 2018), frames, image names and ids;
+    results are paired with it by name, frames by image name, else by place where the numbers of
     frames agree. Without it, every sequence is written as it is, in PoseTrack18's layout.
 
     Raises:
@@ -92,8 +92,8 @@ def _write(path: Path, ready: list[tuple[str, AnnotatedSequence, bool]]) -> None
         return
     with (
         TemporaryDirectory() as folder,
-        replacing(path) as beside,
-        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive,
+        replacing(path) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
         for name, sequence, old in ready:
             file = _write_one(_file(Path(folder), name), sequence, old)
@@ -114,16 +114,16 @@ def _fit(
     result: AnnotatedSequence, gt: AnnotatedSequence, notes: SubmissionNotes
 ) -> AnnotatedSequence:
     """The result with the ground truth's frames, in its order."""
-    by_picture = {PurePosixPath(f.file_name).name: f for f in result.frames if f.file_name}
+    by_image = {PurePosixPath(f.file_name).name: f for f in result.frames if f.file_name}
     wanted = [PurePosixPath(f.file_name).name for f in gt.frames]
-    if len(by_picture) == len(result.frames) and set(by_picture) & set(wanted):
-        chosen = [by_picture.get(name) for name in wanted]
+    if len(by_image) == len(result.frames) and set(by_image) & set(wanted):
+        chosen = [by_image.get(name) for name in wanted]
     elif len(result) == len(gt):
         chosen = list(result.frames)
     else:
         raise VepeError(
             f"{result.source} has {len(result)} frames, {gt.source} has {len(gt)}, and their "
-            "picture names differ; give results with the ground truth's pictures."
+            "image names differ; give results with the ground truth's images."
         )
     notes.empty_frames += sum(frame is None for frame in chosen)
     notes.dropped_frames += len(result) - sum(frame is not None for frame in chosen)

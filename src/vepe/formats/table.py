@@ -162,8 +162,8 @@ def _box(row: Row, names: tuple[str, ...], place: str) -> np.ndarray | None:
 def write_csv(path: Path, sequence: AnnotatedSequence) -> Path:
     """Writes one sequence as CSV and returns the path. Raises VepeError where it cannot."""
     with (
-        replacing(path) as beside,
-        beside.open("w", newline="", encoding="utf-8") as handle,
+        replacing(path) as partial,
+        partial.open("w", newline="", encoding="utf-8") as handle,
     ):
         writer = csv.DictWriter(handle, columns(sequence.skeleton.keypoints))
         writer.writeheader()
@@ -191,7 +191,7 @@ def read_csv(path: Path) -> AnnotatedSequence:
 
 def _row(row: dict[str, Any], place: str) -> dict[str, Any]:
     if None in row:
-        raise VepeError(f"{place}: there are more cells than columns; mend the row.")
+        raise VepeError(f"{place}: there are more cells than columns; fix the row.")
     return {k: v if k == "file_name" else _value(v, k, place) for k, v in row.items()}
 
 
@@ -205,7 +205,7 @@ def _value(text: str | None, column: str, place: str) -> int | float | None:
     try:
         return float(text)
     except ValueError:
-        raise VepeError(f"{place}: {column} is '{text}', not a number; mend the cell.") from None
+        raise VepeError(f"{place}: {column} is '{text}', not a number; fix the cell.") from None
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -235,9 +235,9 @@ def write_parquet(path: Path, sequence: AnnotatedSequence) -> Path:
     schema = arrow.schema(fields, metadata=metadata)
     data = {name: [row[name] for row in table] for name in names}
     data["is_labeled"] = [bool(value) for value in data["is_labeled"]]
-    with replacing(path) as beside:
+    with replacing(path) as partial:
         parquet.write_table(
-            arrow.table(data, schema=schema), beside, compression="zstd", row_group_size=65_536
+            arrow.table(data, schema=schema), partial, compression="zstd", row_group_size=65_536
         )
     return path
 
