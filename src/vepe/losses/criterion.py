@@ -1,13 +1,14 @@
-"""What losses are divided by: people of a whole optimiser step, however it is cut into batches.
+"""The criterion: all losses by name, with one table of weights.
 
-A mean over each process's own people would weigh a person by who shares its batch. Counted from
-the labels alone, so that the counts of all parts are known before any of them is run.
+Every decoder layer and the proposals are supervised. Losses stay apart until `total`, so that a log
+can show them and an ablation can set a weight to 0; a loss of weight 0 is not computed. To add a
+loss, add its weight to `LossConfig` and its value to the method of what it supervises.
 
-The criterion: all losses, each under its name, with one table of weights.
+Each loss is a sum over people, divided by the labelled people of the whole optimiser step
+(`LossNormaliser`): a mean over the people of each batch would weigh a person by the batch that it
+happens to be in. The numbers come from labels only, so they are known before any batch is run.
 
-Every decoder layer and the proposals are supervised. The parts are kept apart until the end, so
-that a log can show them and an ablation can set a weight to zero; such a part is not computed.
-Each is a sum over people, divided by the people of the whole optimiser step (`LossNormaliser`).
+Dimensions: B batch, Q predictions, S cells, N people per frame, K keypoints, D embedding length.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vepe.config.training import LossConfig
-from vepe.losses.denoising import Noised
+from vepe.losses.denoising import DenoisingGroups
 from vepe.losses.identity import identity_losses
 from vepe.losses.keypoints import (
     MatchedLabels,
     confidence_loss,
-    place_losses,
+    keypoint_losses,
     score_loss,
     score_targets,
 )
@@ -39,169 +40,106 @@ from vepe.losses.matcher import (
 )
 from vepe.losses.targets import Targets
 from vepe.models.decoder_layer import LayerOutput
-from vepe.models.proposals import Proposals
+from vepe.models.proposals import PADDING_LOGIT, CellPredictions
+from vepe.models.streaming import FrameOutput
+
+Parts = dict[str, Tensor]
+"""Weighted losses by name, such as `spatial0/l1`."""
 
 
 @dataclass(frozen=True)
 class LossNormaliser:
-    """Labelled people, and those of them whose identity is seen in another frame of their clip."""
+    """Divisors of the losses.
 
-    people: float
-    anchors: float
+    Attributes:
+        num_instances: labelled people.
+        num_anchors: those of them whose identity occurs in another frame of their clip.
+    """
+
+    num_instances: float
+    num_anchors: float
 
     @staticmethod
     def of(targets: Targets) -> LossNormaliser:
-        """The counts of one batch; its track ids are unique over the clips."""
+        """The numbers of one batch."""
         ids = targets.track_ids[targets.valid & (targets.track_ids >= 0)]
-        times = torch.unique(ids, return_counts=True)[1]
-        return LossNormaliser(float(targets.valid.sum()), float(times[times > 1].sum()))
+        frames = torch.unique(ids, return_counts=True)[1]
+        return LossNormaliser(float(targets.valid.sum()), float(frames[frames > 1].sum()))
 
-    def divisors(self, parts: int = 1) -> LossNormaliser:
-        """At least 1 each, and divided by the number of parts whose mean will be taken."""
-        return LossNormaliser(max(self.people, 1.0) / parts, max(self.anchors, 1.0) / parts)
-
-
-Parts = dict[str, Tensor]
+    def per_process(self, processes: int = 1) -> LossNormaliser:
+        """At least 1 each, divided by the number of processes, whose gradients are averaged."""
+        return LossNormaliser(
+            max(self.num_instances, 1.0) / processes, max(self.num_anchors, 1.0) / processes
+        )
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """Losses of frames, key frames and identities. Sigmas are the skeleton's, as a tensor."""
+    """Losses of frames, key frames and identities.
+
+    Attributes:
+        sigmas: (K,) of the skeleton.
+        weights: of the losses.
+        costs: weights of the matching costs.
+        dense_cells: cells per person in the one-to-many matching.
+    """
 
     sigmas: Float[Tensor, "K"]
     weights: LossConfig = field(default_factory=LossConfig)
     costs: MatchCosts = field(default_factory=MatchCosts)
     dense_cells: int = 9
 
-    def layer(
-        self,
-        output: LayerOutput,
-        targets: Targets,
-        prefix: str,
-        people: float | None = None,
-        weight: float = 1.0,
-        matches: Matches | None = None,
-        counts: Tensor | None = None,
-    ) -> tuple[Parts, Matches]:
-        """Losses of one decoder layer, matched here unless `matches` are given (denoising).
-
-        Args:
-            people: what sums are divided by; the targets' own people where None.
-            counts: True for predictions that take part; the rest is left out.
-        """
-        if matches is None:
-            matches = self.matches(output, targets)
-        at = (matches.frame, matches.prediction)
-        labels = MatchedLabels.of(targets, matches)
-        l1, oks, quality = place_losses(output.keypoints_px[at], labels, self.sigmas)
-        background = targets.place_weight(output.keypoints_px.detach().mean(dim=2))
-        if counts is not None:
-            background = counts.float()
-        wanted = score_targets(output.score_logits, matches, quality)
-        score = score_loss(output.score_logits, wanted, background)
-        sure = confidence_loss(output.confidence_logits[at], output.keypoints_px[at], labels)
-        w = self.weights
-        scale = weight / (people or LossNormaliser.of(targets).divisors().people)
-        return _weighted(
-            prefix,
-            {
-                "score": (w.score * scale, score),
-                "l1": (w.l1 * scale, l1),
-                "oks": (w.oks * scale, oks),
-                "confidence": (w.confidence * scale, sure),
-            },
-        ), matches
-
-    def matches(self, output: LayerOutput, targets: Targets) -> Matches:
-        """Which of a layer's people is which labelled person."""
-        cost = pair_costs(output.keypoints_px, targets, self.sigmas, self.costs)
-        return match(output.score_logits, cost, targets, self.costs)
-
-    def proposals(self, proposals: Proposals, targets: Targets, people: float) -> Parts:
-        """Losses of all cells: one-to-one (what selects) and one-to-many (training alone)."""
-        poses, dense = proposals.all_keypoints_px, proposals.dense_score_logits
-        if poses is None or dense is None:
-            raise ValueError("proposals of a model in evaluation mode carry no dense outputs")
-        cost = cell_costs(proposals.centres_px, proposals.strides_px, targets)
-        cost = cost + pair_costs(poses, targets, self.sigmas, self.costs)
-        background = targets.place_weight(proposals.centres_px.expand(len(poses), -1, -1))
-        usable = proposals.all_score_logits > -1e3  # cells in the padding never learn
-        background = background * usable
-        cost = cost + FORBIDDEN * (~usable).unsqueeze(-1)
-        parts: Parts = {}
-        w = self.weights
-        if w.proposals:
-            logits = proposals.all_score_logits
-            matches = match(logits, cost, targets, self.costs)
-            scale = w.proposals / people
-            parts |= self._cells("proposals", logits, poses, matches, targets, background, scale)
-        if w.dense:
-            matches = match_many(dense, cost, targets, self.costs, self.dense_cells)
-            scale = w.dense / (people * self.dense_cells)
-            parts |= self._cells("dense", dense, poses, matches, targets, background, scale)
-        return parts
-
-    def _cells(
-        self,
-        name: str,
-        logits: Float[Tensor, "B S"],
-        poses: Float[Tensor, "B S K 2"],
-        matches: Matches,
-        targets: Targets,
-        background: Float[Tensor, "B S"],
-        scale: float,
-    ) -> Parts:
-        labels = MatchedLabels.of(targets, matches)
-        placed = poses[matches.frame, matches.prediction]
-        l1, oks, quality = place_losses(placed, labels, self.sigmas)
-        score = score_loss(logits, score_targets(logits, matches, quality), background)
-        w = self.weights
-        values = {
-            "score": (w.score * scale, score),
-            "l1": (w.l1 * scale, l1),
-            "oks": (w.oks * scale, oks),
-        }
-        return _weighted(name, values)
-
     def frames(
         self,
-        layers: list[LayerOutput],
-        proposals: Proposals,
+        output: FrameOutput,
         targets: Targets,
-        noised: Noised | None,
-        people: float,
+        denoising: DenoisingGroups | None,
+        num_instances: float,
     ) -> tuple[Parts, Matches]:
-        """Losses of the per-frame path, and the last layer's matches."""
+        """Losses of frames on their own.
+
+        Args:
+            output: of `Vepe.encode_frame`, with all cells unless their losses have weight 0.
+            targets: labels of the frames.
+            denoising: what the decoder got besides the proposals, if anything.
+            num_instances: divisor of the sums over people.
+
+        Returns:
+            the losses, and the matches of the last layer.
+        """
         w = self.weights
-        parts = self.proposals(proposals, targets, people) if w.proposals or w.dense else {}
-        own = slice(0, proposals.score_logits.shape[1])
-        behind = slice(proposals.score_logits.shape[1], None)
+        parts: Parts = {}
+        if w.proposals or w.dense:
+            parts |= self.cells(output.proposals.cells, targets, num_instances)
+        num_proposals = output.proposals.score_logits.shape[1]
+        proposals, copies = slice(0, num_proposals), slice(num_proposals, None)
         matches = None
-        for index, output in enumerate(layers):
+        for index, layer in enumerate(output.layers):
             if w.layers:
-                name = f"spatial{index}"
-                found, matches = self.layer(output.people(own), targets, name, people, w.layers)
-                parts |= found
-            if noised is not None:
-                found, _ = self.layer(
-                    output.people(behind),
+                losses, matches = self.layer(
+                    layer.people(proposals), targets, f"spatial{index}", num_instances, w.layers
+                )
+                parts |= losses
+            if denoising is not None:
+                losses, _ = self.layer(
+                    layer.people(copies),
                     targets,
                     f"denoise{index}",
-                    people * noised.near_groups,
+                    num_instances * denoising.num_positive,
                     w.denoising,
-                    noised.matches,
-                    noised.counts,
+                    denoising.matches,
+                    denoising.valid,
                 )
-                parts |= found
+                parts |= losses
         if matches is None:
-            matches = self.matches(layers[-1].people(own), targets)
+            matches = self.matches(output.layers[-1].people(proposals), targets)
         return parts, matches
 
-    def key_frame(self, layers: list[LayerOutput], targets: Targets, people: float) -> Parts:
+    def key_frame(self, layers: list[LayerOutput], targets: Targets, num_instances: float) -> Parts:
         """Losses of the spatio-temporal pose decoder for one key frame."""
         parts: Parts = {}
         for index, output in enumerate(layers):
-            parts |= self.layer(output, targets, f"temporal{index}", people)[0]
+            parts |= self.layer(output, targets, f"temporal{index}", num_instances)[0]
         return parts
 
     def identity(
@@ -211,31 +149,142 @@ class Criterion:
         targets: Targets,
         temperature: Float[Tensor, ""],
         clips: int,
-        anchors: float,
+        num_anchors: float,
     ) -> Parts:
-        """Identity losses over all frames; row r of `embeddings` is a frame of clip r % clips."""
+        """Identity losses over all frames; row r of the batch is a frame of clip r % clips."""
         w = self.weights
         if not w.contrastive and not w.cosine:
             return {}
-        seen = embeddings[matches.frame, matches.prediction]
-        ids = targets.track_ids[matches.frame, matches.person]
+        matched = embeddings[matches.frame, matches.prediction]  # (M, D)
+        ids = targets.track_ids[matches.frame, matches.person]  # (M,)
         contrastive, cosine, _ = identity_losses(
-            seen, ids, matches.frame, temperature, matches.frame % clips
+            matched, ids, matches.frame, temperature, matches.frame % clips
         )
         return _weighted(
             "identity",
             {
-                "contrastive": (w.contrastive / anchors, contrastive),
-                "cosine": (w.cosine / anchors, cosine),
+                "contrastive": (w.contrastive / num_anchors, contrastive),
+                "cosine": (w.cosine / num_anchors, cosine),
+            },
+        )
+
+    def matches(self, output: LayerOutput, targets: Targets) -> Matches:
+        """One-to-one matching of a layer's people with the labelled people."""
+        cost = pair_costs(output.keypoints_px, targets, self.sigmas, self.costs)
+        return match(output.score_logits, cost, targets, self.costs)
+
+    def layer(
+        self,
+        output: LayerOutput,
+        targets: Targets,
+        prefix: str,
+        num_instances: float | None = None,
+        weight: float = 1.0,
+        matches: Matches | None = None,
+        valid: Bool[Tensor, "B Q"] | None = None,
+    ) -> tuple[Parts, Matches]:
+        """Losses of one decoder layer.
+
+        Args:
+            output: its prediction.
+            targets: labels of the frames.
+            prefix: of the losses' names.
+            num_instances: divisor of the sums over people; None: the people of `targets`.
+            weight: of all losses of this layer.
+            matches: of predictions and people; None: matched here (given for denoising).
+            valid: True for predictions that take part, wherever they are; None: all, weighed by
+                `Targets.background_weight_at`.
+
+        Returns:
+            the losses score, l1, oks and confidence, and the matches.
+        """
+        if matches is None:
+            matches = self.matches(output, targets)
+        at = (matches.frame, matches.prediction)
+        labels = MatchedLabels.of(targets, matches)
+        l1, oks, quality = keypoint_losses(output.keypoints_px[at], labels, self.sigmas)
+        if valid is None:
+            background = targets.background_weight_at(output.keypoints_px.detach().mean(dim=2))
+        else:
+            background = valid.float()
+        target = score_targets(output.score_logits, matches, quality)
+        score = score_loss(output.score_logits, target, background)
+        confidence = confidence_loss(output.confidence_logits[at], output.keypoints_px[at], labels)
+        w = self.weights
+        scale = weight / (num_instances or LossNormaliser.of(targets).per_process().num_instances)
+        return _weighted(
+            prefix,
+            {
+                "score": (w.score * scale, score),
+                "l1": (w.l1 * scale, l1),
+                "oks": (w.oks * scale, oks),
+                "confidence": (w.confidence * scale, confidence),
+            },
+        ), matches
+
+    def cells(self, cells: CellPredictions | None, targets: Targets, num_instances: float) -> Parts:
+        """Losses of all cells: one-to-one scores, which select proposals, and one-to-many scores.
+
+        Raises:
+            ValueError: if there are no cells: the frames were encoded without `all_cells`.
+        """
+        if cells is None:
+            raise ValueError("encode the frames with all_cells=True to train the proposals")
+        cost = cell_costs(cells.centres_px, cells.strides_px, targets)  # (B, S, P)
+        cost = cost + pair_costs(cells.keypoints_px, targets, self.sigmas, self.costs)
+        centres = cells.centres_px.expand(len(cells.keypoints_px), -1, -1)  # (B, S, 2)
+        background = targets.background_weight_at(centres)  # (B, S)
+        usable = cells.score_logits > PADDING_LOGIT / 10
+        background = background * usable
+        cost = cost + FORBIDDEN * (~usable).unsqueeze(-1)
+        parts: Parts = {}
+        w = self.weights
+        if w.proposals:
+            logits = cells.score_logits
+            matches = match(logits, cost, targets, self.costs)
+            scale = w.proposals / num_instances
+            parts |= self._cells(
+                "proposals", logits, cells.keypoints_px, matches, targets, background, scale
+            )
+        if w.dense:
+            logits = cells.dense_score_logits
+            matches = match_many(logits, cost, targets, self.costs, self.dense_cells)
+            scale = w.dense / (num_instances * self.dense_cells)
+            parts |= self._cells(
+                "dense", logits, cells.keypoints_px, matches, targets, background, scale
+            )
+        return parts
+
+    def _cells(
+        self,
+        prefix: str,
+        logits: Float[Tensor, "B S"],
+        keypoints_px: Float[Tensor, "B S K 2"],
+        matches: Matches,
+        targets: Targets,
+        background: Float[Tensor, "B S"],
+        scale: float,
+    ) -> Parts:
+        labels = MatchedLabels.of(targets, matches)
+        matched = keypoints_px[matches.frame, matches.prediction]  # (M, K, 2)
+        l1, oks, quality = keypoint_losses(matched, labels, self.sigmas)
+        score = score_loss(logits, score_targets(logits, matches, quality), background)
+        w = self.weights
+        return _weighted(
+            prefix,
+            {
+                "score": (w.score * scale, score),
+                "l1": (w.l1 * scale, l1),
+                "oks": (w.oks * scale, oks),
             },
         )
 
 
-def _weighted(prefix: str, values: dict[str, tuple[float, Tensor]]) -> Parts:
-    """The parts whose weight is not 0."""
-    return {f"{prefix}/{name}": w * value for name, (w, value) in values.items() if w}
+def _weighted(prefix: str, losses: dict[str, tuple[float, Tensor]]) -> Parts:
+    """Losses times their weights; those with weight 0 are left out."""
+    return {f"{prefix}/{name}": w * loss for name, (w, loss) in losses.items() if w}
 
 
 def total(parts: Parts) -> Float[Tensor, ""]:
-    """The sum of all parts."""
+    """The sum of all losses."""
     return torch.stack([value.float() for value in parts.values()]).sum()

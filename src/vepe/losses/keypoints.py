@@ -1,9 +1,8 @@
-"""Keypoint losses of matched people: place (L1, OKS) and confidence; unlabelled joints masked.
+"""Losses of matched people: keypoint positions (L1, OKS), keypoint confidence, person score.
 
-Score losses: is there a person, and how good is the pose.
-
-The target of a matched prediction grows with its OKS (varifocal idea, arXiv 2008.13367), so that
-scores rank poses; its floor keeps a person with a bad pose apart from background (ours).
+Unlabelled keypoints enter none of them. The target of a matched person's score grows with its OKS
+(varifocal loss, arXiv 2008.13367), so that scores rank poses; its minimum keeps a person with a bad
+pose apart from the background (ours).
 """
 
 from __future__ import annotations
@@ -20,8 +19,11 @@ from vepe.losses.oks import keypoint_similarity, normalised_l1, oks
 from vepe.losses.targets import Targets
 
 CONFIDENCE_SIGMA = 0.05
-"""Falloff of the confidence target for all keypoints: off by a tenth of the root of the person's
-area means 0.61. One sigma for all, so that a confidence means the same for a nose and a hip."""
+"""Sigma of the confidence target: an error of a tenth of the root of the person's area gives 0.61.
+The same for all keypoints, so that a confidence means the same for a nose and a hip."""
+
+MIN_SCORE_TARGET = 0.3
+"""Score target of a matched person whose pose is entirely wrong; a perfect pose has 1."""
 
 
 @dataclass(frozen=True)
@@ -34,42 +36,47 @@ class MatchedLabels:
 
     @staticmethod
     def of(targets: Targets, matches: Matches) -> MatchedLabels:
-        """The labels that belong to matched predictions."""
+        """The labels of the matched people, in the order of the matches."""
         at = (matches.frame, matches.person)
         return MatchedLabels(targets.keypoints_px[at], targets.labelled[at], targets.areas_px[at])
 
 
-def place_losses(
+def keypoint_losses(
     keypoints_px: Float[Tensor, "M K 2"], labels: MatchedLabels, sigmas: Float[Tensor, "K"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, "M"]]:
-    """Sums of normalised L1 and of 1 - OKS, and the OKS of every match."""
-    where = (labels.keypoints_px, labels.labelled, labels.areas_px)
-    l1 = normalised_l1(keypoints_px, *where)
-    similarity = oks(keypoints_px, *where, sigmas)
+    """Position losses of matched people.
+
+    Returns:
+        the sum of the normalised L1 distances, the sum of 1 - OKS, and the OKS of every person.
+    """
+    target = (labels.keypoints_px, labels.labelled, labels.areas_px)
+    l1 = normalised_l1(keypoints_px, *target)
+    similarity = oks(keypoints_px, *target, sigmas)
     return l1.sum(), (1 - similarity).sum(), similarity
 
 
 def confidence_loss(
     logits: Float[Tensor, "M K"], keypoints_px: Float[Tensor, "M K 2"], labels: MatchedLabels
 ) -> Float[Tensor, ""]:
-    """Cross entropy of confidence and how close each labelled keypoint really is (ours)."""
+    """Cross entropy of each keypoint's confidence with its similarity to the label (ours).
+
+    Returns:
+        the sum over people of the mean over their labelled keypoints.
+    """
     sigmas = keypoints_px.new_full((logits.shape[-1],), CONFIDENCE_SIGMA)
     close = keypoint_similarity(keypoints_px.detach(), labels.keypoints_px, labels.areas_px, sigmas)
-    entropy = F.binary_cross_entropy_with_logits(logits, close, reduction="none")
+    entropy = F.binary_cross_entropy_with_logits(logits, close, reduction="none")  # (M, K)
     masked = torch.where(labels.labelled, entropy, torch.zeros_like(entropy))
     return (masked.sum(dim=-1) / labels.labelled.sum(dim=-1).clamp_min(1)).sum()
-
-
-FLOOR = 0.3
-"""Score target of a person whose pose is entirely wrong; a perfect pose has 1."""
 
 
 def score_targets(
     logits: Float[Tensor, "B Q"], matches: Matches, quality: Float[Tensor, "M"]
 ) -> Float[Tensor, "B Q"]:
-    """FLOOR + (1 - FLOOR) x OKS for matched predictions, 0 for all others."""
+    """Targets of the person scores: 0.3 + 0.7 x OKS for matched predictions, 0 for all others."""
     targets = torch.zeros_like(logits)
-    targets[matches.frame, matches.prediction] = FLOOR + (1 - FLOOR) * quality.detach()
+    target = MIN_SCORE_TARGET + (1 - MIN_SCORE_TARGET) * quality.detach()
+    targets[matches.frame, matches.prediction] = target
     return targets
 
 
@@ -78,10 +85,13 @@ def score_loss(
     targets: Float[Tensor, "B Q"],
     background: Float[Tensor, "B Q"],
 ) -> Float[Tensor, ""]:
-    """Sum of cross entropies; easy background counts little, unsure background not at all.
+    """Sum of cross entropies of person scores; unmatched predictions weigh 0.75 x score² at most.
 
     Args:
-        background: weight of each place where nobody is matched (`Targets.place_weight`).
+        logits: person scores.
+        targets: `score_targets`.
+        background: further weight of unmatched predictions, 0..1
+            (see `Targets.background_weight_at`).
     """
     entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     hardness = logits.detach().sigmoid().square()

@@ -1,4 +1,7 @@
-"""Object keypoint similarity in pixels (COCO's definition), for costs, losses and score targets."""
+"""Object keypoint similarity (COCO's definition) and normalised L1, for costs, losses and targets.
+
+Shapes broadcast: the leading dimensions "..." are (M,) matched pairs, or (B, Q, P) all pairs.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +11,40 @@ from torch import Tensor
 
 
 def keypoint_similarity(
-    predicted_px: Float[Tensor, "... K 2"],
+    pred_px: Float[Tensor, "... K 2"],
     target_px: Float[Tensor, "... K 2"],
     areas_px: Float[Tensor, "..."],
     sigmas: Float[Tensor, "K"],
 ) -> Float[Tensor, "... K"]:
     """exp(-d² / (2 area (2 sigma)²)) of every keypoint, in 0..1."""
-    squared = (predicted_px - target_px).square().sum(dim=-1)
-    falloff = 2 * areas_px.clamp_min(1.0).unsqueeze(-1) * (2 * sigmas).square()
+    squared = (pred_px - target_px).square().sum(dim=-1)  # (..., K)
+    falloff = 2 * areas_px.clamp_min(1.0).unsqueeze(-1) * (2 * sigmas).square()  # (..., K)
     return torch.exp(-squared / falloff)
 
 
 def oks(
-    predicted_px: Float[Tensor, "... K 2"],
+    pred_px: Float[Tensor, "... K 2"],
     target_px: Float[Tensor, "... K 2"],
     labelled: Bool[Tensor, "... K"],
     areas_px: Float[Tensor, "..."],
     sigmas: Float[Tensor, "K"],
 ) -> Float[Tensor, "..."]:
-    """Mean similarity over the labelled keypoints; 0 where there are none."""
-    similarity = keypoint_similarity(predicted_px, target_px, areas_px, sigmas)
+    """Mean similarity over the labelled keypoints; 0 if there are none."""
+    similarity = keypoint_similarity(pred_px, target_px, areas_px, sigmas)
     return _labelled_mean(similarity, labelled)
 
 
 def normalised_l1(
-    predicted_px: Float[Tensor, "... K 2"],
+    pred_px: Float[Tensor, "... K 2"],
     target_px: Float[Tensor, "... K 2"],
     labelled: Bool[Tensor, "... K"],
     areas_px: Float[Tensor, "..."],
 ) -> Float[Tensor, "..."]:
     """Mean of |dx| and |dy| over the labelled keypoints, in units of the root of the area.
 
-    The unit makes near and far people count alike (ours; GroupPose divides by the picture).
+    The unit weighs near and far people equally (ours; GroupPose divides by the image size).
     """
-    distance = (predicted_px - target_px).abs().mean(dim=-1)
+    distance = (pred_px - target_px).abs().mean(dim=-1)  # (..., K)
     return _labelled_mean(distance / areas_px.clamp_min(1.0).sqrt().unsqueeze(-1), labelled)
 
 

@@ -1,4 +1,4 @@
-"""What the losses compare with: the labelled people of a batch of frames, padded to one size."""
+"""The labelled people of a batch of frames, padded to one size."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Targets:
-    """Labels of B frames with room for P people and R ignore boxes each.
+    """Labels of B frames, padded to P people and R ignore regions each.
 
     Attributes:
-        keypoints_px: (B, P, K, 2).
-        labelled: (B, P, K) True where a keypoint has a label; all others are masked everywhere.
-        areas_px: (B, P) COCO-like areas for OKS.
+        keypoints_px: (B, P, K, 2) in pixels of the network's input.
+        labelled: (B, P, K) True where a keypoint has a label; the others enter no loss.
+        areas_px: (B, P) areas as in COCO, for OKS.
         boxes_xyxy_px: (B, P, 4).
-        track_ids: (B, P) unique over the batch; -1 unknown.
+        track_ids: (B, P) unique over the batch; -1: unknown.
         valid: (B, P) False in the padding.
         ignore_boxes_xyxy_px: (B, R, 4); padding has no area.
-        background_weight: (B,) how much a place away from all labelled people counts as
-            background: 1 where everybody is labelled, 0 where nothing is known.
+        background_weight: (B,) weight of predictions away from all labelled people as background:
+            1 if everybody is labelled, 0 if nothing is known.
     """
 
     keypoints_px: Float[Tensor, "B P K 2"]
@@ -42,11 +42,11 @@ class Targets:
         """The same labels on another device."""
         return Targets(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
-    def place_weight(self, points_px: Float[Tensor, "B Q 2"]) -> Float[Tensor, "B Q"]:
-        """How much a place counts as background if nobody is matched there.
+    def background_weight_at(self, points_px: Float[Tensor, "B Q 2"]) -> Float[Tensor, "B Q"]:
+        """Weight of an unmatched prediction at each point as background.
 
         1 inside a labelled person's box (a second pose there is a duplicate), 0 inside an ignore
-        box, `background_weight` elsewhere.
+        region, `background_weight` elsewhere.
         """
         inside = _inside(points_px, self.boxes_xyxy_px, self.valid)
         ignored = _inside(points_px, self.ignore_boxes_xyxy_px, None)
@@ -56,12 +56,14 @@ class Targets:
 
 
 def _inside(
-    points: Float[Tensor, "B Q 2"], boxes: Float[Tensor, "B P 4"], valid: Tensor | None
+    points_px: Float[Tensor, "B Q 2"],
+    boxes_px: Float[Tensor, "B P 4"],
+    valid: Bool[Tensor, "B P"] | None,
 ) -> Bool[Tensor, "B Q"]:
-    """Whether a point lies in any of the boxes."""
-    p, b = points[:, :, None], boxes[:, None]
-    hit = ((p >= b[..., :2]) & (p <= b[..., 2:])).all(dim=-1)
-    hit = hit & ((b[..., 2] > b[..., 0]) & (b[..., 3] > b[..., 1]))
+    """Whether each point lies in any of the (valid) boxes."""
+    points, boxes = points_px[:, :, None], boxes_px[:, None]  # (B, Q, 1, 2), (B, 1, P, 4)
+    hit = ((points >= boxes[..., :2]) & (points <= boxes[..., 2:])).all(dim=-1)  # (B, Q, P)
+    hit = hit & ((boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1]))
     if valid is not None:
         hit = hit & valid[:, None]
     return hit.any(dim=-1)

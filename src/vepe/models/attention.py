@@ -1,7 +1,9 @@
-"""Plain attention and feed-forward blocks, shared by all transformer layers.
+"""Attention and feed-forward blocks shared by all transformer layers.
 
 Pre-norm residual blocks over `torch.nn.functional.scaled_dot_product_attention`, which picks the
-fastest kernel of the device and exports to ONNX.
+fastest kernel of the device.
+
+Dimensions: X batch (any leading dimensions flattened), S tokens, Q queries, C channels, H heads.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Multi-head attention from one sequence of tokens to another.
+    """Multi-head attention.
 
-    The caller adds positions to `query` and `key`; `value` stays free of them, so that positions
-    steer where to look and never leak into what is read.
+    The caller adds positions to `query` and `key` but not to `value`: positions decide where to
+    look, not what is read.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -29,7 +31,7 @@ class Attention(nn.Module):
         self.to_value = nn.Linear(dim, dim)
         self.to_out = nn.Linear(dim, dim)
 
-    def _split(self, tokens: Float[Tensor, "X S C"]) -> Float[Tensor, "X heads S c"]:
+    def _split(self, tokens: Float[Tensor, "X S C"]) -> Float[Tensor, "X H S C/H"]:
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(
@@ -37,20 +39,20 @@ class Attention(nn.Module):
         query: Float[Tensor, "X Q C"],
         key: Float[Tensor, "X S C"],
         value: Float[Tensor, "X S C"],
-        bias: Bool[Tensor, "... Q S"] | Float[Tensor, "... Q S"] | None = None,
+        mask: Bool[Tensor, "... Q S"] | Float[Tensor, "... Q S"] | None = None,
     ) -> Float[Tensor, "X Q C"]:
-        """What every query reads. `bias`: True where it may look, or floats added to the logits."""
+        """Attention of every query. `mask`: True where it may attend, or added to the logits."""
         out = F.scaled_dot_product_attention(
             self._split(self.to_query(query)),
             self._split(self.to_key(key)),
             self._split(self.to_value(value)),
-            attn_mask=bias,
-        )
-        return self.to_out(out.transpose(1, 2).flatten(2))
+            attn_mask=mask,
+        )  # (X, H, Q, C/H)
+        return self.to_out(out.transpose(1, 2).flatten(2))  # (X, Q, C)
 
 
 class SelfAttentionBlock(nn.Module):
-    """Tokens attend to each other: x + attention(norm(x) with positions)."""
+    """Self-attention between tokens: x + attention(norm(x) with positions)."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -61,16 +63,16 @@ class SelfAttentionBlock(nn.Module):
         self,
         tokens: Float[Tensor, "X S C"],
         positions: Float[Tensor, "X S C"] | None = None,
-        bias: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> Float[Tensor, "X S C"]:
-        """The updated tokens; `bias` as in `Attention`."""
+        """The updated tokens; `mask` as in `Attention`."""
         value = self.norm(tokens)
         query = value if positions is None else value + positions
-        return tokens + self.attention(query, query, value, bias)
+        return tokens + self.attention(query, query, value, mask)
 
 
 class FeedForwardBlock(nn.Module):
-    """x + MLP(norm(x)), token by token."""
+    """x + MLP(norm(x)) for each token."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -84,7 +86,14 @@ class FeedForwardBlock(nn.Module):
 
 
 def mlp(dim: int, out: int, layers: int, *, zero_last: bool = False) -> nn.Sequential:
-    """`layers` linear maps with GELU between; `zero_last` makes the untrained output exactly 0."""
+    """`layers` linear layers with GELU between them.
+
+    Args:
+        dim: channels of the input and of the hidden layers.
+        out: channels of the output.
+        layers: number of linear layers, at least 1.
+        zero_last: start the last layer at zero, so that the untrained output is exactly 0.
+    """
     parts: list[nn.Module] = []
     for _ in range(layers - 1):
         parts += [nn.Linear(dim, dim), nn.GELU()]
@@ -96,5 +105,5 @@ def mlp(dim: int, out: int, layers: int, *, zero_last: bool = False) -> nn.Seque
 
 
 def flatten_maps(maps: list[Float[Tensor, "B C h w"]]) -> Float[Tensor, "B S C"]:
-    """All cells of all levels as one sequence of tokens, finest level first."""
+    """The cells of all levels as one sequence of S tokens, finest level first, row by row."""
     return torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)

@@ -1,9 +1,11 @@
-"""Deformable attention over frames, levels and points, by `grid_sample` alone.
+"""Deformable attention over frames, levels and points, on top of `grid_sample`.
 
-Every query looks at a few places around its reference point, in every frame and level it is
-given, and mixes what it finds with one softmax over frames x levels x points. The spatial case is
-Deformable DETR's (arXiv 2010.04159); one softmax over the frames of a window follows Snipper
-(arXiv 2207.04320). Pure PyTorch: runs on CPU and GPU and exports to ONNX.
+Every query samples a few points around its reference point in every frame and level, and averages
+them with one softmax over frames x levels x points. With one frame this is Deformable DETR
+(arXiv 2010.04159); the softmax over the frames of a window follows Snipper (arXiv 2207.04320).
+Plain PyTorch: the same code runs on CPU and GPU.
+
+Dimensions: B batch, T frames, Q queries, H heads, L levels, P points, C channels, c = C / H.
 """
 
 from __future__ import annotations
@@ -21,12 +23,17 @@ def sample_map(
     points_px: Float[Tensor, "X Q P 2"],
     image_wh_px: Float[Tensor, "2"],
 ) -> Float[Tensor, "X C Q P"]:
-    """Values at points, bilinear between cell centres, zero outside the picture.
+    """Samples a map at points: bilinear between cell centres, zero outside the image.
 
-    Coordinates stay in float32 whatever the precision of the rest: half precision would move a
-    point by half a pixel in a picture of a thousand.
+    Coordinates are always float32: half precision would shift a point by half a pixel in an image
+    of a thousand pixels.
+
+    Args:
+        values: feature maps.
+        points_px: (x, y) in pixels of the network's input.
+        image_wh_px: width and height of the input that the maps cover.
     """
-    grid = points_px.float() / image_wh_px.float() * 2 - 1
+    grid = points_px.float() / image_wh_px.float() * 2 - 1  # (X, Q, P, 2) in -1..1
     sampled = F.grid_sample(values.float(), grid, align_corners=False, padding_mode="zeros")
     return sampled.to(values.dtype)
 
@@ -36,9 +43,9 @@ class DeformableAttention(nn.Module):
 
     Args:
         dim: channels C of queries and maps.
-        heads: attention heads; each looks at its own places.
-        levels: maps per frame.
-        points: places per head, level and frame.
+        heads: attention heads H; each samples its own points.
+        levels: maps L per frame.
+        points: points P per head, level and frame.
     """
 
     def __init__(self, dim: int, heads: int, levels: int, points: int) -> None:
@@ -48,15 +55,15 @@ class DeformableAttention(nn.Module):
         self.to_weights = nn.Linear(dim, heads * levels * points)
         self.to_value = nn.Linear(dim, dim)
         self.to_out = nn.Linear(dim, dim)
-        self._start_on_rings()
+        self._init_on_rings()
 
-    def _start_on_rings(self) -> None:
-        """Untrained, head h looks in direction h, its points one, two, ... steps away."""
+    def _init_on_rings(self) -> None:
+        """Untrained, head h looks in direction h, and its points lie 1/P, 2/P ... 1 radius away."""
         angle = torch.arange(self.heads) * (2 * math.pi / self.heads)
-        direction = torch.stack([angle.cos(), angle.sin()], dim=-1)
+        direction = torch.stack([angle.cos(), angle.sin()], dim=-1)  # (H, 2)
         direction = direction / direction.abs().amax(dim=-1, keepdim=True)
-        steps = torch.arange(1, self.points + 1) / self.points
-        rings = direction[:, None, None] * steps[None, None, :, None]
+        distance = torch.arange(1, self.points + 1) / self.points  # (P,)
+        rings = direction[:, None, None] * distance[None, None, :, None]  # (H, 1, P, 2)
         rings = rings.expand(self.heads, self.levels, self.points, 2)
         nn.init.zeros_(self.to_offsets.weight)
         nn.init.zeros_(self.to_weights.weight)
@@ -65,8 +72,8 @@ class DeformableAttention(nn.Module):
             self.to_offsets.bias.copy_(rings.flatten())
 
     def project(self, level_map: Float[Tensor, "X C h w"]) -> Float[Tensor, "X C h w"]:
-        """The value projection of one map; done once, however many queries read it."""
-        weight = self.to_value.weight[:, :, None, None]
+        """The value projection of a map; computed once, however many queries sample it."""
+        weight = self.to_value.weight[:, :, None, None]  # (C, C, 1, 1)
         return F.conv2d(level_map, weight, self.to_value.bias)
 
     def forward(
@@ -74,49 +81,58 @@ class DeformableAttention(nn.Module):
         query: Float[Tensor, "B Q C"],
         reference_px: Float[Tensor, "B Q 2"],
         radius_px: Float[Tensor, "#B #Q #L"],
-        values: list[Float[Tensor, "B F C h w"]],
+        values: list[Float[Tensor, "B T C h w"]],
         image_wh_px: Float[Tensor, "2"],
-        frame_condition: Float[Tensor, "B F C"] | None = None,
+        frame_condition: Float[Tensor, "B T C"] | None = None,
     ) -> Float[Tensor, "B Q C"]:
-        """What every query reads.
+        """Samples the maps and mixes the samples.
 
         Args:
-            query: the queries, positions already added.
-            reference_px: where each query looks, the same place in all frames.
-            radius_px: how far an offset of 1 reaches, by query and level.
-            values: one tensor a level of `project`ed maps, frames in axis 1.
+            query: queries with their positions added.
+            reference_px: reference points, the same in all frames.
+            radius_px: distance in pixels of an offset of 1, per query and level.
+            values: one tensor of `project`ed maps per level, frames in axis 1.
             image_wh_px: width and height of the input that the maps cover.
-            frame_condition: added to the query for each frame (its relative time), so that
-                offsets and weights may follow motion.
+            frame_condition: added to the query in each frame (its relative time), so that offsets
+                and weights can differ between frames.
+
+        Returns:
+            The weighted mean of the samples for every query, after the output projection.
         """
-        batch, count, _ = query.shape
+        batch, queries, _ = query.shape
         frames = values[0].shape[1]
-        offsets, logits = self.to_offsets(query)[:, None], self.to_weights(query)[:, None]
+        heads, levels, points = self.heads, self.levels, self.points
+
+        offsets = self.to_offsets(query).unsqueeze(1)  # (B, 1, Q, H*L*P*2)
+        logits = self.to_weights(query).unsqueeze(1)  # (B, 1, Q, H*L*P)
         if frame_condition is not None:
-            # The maps are linear, so the frame's share is computed once and not for every query.
-            offsets = offsets + F.linear(frame_condition, self.to_offsets.weight)[:, :, None]
-            logits = logits + F.linear(frame_condition, self.to_weights.weight)[:, :, None]
-        shape = (batch, frames, count, self.heads, self.levels, self.points)
-        offsets = offsets.reshape(batch, -1, count, *shape[3:], 2).expand(*shape, 2)
-        logits = logits.reshape(batch, -1, count, *shape[3:]).expand(*shape)
+            # Both maps are linear, so the part of a frame is computed once and not per query.
+            by_frame = F.linear(frame_condition, self.to_offsets.weight)  # (B, T, H*L*P*2)
+            offsets = offsets + by_frame.unsqueeze(2)  # (B, T, Q, H*L*P*2)
+            by_frame = F.linear(frame_condition, self.to_weights.weight)  # (B, T, H*L*P)
+            logits = logits + by_frame.unsqueeze(2)  # (B, T, Q, H*L*P)
+        shape = (batch, frames, queries, heads, levels, points)
+        offsets = offsets.unflatten(-1, (heads, levels, points, 2)).expand(*shape, 2)
+        logits = logits.unflatten(-1, (heads, levels, points)).expand(shape)
 
-        # (B, Q, heads, F, L, P): one softmax over all places in all frames.
-        logits = logits.permute(0, 2, 3, 1, 4, 5)
+        # One softmax over all points of all levels and frames.
+        logits = logits.permute(0, 2, 3, 1, 4, 5)  # (B, Q, H, T, L, P)
         weights = logits.flatten(3).float().softmax(dim=-1).view(logits.shape)
-        reach = radius_px[:, None, :, None, :, None, None]
-        places = reference_px[:, None, :, None, None, None] + offsets.float() * reach
+        radius = radius_px[:, None, :, None, :, None, None]  # (B, 1, Q, 1, L, 1, 1)
+        centre = reference_px[:, None, :, None, None, None]  # (B, 1, Q, 1, 1, 1, 2)
+        points_px = centre + offsets.float() * radius  # (B, T, Q, H, L, P, 2)
 
-        total = query.new_zeros(batch * self.heads, query.shape[-1] // self.heads, count)
+        out = query.new_zeros(batch * heads, query.shape[-1] // heads, queries)  # (B*H, c, Q)
         for level, maps in enumerate(values):
             height, width = maps.shape[-2:]
-            by_head = maps.unflatten(2, (self.heads, -1)).transpose(1, 2)
-            by_head = by_head.reshape(batch * self.heads * frames, -1, height, width)
-            at = places[:, :, :, :, level].permute(0, 3, 1, 2, 4, 5)
-            at = at.reshape(batch * self.heads * frames, count, self.points, 2)
-            found = sample_map(by_head, at, image_wh_px)
-            found = found.unflatten(0, (batch * self.heads, frames))
-            weight = weights[:, :, :, :, level].permute(0, 2, 3, 1, 4).flatten(0, 1)
-            weighted = found * weight.unsqueeze(2).to(found.dtype)
-            total = total + weighted.sum(dim=(1, 4))
-        out = total.view(batch, -1, count).transpose(1, 2)
+            by_head = maps.unflatten(2, (heads, -1)).transpose(1, 2)  # (B, H, T, c, h, w)
+            by_head = by_head.reshape(batch * heads * frames, -1, height, width)
+            at = points_px[:, :, :, :, level].permute(0, 3, 1, 2, 4, 5)  # (B, H, T, Q, P, 2)
+            at = at.reshape(batch * heads * frames, queries, points, 2)
+            sampled = sample_map(by_head, at, image_wh_px)  # (B*H*T, c, Q, P)
+            sampled = sampled.unflatten(0, (batch * heads, frames))  # (B*H, T, c, Q, P)
+            weight = weights[:, :, :, :, level].permute(0, 2, 3, 1, 4)  # (B, H, T, Q, P)
+            weight = weight.flatten(0, 1).unsqueeze(2)  # (B*H, T, 1, Q, P)
+            out = out + (sampled * weight.to(sampled.dtype)).sum(dim=(1, 4))  # (B*H, c, Q)
+        out = out.view(batch, -1, queries).transpose(1, 2)  # (B, Q, C)
         return self.to_out(out)

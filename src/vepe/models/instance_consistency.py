@@ -1,15 +1,15 @@
-"""Instance consistency: who in this frame is who in another, by the identity of instance queries.
+"""Instance consistency: identity embeddings of people, and the soft association they give.
 
 The paper's mechanism makes instance queries consistent across frames and distinct across people,
 tracks with them and lets them guide the matching of pose queries (abstract of arXiv 2509.01095).
-Our reading: one embedding serves all three. Its similarity is the contrastive loss's logit, the
-tracker's cost, and here the soft association that the pose encoder gathers queries with; the
-bi-directional softmax is IDOL's (arXiv 2207.10661).
+Our reading: one embedding serves all three. Its similarity is the logit of the contrastive loss,
+the tracker's cost, and here the association that guides the pose encoder; the bidirectional softmax
+is IDOL's (arXiv 2207.10661).
 
-Appearance: what a person looks like, read off the picture along the body (ours).
+`Appearance` (ours) adds colour and texture along the body. Queries learn to localise keypoints
+whatever a person wears, so they discard clothing; the backbone's earliest map still shows it.
 
-Queries are trained to know where keypoints are, whatever somebody wears: clothes are what they
-learn to overlook. But clothes tell people apart, and the backbone's earliest map still shows them.
+Dimensions: B batch, N and M people of two frames, K keypoints, C channels, D embedding length.
 """
 
 from __future__ import annotations
@@ -22,70 +22,24 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vepe.models.attention import mlp
 from vepe.models.deformable import sample_map
 
 Matching = Literal["identity", "uniform"]
 
-
-class InstanceConsistency(nn.Module):
-    """Soft association of the people of two frames.
-
-    Args:
-        matching: `identity` associates by embedding; `uniform` shares out by person score alone,
-            whoever it is (the control that shows what identity is worth).
-    """
-
-    def __init__(self, matching: Matching = "identity") -> None:
-        super().__init__()
-        self.matching = matching
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(0.1)))
-
-    def similarity(
-        self, key: Float[Tensor, "... N D"], other: Float[Tensor, "... M D"]
-    ) -> Float[Tensor, "... N M"]:
-        """Cosines over the learnt temperature, in float32 under autocast too."""
-        cosine = (key.unsqueeze(-2) * other.unsqueeze(-3)).sum(dim=-1)
-        return cosine.float() / self.temperature
-
-    @property
-    def temperature(self) -> Float[Tensor, ""]:
-        """What cosines are divided by, here and in the contrastive loss; 0.02 to 1."""
-        return self.log_temperature.clamp(-4.0, 0.0).exp()
-
-    def forward(
-        self,
-        key: Float[Tensor, "B N D"],
-        other: Float[Tensor, "B M D"],
-        other_scores: Float[Tensor, "B M"],
-    ) -> tuple[Float[Tensor, "B N M"], Float[Tensor, "B N"]]:
-        """Shares of the other frame's people for each person of the key frame, and certainty.
-
-        Shares sum to 1 over M and leave out queries that are no person (`other_scores`, 0..1).
-        Certainty in 0..1 is the largest entry of the bi-directional softmax.
-        """
-        presence = other_scores.clamp_min(1e-6).log().unsqueeze(1)
-        if self.matching == "uniform":
-            shares = presence.expand(-1, key.shape[1], -1).softmax(dim=-1)
-            return shares, torch.ones_like(shares[..., 0])
-        logits = self.similarity(key, other)
-        # In log space: products of small shares would vanish, and their roots have no slope there.
-        both = (logits + presence).log_softmax(dim=-1) + logits.log_softmax(dim=-2)
-        return both.softmax(dim=-1), (0.5 * both.amax(dim=-1)).exp()
-
-
 INWARD = 0.35
-"""Besides each keypoint a place that lies this far on the way to the body's middle is looked at:
-a joint's own is often at the border of the body."""
+"""Besides each keypoint, `Appearance` samples a point this fraction of the way to the body's
+centre: keypoints often lie on the border of the body."""
 
 
 class Appearance(nn.Module):
     """Describes people by the backbone's earliest map at and near their keypoints.
 
     Args:
-        channels: of that map.
+        channels: c of that map.
         keypoints: K.
-        width: numbers that describe each keypoint.
-        dim: channels C of what comes out.
+        width: channels per keypoint.
+        dim: channels C of the result.
     """
 
     def __init__(self, channels: int, keypoints: int, width: int, dim: int) -> None:
@@ -93,23 +47,100 @@ class Appearance(nn.Module):
         self.norm = nn.LayerNorm(2 * channels)
         self.describe = nn.Linear(2 * channels, width)
         self.join = nn.Linear(keypoints * width, dim)
-        # Weights that were trained without it go on as they are.
+        # Zero, so that weights trained without appearance work unchanged at first.
         nn.init.zeros_(self.join.weight)
         nn.init.zeros_(self.join.bias)
 
     def forward(
         self,
-        level: Float[Tensor, "B c h w"],
+        features: Float[Tensor, "B c h w"],
         keypoints_px: Float[Tensor, "B N K 2"],
         confidence: Float[Tensor, "B N K"],
         image_wh_px: Float[Tensor, "2"],
     ) -> Float[Tensor, "B N C"]:
-        """One description a person. Keypoints count by their confidence, 0..1."""
-        middle = keypoints_px.mean(dim=2, keepdim=True)
-        inner = torch.lerp(keypoints_px, middle, INWARD)
-        smooth = F.avg_pool2d(level, 3, stride=1, padding=1, count_include_pad=False)
-        places = torch.cat([keypoints_px, inner], dim=2)
-        found = sample_map(smooth, places, image_wh_px).permute(0, 2, 3, 1)
-        outer, within = found.chunk(2, dim=2)
-        each = F.gelu(self.describe(self.norm(torch.cat([outer, within], dim=-1))))
+        """One vector per person; keypoints are weighted by their confidence, 0..1."""
+        centre = keypoints_px.mean(dim=2, keepdim=True)  # (B, N, 1, 2)
+        inner = torch.lerp(keypoints_px, centre, INWARD)
+        smooth = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)
+        points = torch.cat([keypoints_px, inner], dim=2)  # (B, N, 2K, 2)
+        sampled = sample_map(smooth, points, image_wh_px).permute(0, 2, 3, 1)  # (B, N, 2K, c)
+        at_keypoint, inside = sampled.chunk(2, dim=2)  # (B, N, K, c) each
+        each = self.describe(self.norm(torch.cat([at_keypoint, inside], dim=-1)))
+        each = F.gelu(each)  # (B, N, K, width)
         return self.join((each * confidence.unsqueeze(-1).to(each.dtype)).flatten(2))
+
+
+class IdentityHead(nn.Module):
+    """Identity embedding of the instance query (IDOL's three-layer head, arXiv 2207.10661).
+
+    Args:
+        dim: channels C of the queries.
+        out: length D of the embedding.
+    """
+
+    def __init__(self, dim: int, out: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.project = mlp(dim, out, 3)
+
+    def forward(
+        self, instance: Float[Tensor, "B N C"], appearance: Float[Tensor, "B N C"] | None = None
+    ) -> Float[Tensor, "B N D"]:
+        """Embeddings of unit length, float32, from instance queries and appearance, if any."""
+        content = self.norm(instance)
+        if appearance is not None:
+            content = content + appearance
+        return F.normalize(self.project(content).float(), dim=-1)
+
+
+class InstanceConsistency(nn.Module):
+    """Soft association of the people of two frames.
+
+    Args:
+        matching: `identity` associates by embedding; `uniform` by person score alone (a control
+            that shows the value of identity).
+    """
+
+    def __init__(self, matching: Matching = "identity") -> None:
+        super().__init__()
+        self.matching = matching
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(0.1)))
+
+    @property
+    def temperature(self) -> Float[Tensor, ""]:
+        """Divisor of the cosines, here and in the contrastive loss; learnt, 0.02 to 1."""
+        return self.log_temperature.clamp(-4.0, 0.0).exp()
+
+    def similarity(
+        self, key: Float[Tensor, "... N D"], other: Float[Tensor, "... M D"]
+    ) -> Float[Tensor, "... N M"]:
+        """Cosines divided by the temperature; float32 under autocast too."""
+        cosine = (key.unsqueeze(-2) * other.unsqueeze(-3)).sum(dim=-1)  # (..., N, M)
+        return cosine.float() / self.temperature
+
+    def forward(
+        self,
+        key: Float[Tensor, "B N D"],
+        other: Float[Tensor, "B M D"],
+        other_scores: Float[Tensor, "B M"],
+    ) -> tuple[Float[Tensor, "B N M"], Float[Tensor, "B N"]]:
+        """Associates the key frame's people with another frame's.
+
+        Args:
+            key: embeddings of the key frame's people.
+            other: embeddings of the other frame's people.
+            other_scores: their person scores, 0..1.
+
+        Returns:
+            association: weights of the other frame's people for each person of the key frame. They
+                sum to 1 over M and are about 0 for queries that are no person.
+            match_confidence: 0..1, the largest entry of the bidirectional softmax.
+        """
+        presence = other_scores.clamp_min(1e-6).log().unsqueeze(1)  # (B, 1, M)
+        if self.matching == "uniform":
+            association = presence.expand(-1, key.shape[1], -1).softmax(dim=-1)
+            return association, torch.ones_like(association[..., 0])
+        logits = self.similarity(key, other)  # (B, N, M)
+        # In log space: products of small weights would vanish, and their root has no gradient at 0.
+        both = (logits + presence).log_softmax(dim=-1) + logits.log_softmax(dim=-2)
+        return both.softmax(dim=-1), (0.5 * both.amax(dim=-1)).exp()

@@ -1,13 +1,12 @@
-"""The pyramid: backbone maps to levels of one width, each informed by coarser and finer ones.
+"""The neck: an FPN over the backbone's maps, and high-resolution features for keypoints.
 
-Feature pyramid with a way down and a way up (PANet, arXiv 1803.01534), made of depthwise
-separable convolutions with group normalisation, which does not depend on the batch.
+`FpnNeck` is a feature pyramid with a top-down and a bottom-up path (PANet, arXiv 1803.01534), made
+of depthwise separable convolutions with group normalisation, which does not depend on the batch.
 
-The fine map: a thin map at half the finest stride, by which keypoints are placed (ours).
-
-A person of a hundred pixels is a dozen cells of stride 8 tall: enough to be found in, too few to
-place a wrist in. A full level of half the stride would cost as much as all others together, so
-this one has few channels, and only the keypoint search reads it.
+`HighResolutionFeatures` (ours) is one thin map at half the finest stride. A person 100 pixels tall
+covers a dozen cells at stride 8: enough to detect, too few to localise a wrist. A full level at
+half the stride would cost as much as all others together, so this map has few channels and only
+the local refinement of keypoints reads it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 
 class ConvBlock(nn.Module):
-    """x + pointwise(depthwise(x)), normalised: cheap spatial mixing at one level."""
+    """x + pointwise(depthwise(x)) with group normalisation: cheap spatial mixing in one level."""
 
     def __init__(self, dim: int, kernel: int = 5) -> None:
         super().__init__()
@@ -28,21 +27,21 @@ class ConvBlock(nn.Module):
         self.reduce = nn.Conv2d(2 * dim, dim, 1)
 
     def forward(self, level: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
-        """The mixed map."""
-        hidden = F.gelu(self.expand(self.norm(self.depthwise(level))))
+        """The updated map."""
+        hidden = F.gelu(self.expand(self.norm(self.depthwise(level))))  # (B, 2C, h, w)
         return level + self.reduce(hidden)
 
 
-class Pyramid(nn.Module):
-    """Maps of `dim` channels at the wanted strides.
+class FpnNeck(nn.Module):
+    """Levels of `dim` channels at the requested strides.
 
-    Strides that the backbone lacks are made from its nearest map: finer ones by interpolation
-    (plain ViT), coarser ones by average pooling.
+    A stride that the backbone lacks is made from its nearest map: finer ones by interpolation
+    (plain ViTs), coarser ones by average pooling.
 
     Args:
-        in_channels, in_strides: what the backbone gives, finest first.
-        strides: wanted strides, finest first, each twice the one before.
-        dim: channels C of all levels.
+        in_channels, in_strides: of the backbone's maps, finest first.
+        strides: of the levels, finest first, each twice the one before.
+        dim: channels C of all levels, a multiple of 8.
     """
 
     def __init__(
@@ -54,11 +53,10 @@ class Pyramid(nn.Module):
     ) -> None:
         super().__init__()
         self.strides = strides
-        nearest = [_nearest(in_strides, stride) for stride in strides]
-        self.sources = tuple(nearest)
+        self.sources = tuple(_nearest(in_strides, stride) for stride in strides)
         self.lateral = nn.ModuleList(
             nn.Sequential(nn.Conv2d(in_channels[i], dim, 1, bias=False), nn.GroupNorm(8, dim))
-            for i in nearest
+            for i in self.sources
         )
         self.down = nn.ModuleList(ConvBlock(dim) for _ in strides[:-1])
         self.up = nn.ModuleList(ConvBlock(dim) for _ in strides[1:])
@@ -66,7 +64,7 @@ class Pyramid(nn.Module):
     def forward(
         self, maps: list[Float[Tensor, "B c h w"]], height_px: int, width_px: int
     ) -> list[Float[Tensor, "B C h w"]]:
-        """One map a stride, of exactly height/stride x width/stride cells."""
+        """One map per stride, of exactly height/stride x width/stride cells."""
         levels = []
         for stride, source, lateral in zip(self.strides, self.sources, self.lateral, strict=True):
             level = lateral(maps[source])
@@ -85,18 +83,18 @@ class Pyramid(nn.Module):
         return levels
 
 
-def _nearest(strides: tuple[int, ...], wanted: int) -> int:
-    """Index of the stride that is nearest to the wanted one."""
-    return min(range(len(strides)), key=lambda i: abs(strides[i] / wanted - 1))
+def _nearest(strides: tuple[int, ...], requested: int) -> int:
+    """Index of the stride nearest to the requested one."""
+    return min(range(len(strides)), key=lambda i: abs(strides[i] / requested - 1))
 
 
 class HighResolutionFeatures(nn.Module):
-    """Joins a fine backbone map with the pyramid's finest level.
+    """Combines the backbone's map at half the finest stride with the neck's finest level.
 
     Args:
         in_channels: of the backbone's map.
-        dim: channels C of the pyramid.
-        channels: of the result, a multiple of 8.
+        dim: channels C of the neck.
+        channels: channels D of the result, a multiple of 8.
     """
 
     def __init__(self, in_channels: int, dim: int, channels: int) -> None:
@@ -108,10 +106,10 @@ class HighResolutionFeatures(nn.Module):
         self.mix = ConvBlock(channels)
 
     def forward(
-        self, fine: Float[Tensor, "B c H W"], level: Float[Tensor, "B C h w"]
-    ) -> Float[Tensor, "B F 2*h 2*w"]:
-        """The map; `fine` has twice the level's cells on each side."""
+        self, features: Float[Tensor, "B c 2*h 2*w"], level: Float[Tensor, "B C h w"]
+    ) -> Float[Tensor, "B D 2*h 2*w"]:
+        """The high-resolution features, from the backbone's map and the neck's finest level."""
         coarse = F.interpolate(
-            self.coarse(level), fine.shape[-2:], mode="bilinear", align_corners=False
-        )
-        return self.mix(self.lateral(fine) + coarse)
+            self.coarse(level), features.shape[-2:], mode="bilinear", align_corners=False
+        )  # (B, D, 2h, 2w)
+        return self.mix(self.lateral(features) + coarse)

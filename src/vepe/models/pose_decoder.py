@@ -1,7 +1,8 @@
-"""STPD, the spatio-temporal pose decoder: enhanced queries read the enhanced memory.
+"""STPD, the spatio-temporal pose decoder: updated queries read the updated memory.
 
 The same layer as the spatial decoder's, continuing from the key frame's poses: attention within a
-person, across people and to the memory, and a step of the keypoints in every layer.
+person, across people and to the memory, and a move of the keypoints in every layer. The paper names
+the part; its form is ours.
 """
 
 from __future__ import annotations
@@ -10,11 +11,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vepe.models.decoder_layer import LayerOutput, PoseDecoderLayer
-from vepe.models.spatial_encoder import Memory
+from vepe.models.memory import Memory
+
+RADIUS = 0.08
+"""Radius of the local refinement in units of the person's size: below the spatial decoder's."""
 
 
 class PoseDecoder(nn.Module):
-    """STPD: `layers` layers; the last one's output is the model's answer."""
+    """STPD: a stack of layers; the last one's prediction is the model's output.
+
+    Args:
+        dim, heads, points, hidden: sizes of attention, sampling and feed-forward.
+        layers: number of layers, at least 1.
+        levels: number of levels of the memory.
+        refine, high_resolution_dim: see `PoseDecoderLayer`.
+    """
 
     def __init__(
         self,
@@ -25,13 +36,20 @@ class PoseDecoder(nn.Module):
         layers: int,
         levels: int,
         *,
-        search: bool = True,
-        fine: int = 0,
+        refine: bool = True,
+        high_resolution_dim: int = 0,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             PoseDecoderLayer(
-                dim, heads, points, hidden, levels, search=search, reach=0.08, fine=fine
+                dim,
+                heads,
+                points,
+                hidden,
+                levels,
+                refine=refine,
+                radius=RADIUS,
+                high_resolution_dim=high_resolution_dim,
             )
             for _ in range(layers)
         )
@@ -42,7 +60,7 @@ class PoseDecoder(nn.Module):
         keypoints_px: Float[Tensor, "B N K 2"],
         memory: Memory,
     ) -> list[LayerOutput]:
-        """What every layer says of the key frame."""
+        """The prediction of every layer for the key frame."""
         outputs = []
         for layer in self.layers:
             queries, output = layer(queries, keypoints_px, memory)

@@ -1,7 +1,7 @@
-"""Where and when: sine features of points and of time differences, and the grid of map cells.
+"""Position and time embeddings: sine features of points and of time differences; cell centres.
 
-All positions are in pixels of the network's input, with the origin at the outer corner of the top
-left pixel, so the centre of the first cell of a map with stride s is (s/2, s/2).
+Positions are in pixels of the network's input. The origin is the outer corner of the top left
+pixel, so the centre of the first cell of a map with stride s is (s/2, s/2).
 """
 
 from __future__ import annotations
@@ -14,20 +14,22 @@ from torch import Tensor, nn
 
 
 def sine_features(values: Float[Tensor, "... D"], count: int) -> Float[Tensor, "... D*count"]:
-    """`count` sines and cosines for each value, of frequencies 1/2, 1, 2, 4 ... pi.
+    """`count` sines and cosines of each value, at the frequencies pi/2, pi, 2 pi, 4 pi ...
 
-    Values are expected in about -1..1. `count` must be even.
+    Args:
+        values: about -1..1.
+        count: features per value, an even number.
     """
     octaves = torch.arange(count // 2, device=values.device, dtype=torch.float32) - 1
-    phase = values.float().unsqueeze(-1) * (math.pi * torch.exp2(octaves))
-    return torch.cat([phase.sin(), phase.cos()], dim=-1).flatten(-2)
+    phase = values.float().unsqueeze(-1) * (math.pi * torch.exp2(octaves))  # (..., D, count/2)
+    return torch.cat([phase.sin(), phase.cos()], dim=-1).flatten(-2)  # (..., D*count)
 
 
 class PointEmbedding(nn.Module):
-    """Embeds keypoints by their place in the picture and in the body (ours).
+    """Embeds keypoints by their position relative to the person and in the image (ours).
 
-    The body part, (point - centre) / size, is the same for near and far people; the picture part
-    tells people apart.
+    The relative position, (point - centre) / size, is the same for near and far people; the
+    position in the image distinguishes people.
     """
 
     def __init__(self, dim: int, features: int = 12) -> None:
@@ -42,18 +44,25 @@ class PointEmbedding(nn.Module):
         size_px: Float[Tensor, "B N 1 1"],
         image_wh_px: Float[Tensor, "2"],
     ) -> Float[Tensor, "B N J C"]:
-        """Embedding of every point; `size_px` is the person's size, `image_wh_px` the input's."""
-        body = (points_px - centre_px) / size_px
-        picture = points_px / image_wh_px * 2 - 1
-        sine = sine_features(torch.cat([body, picture], dim=-1), self.features)
+        """Embeds each point.
+
+        Args:
+            points_px: the points.
+            centre_px: the person's centre.
+            size_px: the person's size.
+            image_wh_px: width and height of the network's input.
+        """
+        in_person = (points_px - centre_px) / size_px
+        in_image = points_px / image_wh_px * 2 - 1
+        sine = sine_features(torch.cat([in_person, in_image], dim=-1), self.features)
         return self.project(sine.to(self.project.weight.dtype))
 
 
 class TimeEmbedding(nn.Module):
-    """Embeds a time difference in seconds, so that 10 fps and 60 fps video are alike (ours).
+    """Embeds a time difference in seconds, so that the frame rate does not matter (ours).
 
-    The difference is squashed by arsinh: fine around zero, coarse after a second. The embedding of
-    0 s is exactly zero, so a window of one frame sees no time at all.
+    The difference is compressed by arsinh: fine near zero, coarse beyond a second. The embedding of
+    0 s is exactly zero, so a window of one frame gets no time information.
     """
 
     def __init__(self, dim: int, features: int = 16) -> None:
@@ -62,10 +71,10 @@ class TimeEmbedding(nn.Module):
         self.project = nn.Linear(features, dim, bias=False)
 
     def forward(self, delta_s: Float[Tensor, "..."]) -> Float[Tensor, "... C"]:
-        """Embedding of (other frame's time - key frame's time)."""
-        squashed = torch.asinh(delta_s.float() * 10).unsqueeze(-1) / 4
-        zero = torch.zeros_like(squashed)
-        sine = sine_features(squashed, self.features) - sine_features(zero, self.features)
+        """Embeds (time of the other frame - time of the key frame)."""
+        compressed = torch.asinh(delta_s.float() * 10).unsqueeze(-1) / 4
+        zero = torch.zeros_like(compressed)
+        sine = sine_features(compressed, self.features) - sine_features(zero, self.features)
         return self.project(sine.to(self.project.weight.dtype))
 
 
@@ -75,5 +84,5 @@ def cell_centres_px(
     """Centres (x, y) of the cells of a map of `height` x `width` cells, row by row."""
     y = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) * stride
     x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) * stride
-    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
-    return torch.stack([grid_x, grid_y], dim=-1).reshape(-1, 2)
+    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")  # (h, w) each
+    return torch.stack([grid_x, grid_y], dim=-1).reshape(-1, 2)  # (h*w, 2)

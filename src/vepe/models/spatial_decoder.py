@@ -1,4 +1,7 @@
-"""The spatial decoder: proposals of one frame become instance and pose queries with keypoints."""
+"""The spatial decoder: the proposals of a frame become instance and pose queries with keypoints.
+
+Dimensions: B batch, N proposals, M denoising queries, K keypoints, J = K + 1, C channels.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,17 @@ from torch import Tensor, nn
 
 from vepe.models.decoder_layer import LayerOutput, PoseDecoderLayer
 from vepe.models.deformable import sample_map
+from vepe.models.memory import Memory
 from vepe.models.proposals import Proposals
-from vepe.models.spatial_encoder import Memory
 
 
 @dataclass(frozen=True)
-class NoisedPoses:
-    """Known poses with noise, that the decoder must mend (training alone; see losses.denoising).
+class DenoisingQueries:
+    """Labelled poses with noise that the decoder has to recover, in training only.
 
     Attributes:
-        keypoints_px: (B, M, K, 2) noised poses, M of them behind the N proposals.
-        people_mask: (B, N+M, N+M) True where one query may look at another.
+        keypoints_px: (B, M, K, 2) noised poses; they follow the N proposals.
+        people_mask: (B, N+M, N+M) True where one person's queries may attend to another's.
     """
 
     keypoints_px: Float[Tensor, "B M K 2"]
@@ -28,10 +31,18 @@ class NoisedPoses:
 
 
 class SpatialDecoder(nn.Module):
-    """Builds the queries of one frame and refines them in `layers` layers.
+    """Builds the queries of a frame and updates them layer by layer.
 
-    A pose query starts from what the memory holds at its proposed keypoint, plus an embedding of
-    which keypoint it is; the instance query from the proposal's token.
+    A pose query starts from the memory sampled at its proposed keypoint, plus an embedding of the
+    keypoint's index; the instance query from the proposal's token. The radius of the local
+    refinement shrinks from layer to layer.
+
+    Args:
+        dim, heads, points, hidden: sizes of attention, sampling and feed-forward.
+        layers: number of layers, at least 1.
+        levels: number of levels of the memory.
+        keypoints: K.
+        refine, high_resolution_dim: see `PoseDecoderLayer`.
     """
 
     def __init__(
@@ -44,57 +55,73 @@ class SpatialDecoder(nn.Module):
         levels: int,
         keypoints: int,
         *,
-        search: bool = True,
-        fine: int = 0,
+        refine: bool = True,
+        high_resolution_dim: int = 0,
     ) -> None:
         super().__init__()
         self.keypoint_embedding = nn.Embedding(keypoints, dim)
         self.noised_embedding = nn.Embedding(1, dim)
         self.from_token = nn.Linear(dim, 2 * dim)
         self.from_memory = nn.ModuleList(nn.Linear(dim, dim) for _ in range(levels))
-        reaches = [0.15 / 1.4**i for i in range(layers)]
         self.layers = nn.ModuleList(
             PoseDecoderLayer(
-                dim, heads, points, hidden, levels, search=search, reach=reach, fine=fine
+                dim,
+                heads,
+                points,
+                hidden,
+                levels,
+                refine=refine,
+                radius=0.15 / 1.4**i,
+                high_resolution_dim=high_resolution_dim,
             )
-            for reach in reaches
+            for i in range(layers)
         )
 
-    def _start(
-        self, tokens: Float[Tensor, "B N C"], keypoints_px: Tensor, memory: Memory
+    def _initial_queries(
+        self,
+        tokens: Float[Tensor, "B N C"],
+        keypoints_px: Float[Tensor, "B N K 2"],
+        memory: Memory,
     ) -> Float[Tensor, "B N J C"]:
-        """Queries at their proposed places, instance query first."""
-        instance, context = self.from_token(tokens).chunk(2, dim=-1)
-        seen = [
+        """Queries from the tokens and from the memory at the keypoints, instance query first."""
+        instance, context = self.from_token(tokens).chunk(2, dim=-1)  # (B, N, C) each
+        # Projecting after sampling touches fewer cells than projecting the maps.
+        levels = memory.projected(nn.Identity())
+        sampled = [
             project(sample_map(level, keypoints_px, memory.image_wh_px).permute(0, 2, 3, 1))
-            for project, level in zip(self.from_memory, memory.projected(_same), strict=True)
-        ]
-        at_keypoints = torch.stack(seen).sum(dim=0)
+            for project, level in zip(self.from_memory, levels, strict=True)
+        ]  # (B, N, K, C) per level
+        at_keypoints = torch.stack(sampled).sum(dim=0)
         pose = at_keypoints + context.unsqueeze(2) + self.keypoint_embedding.weight
-        return torch.cat([instance.unsqueeze(2), pose], dim=2)
+        return torch.cat([instance.unsqueeze(2), pose], dim=2)  # (B, N, J, C)
 
     def forward(
-        self, memory: Memory, proposals: Proposals, noised: NoisedPoses | None = None
-    ) -> tuple[Float[Tensor, "B N J C"], list[LayerOutput]]:
-        """Queries of the last layer and what every layer says (noised people last, where given)."""
+        self, memory: Memory, proposals: Proposals, denoising: DenoisingQueries | None = None
+    ) -> tuple[Float[Tensor, "B N+M J C"], list[LayerOutput]]:
+        """Decodes the proposals of a batch of frames.
+
+        Args:
+            memory: of the frames.
+            proposals: the first poses.
+            denoising: further poses to decode; M = 0 without them.
+
+        Returns:
+            the queries of the last layer, and the prediction of every layer; in both, the N
+            proposals come first, then the M denoising queries.
+        """
         tokens, keypoints = proposals.tokens, proposals.keypoints_px.detach()
         mask = None
-        if noised is not None:
-            extra = self.noised_embedding.weight.expand(*noised.keypoints_px.shape[:2], -1)
-            tokens = torch.cat([tokens, extra.to(tokens.dtype)], dim=1)
-            keypoints = torch.cat([keypoints, noised.keypoints_px], dim=1)
-            # One mask a frame, the same for all of its J kinds of queries and all heads.
-            joints = keypoints.shape[2] + 1
-            mask = noised.people_mask.repeat_interleave(joints, dim=0).unsqueeze(1)
-        queries = self._start(tokens, keypoints, memory)
+        if denoising is not None:
+            noised = self.noised_embedding.weight.expand(*denoising.keypoints_px.shape[:2], -1)
+            tokens = torch.cat([tokens, noised.to(tokens.dtype)], dim=1)  # (B, N+M, C)
+            keypoints = torch.cat([keypoints, denoising.keypoints_px], dim=1)  # (B, N+M, K, 2)
+            # One mask per frame, for all of its J kinds of queries and all heads.
+            mask = denoising.people_mask.repeat_interleave(keypoints.shape[2] + 1, dim=0)
+            mask = mask.unsqueeze(1)  # (B*J, 1, N+M, N+M)
+        queries = self._initial_queries(tokens, keypoints, memory)
         outputs = []
         for layer in self.layers:
             queries, output = layer(queries, keypoints, memory, mask)
             keypoints = output.keypoints_px
             outputs.append(output)
         return queries, outputs
-
-
-def _same(level: Tensor) -> Tensor:
-    """No projection: here it follows the sampling, which touches fewer places."""
-    return level
