@@ -23,6 +23,7 @@ from vepe.data.index_cache import cached_index
 from vepe.data.label_index import UNKNOWN, LabelIndex, Located, build_index
 from vepe.errors import VepeError
 from vepe.formats.coco import parse_coco
+from vepe.formats.data_paths import is_relative_name
 from vepe.formats.files import replacing
 from vepe.skeleton import Skeleton
 
@@ -79,7 +80,7 @@ def _open(path: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
             if stream is None:
                 raise VepeError(f"Shard '{path}' holds no JSON of labels.")
             data = json.load(io.TextIOWrapper(stream, "utf-8"))
-    except (tarfile.TarError, json.JSONDecodeError, OSError) as error:
+    except (tarfile.TarError, ValueError, RecursionError, OSError) as error:
         raise VepeError(f"Shard '{path}' cannot be read ({error}); copy it again.") from error
     pictures = {
         name.removeprefix("images/"): (member.offset_data, member.size)
@@ -170,6 +171,9 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def _names(pictures: ImageIndex, rows: list[Row]) -> list[str]:
     """Names of the pictures in the shard; two of the same name get their folder's number."""
     names = [pictures[row].name.removeprefix("images/") for row in rows]
+    for name in names:
+        if not is_relative_name(name):
+            raise VepeError(f"The image name {name!r} is no safe name in a shard; correct it.")
     if len(set(names)) == len(names):
         return names
     places: dict[Path, int] = {}

@@ -32,8 +32,10 @@ NOMINAL_FPS = 25.0
 MAX_FPS = 1000.0
 NETWORK_TIMEOUT_S = 10.0
 
-# Demuxers that make pictures of things that are no video: text files become a terminal's screen.
+# Demuxers that make images of things that are no video: text files become a terminal's screen.
 _NOT_VIDEO_FORMATS = frozenset({"tty"})
+
+MAX_FRAME_PIXELS = 100_000_000
 
 
 def address_of(path: Path) -> str:
@@ -72,7 +74,7 @@ def open_file(path: Path) -> InputContainer:
 def open_network(url: str, timeout_s: float = NETWORK_TIMEOUT_S) -> InputContainer:
     """Opens a network address. Raises VepeError where it gives no video within `timeout_s`."""
     name = public_name(url)
-    # RTSP over TCP: the default UDP loses packets, and with them parts of pictures.
+    # RTSP over TCP: the default UDP loses packets, and with them parts of images.
     options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
     begun_s = time.monotonic()
     try:
@@ -90,14 +92,14 @@ def open_network(url: str, timeout_s: float = NETWORK_TIMEOUT_S) -> InputContain
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
     """The main video stream, set to decode. Raises VepeError where there is none."""
-    # The cover picture of a music file is a video stream too, of one frame.
+    # The cover image of a music file is a video stream too, of one frame.
     streams = [
         stream
         for stream in container.streams.video
         if not stream.disposition & av.stream.Disposition.attached_pic
     ]
     if not streams:
-        kind = "only audio" if container.streams.audio else "no pictures"
+        kind = "only audio" if container.streams.audio else "no images"
         raise VepeError(f"'{name}' has no video stream ({kind}); give a file with video.")
     best = container.streams.best("video")
     stream = next((s for s in streams if best is not None and s.index == best.index), streams[0])
@@ -106,6 +108,20 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
             f"'{name}' is encoded with a codec that cannot be decoded here; convert it to H.264."
         )
     return stream
+
+
+def check_frame_size(stream: VideoStream, name: str) -> None:
+    """Checks the size that a stream states, before any frame is decoded.
+
+    Raises:
+        VepeError: where a frame would have more than `MAX_FRAME_PIXELS` pixels.
+    """
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MAX_FRAME_PIXELS:
+        raise VepeError(
+            f"The frames of '{name}' have {width} x {height} pixels, more than the limit of "
+            f"{MAX_FRAME_PIXELS}; scale the video down."
+        )
 
 
 def nominal_fps(stream: VideoStream) -> float:
@@ -145,7 +161,7 @@ def turns_of(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
 
 
 class Upright:
-    """Turns decoded frames into upright RGB pictures of one size.
+    """Turns decoded frames into upright RGB images of one size.
 
     Keeps one scaler for all frames: setting up a new one for each costs more than the conversion.
     """
@@ -157,7 +173,7 @@ class Upright:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the upright picture in pixels."""
+        """Width and height of the upright image in pixels."""
         width, height = self._stored_size
         return (height, width) if self._swap else (width, height)
 
@@ -165,7 +181,7 @@ class Upright:
         """Whether the frame has the size of the first one; others are scaled to it."""
         return (frame.width, frame.height) == self._stored_size
 
-    def picture(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
+    def image(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
         """The frame as upright RGB, contiguous; copied only where rows are padded or turned."""
         width, height = self._stored_size
         # One thread: for a mere change of format, handing out slices costs more than it saves.

@@ -17,6 +17,7 @@ from vepe.errors import VepeError
 from vepe.types import Frame, VideoInfo
 from vepe.video.container import (
     Upright,
+    check_frame_size,
     nominal_fps,
     open_file,
     open_network,
@@ -30,7 +31,7 @@ from vepe.video.source import Clock, Span, VideoSource
 
 
 class FileSource(VideoSource):
-    """A video that has an end. Every iteration opens the file anew and starts over.
+    """A video that has an end. Every iteration opens the file again and starts over.
 
     Args:
         place: path of the file, or URL of one on a web server.
@@ -48,6 +49,7 @@ class FileSource(VideoSource):
         self._closed = threading.Event()
         with self._open() as container:
             stream = video_stream(container, self._label)
+            check_frame_size(stream, self._label)
             first = next(Decoding(container, stream).frames(), None)
             if first is None:
                 raise VepeError(
@@ -55,7 +57,7 @@ class FileSource(VideoSource):
                 )
             self.time_base = time_base_of(stream)
             self._zero = zero_pts(stream, first.pts)
-            self._picture = Upright(first)
+            self._image = Upright(first)
             self.info = self._describe(container, stream)
 
     @property
@@ -83,8 +85,8 @@ class FileSource(VideoSource):
             count = self._span.frame_count(total, fps) if total else None
         return VideoInfo(
             name=self._name,
-            width=self._picture.size[0],
-            height=self._picture.size[1],
+            width=self._image.size[0],
+            height=self._image.size[1],
             fps=fps,
             frame_count=count,
             path=self._place if isinstance(self._place, Path) else None,
@@ -110,7 +112,7 @@ class FileSource(VideoSource):
                     break
                 if self._span.wants(index, time_s):
                     self._note_size(frame, index)
-                    yield Frame(index, time_s, self._picture.picture(frame))
+                    yield Frame(index, time_s, self._image.image(frame))
                     given += 1
                 index += 1
             else:
@@ -141,9 +143,9 @@ class FileSource(VideoSource):
         return Decoding(container, video_stream(container, self._label)), 0
 
     def _note_size(self, frame: av.VideoFrame, index: int) -> None:
-        if self.warning is None and not self._picture.fits(frame):
+        if self.warning is None and not self._image.fits(frame):
             self.warning = (
-                f"'{self._label}' changes its picture size at frame {index}; from there on its "
+                f"'{self._label}' changes its image size at frame {index}; from there on its "
                 f"frames are scaled to {self.info.width}x{self.info.height}."
             )
 

@@ -1,6 +1,6 @@
-"""Single pictures: listing them in natural order, reading them upright as RGB.
+"""Single images: listing them in natural order, reading them upright as RGB.
 
-A folder of pictures, or a single picture, read as one video.
+A folder of images, or a single image, read as one video.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from vepe.video.source import Span, VideoSource
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"}
 )
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
+"""The only Pillow formats that are opened; others, such as EPS, start external programs."""
+MAX_IMAGE_PIXELS = 100_000_000
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether the path is a file that is named like a picture."""
+    """Whether the path is a file that is named like an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
@@ -38,12 +41,12 @@ def natural_key(path: Path) -> tuple[tuple[int, int, str], ...]:
 
 
 def list_images(source: str | Path) -> list[Path]:
-    """The pictures of a folder in natural order (not of its subfolders), or the one file given.
+    """The images of a folder in natural order (not of its subfolders), or the one file given.
 
     Hidden files are passed over. A file is taken whatever its name; `read_image` judges it.
 
     Raises:
-        VepeError: where nothing is there, it may not be read, or the folder holds no picture.
+        VepeError: where nothing is there, it may not be read, or the folder holds no image.
     """
     path = Path(source)
     if not path.exists():
@@ -55,18 +58,18 @@ def list_images(source: str | Path) -> list[Path]:
     except PermissionError:
         raise VepeError(f"'{path}' may not be read; check its permissions.") from None
     if not files:
-        raise VepeError(f"The folder '{path}' holds no pictures; give one with jpg or png files.")
+        raise VepeError(f"The folder '{path}' holds no images; give one with jpg or png files.")
     return sorted(files, key=lambda p: (natural_key(p), p.name))
 
 
 def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture as RGB, turned upright by its EXIF orientation; transparency is dropped.
+    """The image as RGB, turned upright by its EXIF orientation; transparency is dropped.
 
     Raises:
-        VepeError: where it is missing, empty, barred, damaged or no picture.
+        VepeError: where it is missing, empty, barred, damaged or no image.
     """
     path = Path(path)
-    with _open(path) as image:
+    with open_image(path) as image:
         try:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):
@@ -75,49 +78,61 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
                 return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
             return np.array(upright.convert("RGB"))
         except (OSError, ValueError, SyntaxError):
-            raise VepeError(f"The picture '{path}' is damaged or cut off; replace it.") from None
+            raise VepeError(f"The image '{path}' is damaged or cut off; replace it.") from None
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height in pixels of the upright picture, from its header alone.
+    """Width and height in pixels of the upright image, from its header alone.
 
     Raises:
         VepeError: as `read_image`.
     """
-    with _open(Path(path)) as image:
+    with open_image(Path(path)) as image:
         width, height = image.size
         sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
     return (height, width) if sideways else (width, height)
 
 
-def _open(path: Path) -> Image.Image:
-    """Opens a picture without decoding it; every failure becomes one sentence."""
+def open_image(path: Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
+    """Opens an image of one of `IMAGE_FORMATS` without decoding it.
+
+    Raises:
+        VepeError: where it is missing, unreadable, of another format, or its header states more
+            than `max_pixels` pixels.
+    """
     if path.is_dir():
-        raise VepeError(f"'{path}' is a folder, not a picture; give a picture file.")
+        raise VepeError(f"'{path}' is a folder, not an image; give an image file.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path)
+            image = Image.open(path, formats=IMAGE_FORMATS)
+        if image.width * image.height > max_pixels:
+            image.close()
+            raise VepeError(
+                f"The image '{path}' has {image.width} x {image.height} pixels, more than the "
+                f"limit of {max_pixels}; scale it down."
+            )
+        return image
     except FileNotFoundError:
-        raise VepeError(f"There is no picture '{path}'; check the path.") from None
+        raise VepeError(f"There is no image '{path}'; check the path.") from None
     except PermissionError:
         raise VepeError(f"'{path}' may not be read; check its permissions.") from None
     except Image.DecompressionBombError:
-        raise VepeError(f"The picture '{path}' is too large to be read; scale it down.") from None
+        raise VepeError(f"The image '{path}' is too large to be read; scale it down.") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         size = path.stat().st_size
-        what = "is empty (0 bytes)" if size == 0 else "is not a picture, or is damaged"
-        raise VepeError(f"'{path}' {what}; give a picture such as jpg or png.") from None
+        what = "is empty (0 bytes)" if size == 0 else "is not an image, or is damaged"
+        raise VepeError(f"'{path}' {what}; give an image such as jpg or png.") from None
 
 
 class FolderSource(VideoSource):
-    """Pictures in natural order as the frames of one video, at a constant `fps`.
+    """Images in natural order as the frames of one video, at a constant `fps`.
 
-    All headers are read at once, so that a picture of another size is found before the work
+    All headers are read at once, so that an image of another size is found before the work
     begins, not after an hour.
 
     Raises:
-        VepeError: where there are no pictures, one is no picture, or two differ in size.
+        VepeError: where there are no images, one is no image, or two differ in size.
     """
 
     def __init__(self, path: Path, span: Span, fps: float) -> None:
@@ -129,14 +144,14 @@ class FolderSource(VideoSource):
             size = image_size(other)
             if size != (width, height):
                 raise VepeError(
-                    f"The pictures of '{path}' differ in size: '{self._paths[0].name}' is "
+                    f"The images of '{path}' differ in size: '{self._paths[0].name}' is "
                     f"{width}x{height}, '{other.name}' is {size[0]}x{size[1]}; give frames of one "
                     "size."
                 )
         count = span.frame_count(len(self._paths), fps)
         if count == 0:
             raise VepeError(
-                f"No picture of '{path}' lies in the wanted span ({len(self._paths)} pictures at "
+                f"No image of '{path}' lies in the wanted span ({len(self._paths)} images at "
                 f"{fps:g} per second); give an earlier start or a later end."
             )
         self.info = VideoInfo(
