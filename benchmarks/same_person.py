@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vepe.evaluation.run_model import picture_paths
+from vepe.evaluation.run_model import image_paths
 from vepe.formats.annotations import Person
 from vepe.formats.posetrack import read_posetrack
 from vepe.inference.predictor import Predictor, load
@@ -42,7 +42,7 @@ def cosines(gt: Path, images: Path, model: Predictor) -> tuple[np.ndarray, np.nd
     same: list[float] = []
     other: list[float] = []
     for sequence in read_posetrack(gt):
-        paths = picture_paths(images, [f.file_name for f in sequence.frames])
+        paths = image_paths(images, [f.file_name for f in sequence.frames])
         ids, embeddings = [], []
         for frame, path in list(zip(sequence.frames, paths, strict=True))[::EVERY]:
             poses = model.predict(read_image(path))

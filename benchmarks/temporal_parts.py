@@ -24,16 +24,16 @@ from rich.console import Console
 from rich.progress import track as with_bar
 
 from vepe.config.model import ModelConfig
-from vepe.evaluation.oks import coco_oks_ap
+from vepe.evaluation.coco import coco_oks_ap
 from vepe.evaluation.posetrack import PoseTrackMatch
-from vepe.evaluation.run_model import emptied, frame_times_s, people_of, picture_paths
+from vepe.evaluation.run_model import as_people, frame_times_s, image_paths, without_people
 from vepe.formats.annotations import AnnotatedSequence, Person
 from vepe.formats.posetrack import read_posetrack
 from vepe.inference.devices import DEFAULT_CONF, keep_freed_memory
 from vepe.inference.predictor import tracker_settings
 from vepe.inference.prepost import Letterbox, frame_poses, letterbox
 from vepe.inference.weights import load_weights
-from vepe.models.folding import fold_batch_norms
+from vepe.models.backbone import fold_batch_norms
 from vepe.models.streaming import FrameFeatures, PoseOutput
 from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15
@@ -185,8 +185,8 @@ def as_sequence(
     """The poses in place of the labels."""
     frames = []
     for frame, found in zip(truth.frames, poses, strict=True):
-        people = people_of(found, config.skeleton, POSETRACK15)
-        frames.append(replace(emptied(frame), people=people, has_annotations=bool(people)))
+        people = as_people(found, config.skeleton, POSETRACK15)
+        frames.append(replace(without_people(frame), people=people, has_annotations=bool(people)))
     return replace(truth, frames=tuple(frames), source=Path(f"poses on {truth.name}"))
 
 
@@ -205,7 +205,7 @@ def encoded(model: Vepe, gt: Path, images: Path, input_px: int) -> Iterator[Enco
     """One video after the other, each frame encoded once."""
     for truth in with_bar(list(read_posetrack(gt)), "videos", console=Console(stderr=True)):
         frames, fits = [], []
-        for path in picture_paths(images, [f.file_name for f in truth.frames]):
+        for path in image_paths(images, [f.file_name for f in truth.frames]):
             image, padding, fit = letterbox(read_image(path), input_px, model.stride)
             frames.append(model.encode_frame(image, padding))
             fits.append(fit)

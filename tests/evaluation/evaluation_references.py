@@ -20,7 +20,7 @@ Pose = tuple[int, dict[int, np.ndarray], np.ndarray, float]
 Frames = list[tuple[list[Pose], list[Pose]]]
 
 
-def _pose(p: Person, frame: AnnotatedFrame, kit: bool) -> Pose | None:
+def _pose(p: Person, frame: AnnotatedFrame, posetrack21: bool) -> Pose | None:
     joints = {}
     invalid = 0
     for j in range(15):
@@ -29,63 +29,63 @@ def _pose(p: Person, frame: AnnotatedFrame, kit: bool) -> Pose | None:
             bool(inside_any(xy, frame.ignore_regions_px)) if frame.ignore_regions_px else False
         )
         invalid += ignored or (xy[0] <= 0 and xy[1] <= 0)
-        exists = xy[0] > 0 and xy[1] > 0 if kit else p.present[j]
+        exists = xy[0] > 0 and xy[1] > 0 if posetrack21 else p.present[j]
         if exists and not ignored:
             joints[j] = xy
-    if frame.ignore_regions_px and (invalid == 15 if kit else not joints):
+    if frame.ignore_regions_px and (invalid == 15 if posetrack21 else not joints):
         return None
     box = p.head_box_xyxy_px
     head = math.nan if box is None else 0.6 * float(np.linalg.norm(box[2:] - box[:2]))
     return (p.track_id if p.track_id is not None else -1, joints, p.keypoint_scores, head)
 
 
-def frames_of(truth: AnnotatedSequence, found: AnnotatedSequence, rule: str) -> Frames:
-    kit = rule == "kit"
+def frames_of(gt: AnnotatedSequence, pred: AnnotatedSequence, protocol: str) -> Frames:
+    posetrack21 = protocol == "posetrack21"
     result = []
-    for a, b in zip(truth.frames, found.frames, strict=True):
-        scored = a.is_labeled if kit else a.has_annotations
+    for a, b in zip(gt.frames, pred.frames, strict=True):
+        scored = a.is_labeled if posetrack21 else a.has_annotations
         if scored:
-            sides = [[_pose(p, a, kit) for p in side.people] for side in (a, b)]
+            sides = [[_pose(p, a, posetrack21) for p in side.people] for side in (a, b)]
             result.append(tuple([p for p in side if p is not None] for side in sides))
     return result  # type: ignore[return-value]
 
 
-def _distance(truth: Pose, found: Pose, joint: int) -> float:
-    if joint not in truth[1] or joint not in found[1]:
+def _distance(gt: Pose, pred: Pose, joint: int) -> float:
+    if joint not in gt[1] or joint not in pred[1]:
         return math.inf
-    return float(np.linalg.norm(truth[1][joint] - found[1][joint])) / truth[3]
+    return float(np.linalg.norm(gt[1][joint] - pred[1][joint])) / gt[3]
 
 
-def average_precision(frames: Frames, kit: bool = False) -> np.ndarray:
+def average_precision(frames: Frames, posetrack21: bool = False) -> np.ndarray:
     samples: dict[int, list[tuple[float, bool]]] = defaultdict(list)
     annotated = np.zeros(15)
-    for truth, found in frames:
-        for t in truth:
+    for gt, pred in frames:
+        for t in gt:
             for j in t[1]:
                 annotated[j] += 1
-        share = np.zeros((len(found), len(truth)))
-        for i, p in enumerate(found):
-            for k, t in enumerate(truth):
+        share = np.zeros((len(pred), len(gt)))
+        for i, p in enumerate(pred):
+            for k, t in enumerate(gt):
                 hits = sum(_distance(t, p, j) <= 0.5 for j in range(15))
                 share[i, k] = hits / max(1, len(t[1]))
         owner = {}
         if share.size:
             kept = np.zeros_like(share)
-            for i in range(len(found)):
+            for i in range(len(pred)):
                 kept[i, share[i].argmax()] = share[i].max()
-            owner = {int(kept[:, k].argmax()): k for k in range(len(truth)) if kept[:, k].max() > 0}
-        for i, p in enumerate(found):
+            owner = {int(kept[:, k].argmax()): k for k in range(len(gt)) if kept[:, k].max() > 0}
+        for i, p in enumerate(pred):
             for j in p[1]:
-                right = i in owner and _distance(truth[owner[i]], p, j) <= 0.5
+                right = i in owner and _distance(gt[owner[i]], p, j) <= 0.5
                 samples[j].append((float(p[2][j]), right))
-    return np.array([_area(samples[j], annotated[j], kit) for j in range(15)])
+    return np.array([_area(samples[j], annotated[j], posetrack21) for j in range(15)])
 
 
-def _area(samples: list[tuple[float, bool]], annotated: float, kit: bool) -> float:
+def _area(samples: list[tuple[float, bool]], annotated: float, posetrack21: bool) -> float:
     if not samples:
         return 0.0
     if not annotated:
-        return 0.0 if kit else math.nan
+        return 0.0 if posetrack21 else math.nan
     ranked = sorted(samples, key=lambda s: -s[0])
     hits, points = 0, []
     for rank, (_, right) in enumerate(ranked, start=1):
@@ -107,12 +107,12 @@ def mot(sequences: list[Frames]) -> dict[str, np.ndarray]:
     for frames in sequences:
         for j in range(15):
             accumulator = motmetrics.MOTAccumulator(auto_id=True)
-            for truth, found in frames[:-1] if len(frames) > 1 else frames:
-                if not truth or not found:
+            for gt, pred in frames[:-1] if len(frames) > 1 else frames:
+                if not gt or not pred:
                     accumulator.update([0], [0], [[np.nan]])
                     continue
-                rows = [t for t in truth if j in t[1]]
-                columns = [p for p in found if j in p[1]]
+                rows = [t for t in gt if j in t[1]]
+                columns = [p for p in pred if j in p[1]]
                 table = np.array(
                     [[_distance(t, p, j) for p in columns] for t in rows], float
                 ).reshape(len(rows), len(columns))
@@ -142,7 +142,7 @@ def mot(sequences: list[Frames]) -> dict[str, np.ndarray]:
         }
 
 
-def hota(sequences: list[Frames], kit: bool) -> np.ndarray:
+def hota(sequences: list[Frames], posetrack21: bool) -> np.ndarray:
     """(19, 15) HOTA values in percent per threshold and joint, counted one match at a time."""
     values = np.zeros((19, 15))
     for a, alpha in enumerate(np.arange(0.05, 0.99, 0.05)):
@@ -150,7 +150,7 @@ def hota(sequences: list[Frames], kit: bool) -> np.ndarray:
             tp = fn = fp = 0
             weight = 0.0
             for frames in sequences:
-                got = _hota_sequence(frames, j, alpha - np.finfo(float).eps, kit)
+                got = _hota_sequence(frames, j, alpha - np.finfo(float).eps, posetrack21)
                 tp, fn, fp = tp + got[0], fn + got[1], fp + got[2]
                 weight += got[3]
             det = tp / max(1, tp + fn + fp)
@@ -158,32 +158,34 @@ def hota(sequences: list[Frames], kit: bool) -> np.ndarray:
     return values
 
 
-def _hota_sequence(frames: Frames, j: int, alpha: float, kit: bool) -> tuple[int, int, int, float]:
-    truth_of: dict[int, int] = defaultdict(int)
-    found_of: dict[int, int] = defaultdict(int)
-    for truth, found in frames:
-        for t in truth:
-            truth_of[t[0]] += j in t[1]
-        for p in found:
-            found_of[p[0]] += j in p[1]
+def _hota_sequence(
+    frames: Frames, j: int, alpha: float, posetrack21: bool
+) -> tuple[int, int, int, float]:
+    gt_of: dict[int, int] = defaultdict(int)
+    pred_of: dict[int, int] = defaultdict(int)
+    for gt, pred in frames:
+        for t in gt:
+            gt_of[t[0]] += j in t[1]
+        for p in pred:
+            pred_of[p[0]] += j in p[1]
     someone = any(t for t, _ in frames), any(p for _, p in frames)
     tp = fn = fp = 0
     matches: dict[tuple[int, int], int] = defaultdict(int)
-    for truth, found in frames:
-        here = sum(j in t[1] for t in truth), sum(j in p[1] for p in found)
-        if kit and all(someone) and not (truth and found):
-            if not truth:
-                fp += sum(found_of.values())
+    for gt, pred in frames:
+        here = sum(j in t[1] for t in gt), sum(j in p[1] for p in pred)
+        if posetrack21 and all(someone) and not (gt and pred):
+            if not gt:
+                fp += sum(pred_of.values())
             else:
-                fn += sum(truth_of.values())
+                fn += sum(gt_of.values())
             continue
-        table = np.array([[max(0, 1 - _distance(t, p, j) / 0.5001) for p in found] for t in truth])
+        table = np.array([[max(0, 1 - _distance(t, p, j) / 0.5001) for p in pred] for t in gt])
         hits = 0
-        if truth and found:
+        if gt and pred:
             for r, c in zip(*linear_sum_assignment(-table), strict=True):
                 if table[r, c] >= alpha:
                     hits += 1
-                    matches[truth[r][0], found[c][0]] += 1
+                    matches[gt[r][0], pred[c][0]] += 1
         tp, fn, fp = tp + hits, fn + here[0] - hits, fp + here[1] - hits
-    weight = sum(n * n / max(1, truth_of[t] + found_of[p] - n) for (t, p), n in matches.items())
+    weight = sum(n * n / max(1, gt_of[t] + pred_of[p] - n) for (t, p), n in matches.items())
     return tp, fn, fp, weight

@@ -139,3 +139,15 @@ def test_json_report_has_the_promised_parts() -> None:
         "HOTA", "DetA", "AssA", "LocA", "FA-HOTA", "DetRe", "DetPr", "AssRe", "AssPr",
     }  # fmt: skip
     assert set(report["sequences"]) == {"000901_mpii_test", "000902_mpii_test", "000903_bonn_test"}
+
+
+def test_real_files_against_themselves(shared_dir: Path) -> None:
+    folder = shared_dir / "data" / "dev" / "posetrack18" / "annotations" / "val"
+    if not folder.is_dir():
+        pytest.skip("optional local data are not here")
+    result = evaluate_posetrack(folder, folder, hota="fixed")
+    assert (result.counts.frames, result.counts.people) == (3, 14)
+    assert result.mota is not None
+    assert result.hota is not None
+    assert (result.ap.total, result.mota.total) == (100, 100)
+    assert result.hota["HOTA"] == pytest.approx(100)

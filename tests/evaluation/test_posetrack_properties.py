@@ -57,11 +57,11 @@ def _same(a: PoseTrackResult, b: PoseTrackResult) -> None:
 @QUICK
 @given(SEEDS, st.randoms(use_true_random=False))
 def test_order_of_people_changes_nothing(seed: int, random: object) -> None:
-    truth, found = _apart(seed)
-    before = evaluate_posetrack(*as_sequences([(truth, found)]))
-    for side in (truth, found):
+    gt, pred = _apart(seed)
+    before = evaluate_posetrack(*as_sequences([(gt, pred)]))
+    for side in (gt, pred):
         side["annotations"] = random.sample(side["annotations"], len(side["annotations"]))  # type: ignore[attr-defined]
-    _same(before, evaluate_posetrack(*as_sequences([(truth, found)])))
+    _same(before, evaluate_posetrack(*as_sequences([(gt, pred)])))
 
 
 @QUICK
@@ -71,8 +71,8 @@ def test_order_and_names_of_files_change_nothing(seed: int, order: list[int]) ->
     before = evaluate_posetrack(*as_sequences(pairs))
     after = evaluate_posetrack(*as_sequences([pairs[k] for k in order]))
     _same(before, after)
-    truth, found = as_sequences(pairs)
-    _same(before, evaluate_posetrack(truth[::-1], [found[k] for k in order]))
+    gt, pred = as_sequences(pairs)
+    _same(before, evaluate_posetrack(gt[::-1], [pred[k] for k in order]))
 
 
 def _scaled(sequence: AnnotatedSequence, factor: float) -> AnnotatedSequence:
@@ -96,20 +96,20 @@ def _scaled(sequence: AnnotatedSequence, factor: float) -> AnnotatedSequence:
 @QUICK
 @given(SEEDS, st.floats(0.05, 50))
 def test_size_of_the_picture_changes_nothing(seed: int, factor: float) -> None:
-    truth, found = as_sequences([_apart(seed)])
-    larger = [[_scaled(s, factor) for s in side] for side in (truth, found)]
-    _same(evaluate_posetrack(truth, found), evaluate_posetrack(*larger))
+    gt, pred = as_sequences([_apart(seed)])
+    larger = [[_scaled(s, factor) for s in side] for side in (gt, pred)]
+    _same(evaluate_posetrack(gt, pred), evaluate_posetrack(*larger))
 
 
 @QUICK
 @given(SEEDS, st.integers(0, 4))
 def test_a_false_positive_never_raises_mota(seed: int, frame: int) -> None:
-    truth, found = _apart(seed)
-    before = evaluate_posetrack(*as_sequences([(truth, found)])).mota
-    more = copy.deepcopy(found)
+    gt, pred = _apart(seed)
+    before = evaluate_posetrack(*as_sequences([(gt, pred)])).mota
+    more = copy.deepcopy(pred)
     far = np.full((15, 2), 9000.0) + np.arange(15)[:, None]
     more["annotations"].append(person(frame, 77, far, np.ones(15), scores=[0.5] * 17))
-    after = evaluate_posetrack(*as_sequences([(truth, more)])).mota
+    after = evaluate_posetrack(*as_sequences([(gt, more)])).mota
     assert before is not None
     assert after is not None
     for joint, value in after.joints.items():
@@ -121,8 +121,8 @@ def test_a_false_positive_never_raises_mota(seed: int, frame: int) -> None:
 @QUICK
 @given(SEEDS)
 def test_truth_against_itself_is_perfect(seed: int) -> None:
-    truth, _ = _apart(seed)
-    result = evaluate_posetrack(*as_sequences([(truth, truth)]), hota="fixed")
+    gt, _ = _apart(seed)
+    result = evaluate_posetrack(*as_sequences([(gt, gt)]), hota="fixed")
     assert result.ap.total == 100
     assert result.mota is not None
     assert result.mota.total == 100

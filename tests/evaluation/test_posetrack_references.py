@@ -27,34 +27,34 @@ def _scene(seed: int):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_average_precision(seed: int) -> None:
-    truth, found = _scene(seed)
-    for protocol, rule in (("poseval", "poseval"), ("posetrack21", "kit")):
-        result = evaluate_posetrack(truth, found, protocol=protocol)  # type: ignore[arg-type]
+    gt, pred = _scene(seed)
+    for protocol in ("poseval", "posetrack21"):
+        result = evaluate_posetrack(gt, pred, protocol=protocol)  # type: ignore[arg-type]
         frames = [
-            f for t, p in zip(truth, found, strict=True) for f in reference.frames_of(t, p, rule)
+            f for t, p in zip(gt, pred, strict=True) for f in reference.frames_of(t, p, protocol)
         ]
-        expected = reference.average_precision(frames, kit=rule == "kit")
+        expected = reference.average_precision(frames, posetrack21=protocol == "posetrack21")
         np.testing.assert_allclose(_values(result.ap), expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_clear_mot_against_motmetrics(seed: int) -> None:
-    truth, found = _scene(seed)
-    result = evaluate_posetrack(truth, found)
-    sequences = [reference.frames_of(t, p, "poseval") for t, p in zip(truth, found, strict=True)]
+    gt, pred = _scene(seed)
+    result = evaluate_posetrack(gt, pred)
+    sequences = [reference.frames_of(t, p, "poseval") for t, p in zip(gt, pred, strict=True)]
     for name, expected in reference.mot(sequences).items():
         np.testing.assert_allclose(_values(getattr(result, name)), expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("rule", ["kit", "fixed"])
+@pytest.mark.parametrize("rule", ["posetrack21", "fixed"])
 def test_hota(seed: int, rule: str) -> None:
-    truth, found = _scene(seed)
-    match = PoseTrackMatch.load(truth, found)
-    parts = hota_parts(match.kit_frames, rule)  # type: ignore[arg-type]
+    gt, pred = _scene(seed)
+    match = PoseTrackMatch.load(gt, pred)
+    parts = hota_parts(match.posetrack21_frames, rule)  # type: ignore[arg-type]
     tp, fn, fp = (x.sum(axis=1)[:, :-1] for x in (parts.tp, parts.fn, parts.fp))
     det = tp / np.maximum(1, tp + fn + fp)
     ass = (parts.ass_a * parts.tp).sum(axis=1)[:, :-1] / np.maximum(1, tp)
-    sequences = [reference.frames_of(t, p, "kit") for t, p in zip(truth, found, strict=True)]
-    expected = reference.hota(sequences, kit=rule == "kit")
+    sequences = [reference.frames_of(t, p, "posetrack21") for t, p in zip(gt, pred, strict=True)]
+    expected = reference.hota(sequences, posetrack21=rule == "posetrack21")
     np.testing.assert_allclose(100 * np.sqrt(det * ass), expected, rtol=0, atol=1e-9)

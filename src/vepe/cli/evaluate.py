@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from importlib.util import find_spec
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 
 if TYPE_CHECKING:
     from vepe.evaluation.results import JointTable, PoseTrackResult, PoseTrackScores
+    from vepe.evaluation.run_model import ModelOptions
 
 app = typer.Typer(
     no_args_is_help=True, help="Score predictions as PoseTrack, COCO and CrowdPose do."
@@ -33,44 +34,48 @@ class Protocol(str, Enum):  # noqa: UP042
     posetrack21 = "posetrack21"
 
 
-class Hota(str, Enum):  # noqa: UP042
-    kit = "kit"
-    fixed = "fixed"
-
-
-Truth = Annotated[Path, typer.Option("--gt", help="Ground truth: a file.", show_default=False)]
-Found = Annotated[Path | None, typer.Option("--pred", help="Predictions: a file.")]
-Report = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
+GroundTruth = Annotated[Path, typer.Option("--gt", help="Ground truth file.", show_default=False)]
+Prediction = Annotated[Path | None, typer.Option("--pred", help="Prediction file.")]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="Also write the scores to this file.")
+]
 Model = Annotated[
     str | None, typer.Option("--model", help="Run this model instead of reading --pred.")
 ]
 Images = Annotated[
-    Path | None, typer.Option("--images", help="Folder that the ground truth's names start from.")
+    Path | None,
+    typer.Option("--images", help="Folder that image names in the ground truth are relative to."),
 ]
-Device = Annotated[str, typer.Option("--device", help="Where the model runs.")]
+Device = Annotated[str, typer.Option("--device", help="Device that --model runs on.")]
 Conf = Annotated[
     float | None,
     typer.Option(
-        "--conf", help="Lowest person score of --model; AP wants a low one.", show_default="0"
+        "--conf",
+        help="Person score threshold of --model. Values above 0 can only lower AP.",
+        show_default="0",
     ),
 ]
-TrackedConf = Annotated[
+TrackingConf = Annotated[
     float | None,
     typer.Option(
         "--conf",
-        help="Person score of --model that starts a track; AP wants a low one, MOTA about 0.3.",
+        help="Score at which --model starts a track. Low values give the best AP; about 0.3 gives "
+        "the best MOTA.",
         show_default="0.05",
     ),
 ]
-InputPx = Annotated[
+ImageSize = Annotated[
     int | None,
-    typer.Option("--input-px", help="Longer side of --model's input.", show_default="the model's"),
+    typer.Option(
+        "--imgsz", help="Longer side of --model's input in px.", show_default="the model's"
+    ),
 ]
+InputPx = Annotated[int | None, typer.Option("--input-px", hidden=True)]
 Window = Annotated[
     int | None,
     typer.Option(
         "--window",
-        help="Frames that --model reads a frame's poses from.",
+        help="Number of frames that --model uses to estimate the poses of one frame.",
         show_default="the model's",
     ),
 ]
@@ -79,47 +84,67 @@ Window = Annotated[
 @app.command()
 def posetrack(
     gt: Annotated[
-        Path, typer.Option("--gt", help="Ground truth: a folder of files.", show_default=False)
+        Path,
+        typer.Option("--gt", help="Folder of ground truth files, or one.", show_default=False),
     ],
-    pred: Annotated[Path | None, typer.Option("--pred", help="Predictions: a folder.")] = None,
-    protocol: Annotated[Protocol, typer.Option(help="Whose AP.")] = Protocol.poseval,
-    hota: Annotated[
-        Hota, typer.Option(help="'kit' counts as the PoseTrack21 kit, 'fixed' without its bug.")
-    ] = Hota.kit,
-    per_sequence: Annotated[
-        bool, typer.Option("--per-sequence", help="Print a line for every sequence.")
-    ] = False,
-    json_file: Report = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Write a page with pictures to this folder.")
+    pred: Annotated[
+        Path | None, typer.Option("--pred", help="Folder of prediction files, or one.")
     ] = None,
+    protocol: Annotated[
+        Protocol,
+        typer.Option(
+            help="Evaluator whose AP is computed: it decides which frames and joints count."
+        ),
+    ] = Protocol.poseval,
+    hota: Annotated[
+        str,
+        typer.Option(
+            metavar="[posetrack21|fixed]",
+            help="Count HOTA as the PoseTrack21 kit does, or with its bug fixed.",
+        ),
+    ] = "posetrack21",
+    per_sequence: Annotated[
+        bool, typer.Option("--per-sequence", help="Also print a line for each sequence.")
+    ] = False,
+    json_file: JsonFile = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write an HTML report to this folder.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write --report among other files of its folder.")
+    ] = False,
     model: Model = None,
     images: Images = None,
     device: Device = "auto",
-    conf: TrackedConf = None,
+    conf: TrackingConf = None,
+    imgsz: ImageSize = None,
     input_px: InputPx = None,
     window: Window = None,
 ) -> None:
-    """AP, MOTA and keypoint HOTA of PoseTrack; 2017, 2018 and 2021 files are told apart."""
-    from vepe.evaluation.posetrack import PoseTrackMatch
+    """AP, MOTA and keypoint HOTA of PoseTrack 2017, 2018 and 2021 (detected from the files)."""
+    from vepe.evaluation.posetrack import PoseTrackMatch, current_rule
 
-    _one_source(pred, model, images, conf, input_px, window)
+    options = _model_options(pred, model, images, device, conf, imgsz, input_px, window)
     if report is not None and find_spec("matplotlib") is None:
         raise VepeError("The report needs matplotlib; install it with: pip install 'vepe[report]'.")
-    if model is None:
+    if report is not None:
+        from vepe.evaluation.report import check_report_folder
+
+        check_report_folder(report, overwrite=overwrite)
+    with _warnings_as_lines():
+        rule = current_rule(hota)
+    if options is None:
         assert pred is not None
         match = PoseTrackMatch.load(gt, pred, protocol=protocol.value)
     else:
-        from vepe.cli.model_predictions import ModelRun, with_bar
-        from vepe.evaluation.run_model import LOWEST_TRACKED_SCORE, track_sequences
+        from vepe.evaluation.run_model import POSETRACK_CONF, track_posetrack
 
         assert images is not None
-        run = ModelRun(model, device, conf, input_px, window)
-        truth, found = track_sequences(
-            gt, images, lambda: run.load(LOWEST_TRACKED_SCORE), model, with_bar
+        both_sides = track_posetrack(
+            gt, images, lambda: options.load(POSETRACK_CONF), options.model, _progress_bar
         )
-        match = PoseTrackMatch.load(truth, found, protocol=protocol.value)
-    result = match.result(hota.value)
+        match = PoseTrackMatch.load(*both_sides, protocol=protocol.value)
+    result = match.result(rule)
     for text in result.warnings:
         typer.echo(f"warning: {text}", err=True)
     _print_posetrack(result, per_sequence)
@@ -128,102 +153,133 @@ def posetrack(
     if report is not None:
         from vepe.evaluation.report import write_report
 
-        typer.echo(f"Report: {write_report(match, result, report, images=images)}")
+        page = write_report(match, result, report, images=images, overwrite=overwrite)
+        typer.echo(f"Report: {page}")
 
 
 @app.command()
 def coco(
-    gt: Truth,
-    pred: Found = None,
+    gt: GroundTruth,
+    pred: Prediction = None,
     joints: Annotated[
-        Joints, typer.Option(help="'shared' scores the keypoints both sides have by name.")
+        Joints,
+        typer.Option(help="'shared' scores the keypoints that both sides have by name."),
     ] = Joints.all,
     skeleton: Annotated[
-        str | None, typer.Option(help="Keypoints of a plain results list, e.g. posetrack15.")
+        str | None,
+        typer.Option(help="Skeleton of a plain list of COCO results, for example posetrack15."),
     ] = None,
     sigmas: Annotated[
-        str | None, typer.Option(help="OKS sigmas of all keypoints, with commas between them.")
+        str | None, typer.Option(help="OKS sigmas of all keypoints, separated by commas.")
     ] = None,
-    json_file: Report = None,
+    json_file: JsonFile = None,
     model: Model = None,
     images: Images = None,
     device: Device = "auto",
     conf: Conf = None,
+    imgsz: ImageSize = None,
     input_px: InputPx = None,
 ) -> None:
-    """OKS average precision of COCO, for any skeleton."""
-    from vepe.evaluation.coco import evaluate_coco, sigmas_by_name
-    from vepe.evaluation.oks import coco_oks_ap
+    """COCO's OKS average precision, for any skeleton."""
+    from vepe.evaluation.coco import coco_oks_ap, evaluate_coco, sigmas_by_name
 
-    _one_source(pred, model, images, conf, input_px)
-    given = sigmas_by_name(sigmas, gt) if sigmas else None
+    options = _model_options(pred, model, images, device, conf, imgsz, input_px)
+    by_name = sigmas_by_name(sigmas, gt) if sigmas else None
     with _warnings_as_lines():
-        if model is None:
+        if options is None:
             assert pred is not None
-            result = evaluate_coco(gt, pred, joints.value, skeleton=skeleton, sigmas=given)
+            result = evaluate_coco(gt, pred, joints.value, skeleton=skeleton, sigmas=by_name)
         else:
-            truth, found = _run_on_pictures(gt, images, model, device, conf, input_px)
-            result = coco_oks_ap(truth, found, joints.value, sigmas=given)
+            both_sides = _predict(gt, images, options)
+            result = coco_oks_ap(
+                *both_sides, joints.value, sigmas=by_name, sources=_sources(gt, options)
+            )
     _finish(result.to_dict(), json_file)
 
 
 @app.command()
 def crowdpose(
-    gt: Truth,
-    pred: Found = None,
-    json_file: Report = None,
+    gt: GroundTruth,
+    pred: Prediction = None,
+    json_file: JsonFile = None,
     model: Model = None,
     images: Images = None,
     device: Device = "auto",
     conf: Conf = None,
+    imgsz: ImageSize = None,
     input_px: InputPx = None,
 ) -> None:
-    """CrowdPose's average precision: all, easy, medium and hard pictures."""
+    """CrowdPose's average precision: all, easy, medium and hard images."""
     from vepe.evaluation.coco import crowdpose_ap, evaluate_crowdpose
 
-    _one_source(pred, model, images, conf, input_px)
+    options = _model_options(pred, model, images, device, conf, imgsz, input_px)
     with _warnings_as_lines():
-        if model is None:
+        if options is None:
             assert pred is not None
             result = evaluate_crowdpose(gt, pred)
         else:
-            truth, found = _run_on_pictures(gt, images, model, device, conf, input_px)
-            result = crowdpose_ap(truth, found)
+            both_sides = _predict(gt, images, options)
+            result = crowdpose_ap(*both_sides, sources=_sources(gt, options))
     _finish(result.to_dict(), json_file)
 
 
-def _run_on_pictures(
-    gt: Path,
-    images: Path | None,
-    model: str,
-    device: str,
-    conf: float | None,
-    input_px: int | None,
+def _predict(
+    gt: Path, images: Path | None, options: ModelOptions
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Ground truth of single pictures, and what the model finds in them."""
-    from vepe.cli.model_predictions import ModelRun, with_bar
-    from vepe.evaluation.coco import read_json
-    from vepe.evaluation.run_model import LOWEST_SCORE, predict_pictures
+    """Ground truth and the model's predictions on single images."""
+    from vepe.evaluation.run_model import COCO_CONF, predict_coco
 
     assert images is not None
-    truth, run = read_json(gt), ModelRun(model, device, conf, input_px)
-    return truth, predict_pictures(truth, gt, images, lambda: run.load(LOWEST_SCORE), with_bar)
+    return predict_coco(gt, images, lambda: options.load(COCO_CONF), _progress_bar)
 
 
-def _one_source(
-    pred: Path | None, model: str | None, images: Path | None, *settings: float | None
-) -> None:
-    """Raises VepeError unless there is one source of predictions; `settings` are a model's."""
+def _sources(gt: Path, options: ModelOptions) -> tuple[str, str]:
+    return str(gt), f"The prediction of {options.model}"
+
+
+def _model_options(
+    pred: Path | None,
+    model: str | None,
+    images: Path | None,
+    device: str,
+    conf: float | None,
+    imgsz: int | None,
+    input_px: int | None,
+    window: int | None = None,
+) -> ModelOptions | None:
+    """The options of --model, None without one.
+
+    Raises:
+        VepeError: unless predictions come from exactly one source.
+    """
+    if input_px is not None:
+        with _warnings_as_lines():
+            warnings.warn("--input-px is now called --imgsz.", VepeWarning, stacklevel=2)
+        imgsz = input_px if imgsz is None else imgsz
     if (pred is None) == (model is None):
         raise VepeError("Give either --pred with predictions, or --model with --images.")
-    if model is not None and images is None:
-        raise VepeError("--model needs --images: the folder that the picture names start from.")
-    if model is None and any(value is not None for value in settings):
-        raise VepeError("--conf, --input-px and --window are settings of --model; leave them out.")
+    if model is None:
+        if any(value is not None for value in (conf, imgsz, window)):
+            raise VepeError("--conf, --imgsz and --window are settings of --model; leave them out.")
+        return None
+    if images is None:
+        raise VepeError("--model needs --images: the folder that image names are relative to.")
+    from vepe.evaluation.run_model import ModelOptions
+
+    return ModelOptions(model, device, conf, imgsz, window)
+
+
+def _progress_bar(items: list[Any], what: str) -> Iterable[Any]:
+    """Iterates over the items with a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, description=f"{len(items)} {what}", console=Console(stderr=True))
 
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
+    """Prints warnings as one line each on stderr."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -262,6 +318,7 @@ def _hota_line(scores: PoseTrackScores) -> str:
 
 
 def _finish(values: dict[str, Any], json_file: Path | None) -> None:
+    """Prints a COCO or CrowdPose result, and writes it where asked."""
     for name, value in values.items():
         if name == "joints":
             value = f"{len(value)}: {', '.join(value)}"
@@ -273,5 +330,5 @@ def _finish(values: dict[str, Any], json_file: Path | None) -> None:
 def _write_json(values: Any, path: Path) -> None:
     from vepe.formats.files import replacing
 
-    with replacing(path) as beside:
-        beside.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")

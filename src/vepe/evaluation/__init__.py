@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
-    "CocoResult": "vepe.evaluation.oks",
+    "CocoResult": "vepe.evaluation.coco",
     "CrowdPoseResult": "vepe.evaluation.coco",
-    "coco_oks_ap": "vepe.evaluation.oks",
+    "coco_oks_ap": "vepe.evaluation.coco",
     "evaluate_coco": "vepe.evaluation.coco",
     "evaluate_crowdpose": "vepe.evaluation.coco",
     "evaluate_posetrack": "vepe.evaluation.posetrack",
@@ -21,11 +21,11 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
+    from vepe.evaluation.coco import CocoResult as CocoResult
     from vepe.evaluation.coco import CrowdPoseResult as CrowdPoseResult
+    from vepe.evaluation.coco import coco_oks_ap as coco_oks_ap
     from vepe.evaluation.coco import evaluate_coco as evaluate_coco
     from vepe.evaluation.coco import evaluate_crowdpose as evaluate_crowdpose
-    from vepe.evaluation.oks import CocoResult as CocoResult
-    from vepe.evaluation.oks import coco_oks_ap as coco_oks_ap
     from vepe.evaluation.posetrack import PoseTrackMatch as PoseTrackMatch
     from vepe.evaluation.posetrack import evaluate_posetrack as evaluate_posetrack
     from vepe.evaluation.results import PoseTrackResult as PoseTrackResult

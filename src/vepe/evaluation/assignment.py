@@ -1,4 +1,8 @@
-"""Many small assignment problems at once: only those with a real choice reach the solver."""
+"""Solves many small assignment problems at once; only ambiguous ones reach SciPy.
+
+MOTA and HOTA pose one problem per frame and joint. Nearly all of them have a single possible
+answer, which is found for all problems together.
+"""
 
 from __future__ import annotations
 
@@ -16,42 +20,42 @@ def choose_pairs(
     shape: Callable[[int], tuple[int, int]],
     fill: Callable[[Float[np.ndarray, "e"], tuple[int, int]], float],
 ) -> Bool[np.ndarray, "E"]:
-    """Pairs that a minimum-cost assignment takes, in every problem.
+    """Selects the pairs of a minimum-cost assignment in every problem.
 
-    A problem in which no row and no column has two pairs needs no solver: all its pairs are
-    taken. The rest go to SciPy one by one, as whole matrices in the original evaluators' order,
-    so that even equal costs are settled as there.
+    If no row and no column of a problem has two pairs, all its pairs are selected. The other
+    problems go to SciPy one by one, as full matrices in the original evaluators' order, so that
+    ties are broken as in the originals.
 
     Args:
-        problem: which problem a pair belongs to.
-        row, column: its place in that problem's matrix.
-        cost: its cost.
-        shape: size of a problem's matrix.
-        fill: cost of the other cells, from a problem's costs and size; it has to be such that
-            an assignment takes every pair of a problem without choice.
+        problem: which problem each pair belongs to.
+        row, column: position of each pair in the matrix of its problem.
+        cost: cost of each pair.
+        shape: matrix size of a problem.
+        fill: cost of the remaining cells, from a problem's costs and size. It must be such that
+            an assignment selects every pair of an unambiguous problem.
 
     Returns:
-        Mask over the pairs.
+        A mask over the pairs.
     """
     if not len(problem):
         return np.zeros(0, bool)
-    crowded = _repeated(problem, row) | _repeated(problem, column)
-    hard = np.zeros(int(problem.max()) + 1, bool)
-    hard[problem[crowded]] = True
-    chosen = ~hard[problem]
-    rest = np.flatnonzero(~chosen)
+    contested = _repeated(problem, row) | _repeated(problem, column)
+    ambiguous = np.zeros(int(problem.max()) + 1, bool)
+    ambiguous[problem[contested]] = True
+    selected = ~ambiguous[problem]
+    rest = np.flatnonzero(~selected)
     if not len(rest):
-        return chosen
+        return selected
     rest = rest[np.argsort(problem[rest], kind="stable")]
     starts = np.flatnonzero(np.diff(problem[rest], prepend=-1))
     for part in np.split(rest, starts[1:]):
         size = shape(int(problem[part[0]]))
-        chosen[part] = _solve(row[part], column[part], cost[part], size, fill(cost[part], size))
-    return chosen
+        selected[part] = _solve(row[part], column[part], cost[part], size, fill(cost[part], size))
+    return selected
 
 
 def _repeated(problem: Int[np.ndarray, "E"], line: Int[np.ndarray, "E"]) -> Bool[np.ndarray, "E"]:
-    """Whether another pair of the same problem lies on the same row (or column)."""
+    """Whether another pair of the same problem lies in the same row (or column)."""
     key = problem * (int(line.max()) + 1) + line
     _, inverse, counts = np.unique(key, return_inverse=True, return_counts=True)
     return counts[inverse] > 1

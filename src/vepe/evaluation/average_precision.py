@@ -1,8 +1,9 @@
 """PoseTrack's average precision per joint.
 
 Source: poseval's `assignGTmulti` and `evaluateAP` (leonid-pishchulin/poseval) and the PoseTrack21
-kit's `PosemAP`; the two differ in which joints exist and in the treatment of joints that are
-never annotated. Ours: a stable sort by score, where the originals leave ties to chance.
+kit's `PosemAP`. The two differ in which joints exist and in how they treat joints that are never
+annotated. One difference from both: scores are sorted with a stable sort, whereas the originals
+leave the order of ties undefined.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vepe.evaluation.frames import MATCH_DISTANCE, NUM_JOINTS, ScoredFrames, joints_by
+from vepe.evaluation.frames import MATCH_DISTANCE, NUM_JOINTS, Protocol, ScoredFrames, joints_by
 
 
 @dataclass(frozen=True, eq=False)
 class JointLabels:
-    """Every predicted joint judged, and what there was to find.
+    """Whether each predicted joint is correct, and the number of annotated joints.
 
     Attributes:
-        correct: (P, J) predicted joints that lie on the ground truth joint of their person.
-        partner: (P,) ground truth person that a prediction was given, -1 for none.
-        sequence: (P,) sequence of every predicted person.
-        annotated: (S, J) number of annotated joints in every sequence.
+        correct: (P, J) predicted joints that match a joint of the assigned ground truth person.
+        partner: (P,) ground truth person assigned to each predicted person, -1 for none.
+        sequence: (P,) sequence of each predicted person.
+        annotated: (S, J) number of annotated joints per sequence.
     """
 
     correct: Bool[np.ndarray, "P J"]
@@ -34,7 +35,7 @@ class JointLabels:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Precision over recall of one joint, best score first; both as fractions."""
+    """Precision over recall of one joint, highest score first; both in 0..1."""
 
     recall: Float[np.ndarray, "n"]
     precision: Float[np.ndarray, "n"]
@@ -42,7 +43,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class JointAP:
-    """AP, precision and recall of every joint in percent: three arrays (J,); NaN: not defined."""
+    """AP, precision and recall per joint in percent, (J,) each; NaN where undefined."""
 
     ap: Float[np.ndarray, "J"]
     precision: Float[np.ndarray, "J"]
@@ -50,37 +51,37 @@ class JointAP:
 
 
 def label_joints(frames: ScoredFrames) -> JointLabels:
-    """Gives predicted people to ground truth people and judges their joints.
+    """Assigns predicted people to ground truth people and marks correct joints.
 
-    A pair's worth is the share of the ground truth person's annotated joints that the prediction
-    hits. Every prediction keeps its best ground truth person, every ground truth person then its
-    best prediction (first in the file where equal); scores play no part. Predicted joints
-    without an annotated counterpart are wrong.
+    The overlap of a pair is the fraction of the ground truth person's annotated joints that the
+    prediction hits. Each prediction keeps its best ground truth person, then each ground truth
+    person keeps its best prediction (ties: first in the file); scores are not used. Predicted
+    joints without an annotated counterpart are wrong.
     """
     pairs = frames.pairs.select(frames.pairs.distance <= MATCH_DISTANCE)
-    partner = np.full(len(frames.found), -1)
-    correct = np.zeros((len(frames.found), NUM_JOINTS), bool)
+    partner = np.full(len(frames.pred), -1)
+    correct = np.zeros((len(frames.pred), NUM_JOINTS), bool)
     if len(pairs):
-        key = pairs.truth * len(frames.found) + pairs.found
+        key = pairs.gt * len(frames.pred) + pairs.pred
         people, hits = np.unique(key, return_counts=True)
-        truth, found = np.divmod(people, len(frames.found))
-        worth = hits / frames.truth.present.sum(axis=1)[truth]
-        best = _first_best(found, worth, truth)
-        truth, found, worth = truth[best], found[best], worth[best]
-        best = _first_best(truth, worth, found)
-        partner[found[best]] = truth[best]
-        hit = partner[pairs.found] == pairs.truth
-        correct[pairs.found[hit], pairs.joint[hit]] = True
-    truth_sequence = frames.sequence[frames.truth.frame]
-    annotated = joints_by(truth_sequence, frames.truth.present, len(frames.sequences))
-    return JointLabels(correct, partner, frames.sequence[frames.found.frame], annotated)
+        gt, pred = np.divmod(people, len(frames.pred))
+        overlap = hits / frames.gt.present.sum(axis=1)[gt]
+        best = _best_of_group(pred, overlap, gt)
+        gt, pred, overlap = gt[best], pred[best], overlap[best]
+        best = _best_of_group(gt, overlap, pred)
+        partner[pred[best]] = gt[best]
+        hit = partner[pairs.pred] == pairs.gt
+        correct[pairs.pred[hit], pairs.joint[hit]] = True
+    gt_sequence = frames.sequence[frames.gt.frame]
+    annotated = joints_by(gt_sequence, frames.gt.present, len(frames.sequences))
+    return JointLabels(correct, partner, frames.sequence[frames.pred.frame], annotated)
 
 
-def _first_best(
-    group: Int[np.ndarray, "n"], worth: Float[np.ndarray, "n"], rank: Int[np.ndarray, "n"]
+def _best_of_group(
+    group: Int[np.ndarray, "n"], value: Float[np.ndarray, "n"], rank: Int[np.ndarray, "n"]
 ) -> Int[np.ndarray, "g"]:
-    """Index of the entry of greatest worth in every group; of the lowest rank where equal."""
-    order = np.lexsort((rank, -worth, group))
+    """Index of the highest value in each group; ties go to the lowest rank."""
+    order = np.lexsort((rank, -value, group))
     return order[np.flatnonzero(np.diff(group[order], prepend=-1))]
 
 
@@ -89,20 +90,20 @@ def joint_ap(
     labels: JointLabels,
     *,
     sequence: int | None = None,
-    kit: bool = False,
+    protocol: Protocol = "poseval",
 ) -> JointAP:
     """AP, precision and recall of all joints, over the whole set or one sequence.
 
     Args:
-        kit: the PoseTrack21 kit's rule for joints that are never annotated (AP 0); poseval
-            gives NaN for them, or 0 where they are never predicted either.
+        protocol: decides the value of a joint that is never annotated: 'posetrack21' gives AP 0;
+            'poseval' gives NaN, or 0 where the joint is never predicted either.
 
     Returns:
-        Precision and recall are those of the curve's last point, as the originals report them.
+        Precision and recall are those of the last point of the curve, as in the originals.
     """
     ap, precision, recall = (np.zeros(NUM_JOINTS) for _ in range(3))
     for joint in range(NUM_JOINTS):
-        curve = precision_recall(frames, labels, joint, sequence=sequence, kit=kit)
+        curve = precision_recall(frames, labels, joint, sequence=sequence, protocol=protocol)
         if len(curve.recall):
             ap[joint] = 100 * area_under(curve)
             precision[joint] = 100 * curve.precision[-1]
@@ -116,24 +117,24 @@ def precision_recall(
     joint: int,
     *,
     sequence: int | None = None,
-    kit: bool = False,
+    protocol: Protocol = "poseval",
 ) -> Curve:
-    """The curve of one joint; empty where it is never predicted."""
+    """Precision-recall curve of one joint; empty if it is never predicted."""
     if sequence is None:
         people, annotated = slice(None), labels.annotated[:, joint].sum()
     else:
         people = slice(*np.searchsorted(labels.sequence, [sequence, sequence + 1]))
         annotated = labels.annotated[sequence, joint]
-    chosen = frames.found.present[people, joint]
-    order = np.argsort(-frames.found.scores[people, joint][chosen], kind="stable")
-    hits = np.cumsum(labels.correct[people, joint][chosen][order])
+    present = frames.pred.present[people, joint]
+    order = np.argsort(-frames.pred.scores[people, joint][present], kind="stable")
+    hits = np.cumsum(labels.correct[people, joint][present][order])
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall = hits / (max(annotated, 1) if kit else annotated)
+        recall = hits / (max(annotated, 1) if protocol == "posetrack21" else annotated)
     return Curve(recall, hits / np.arange(1, len(hits) + 1))
 
 
 def area_under(curve: Curve) -> float:
-    """Area under the curve's monotone envelope (Pascal VOC after 2010), in 0..1."""
+    """Area under the monotone envelope of the curve (Pascal VOC since 2010), in 0..1."""
     recall = np.concatenate([[0.0], curve.recall, [1.0]])
     precision = np.concatenate([[0.0], curve.precision, [0.0]])
     envelope = np.maximum.accumulate(precision[::-1])[::-1]

@@ -1,57 +1,72 @@
-"""Scores COCO and CrowdPose prediction files against ground truth files."""
+"""COCO's and CrowdPose's OKS average precision, for any skeleton; pycocotools does the matching.
+
+Sources: the COCO keypoint evaluation (https://cocodataset.org/#keypoints-eval) through
+`pycocotools.cocoeval`; CrowdPose's rules as in xtcocotools. `coco_records` reads the files,
+`coco_tables` aligns both sides.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.evaluation.coco_tables import CocoTables, ground_truth_table
-from vepe.evaluation.oks import (
-    AREA_PER_BOX,
-    CocoResult,
-    Joints,
-    coco_oks_ap,
-    count_people,
-    paired_tables,
-    run_cocoeval,
-)
+from vepe.evaluation.coco_records import ground_truth_keypoints
+from vepe.evaluation.coco_tables import GT_SOURCE, PRED_SOURCE, CocoTables, Joints, paired_tables
 from vepe.formats.files import load_json
+from vepe.formats.records import is_finite_number
 from vepe.skeleton import SKELETONS, Skeleton
 
 EASY_BELOW, HARD_FROM = 0.2, 0.8
-"""CrowdPose's classes: easy below the first crowd index, hard from the second on."""
+"""Crowd indices that separate CrowdPose's easy, medium and hard images."""
 
 
-def evaluate_coco(
-    gt_file: str | Path,
-    pred_file: str | Path,
-    joints: Joints = "all",
-    *,
-    skeleton: str | None = None,
-    sigmas: Mapping[str, float] | None = None,
-) -> CocoResult:
-    """OKS AP of a prediction file; arguments and result as `coco_oks_ap`, `skeleton` by name.
+@dataclass(frozen=True)
+class CocoResult:
+    """COCO's ten numbers in percent (-1 where a size class has no people), and what was counted.
 
-    Raises:
-        VepeError: naming the file, where one is missing, broken or does not fit the other.
+    Attributes:
+        ap, ap50, ap75, ap_medium, ap_large: average precision over OKS 0.50 to 0.95, at 0.50,
+            at 0.75, and for people of 32^2 to 96^2 px and above.
+        ar, ar50, ar75, ar_medium, ar_large: average recall with 20 detections per image.
+        joints: names of the scored keypoints.
+        images: number of images.
+        people: number of people that count: no crowds, at least one labelled scored keypoint.
+        predictions: number of predicted people.
     """
-    truth, found = read_json(gt_file), read_json(pred_file)
-    with _named(gt_file, pred_file):
-        return coco_oks_ap(truth, found, joints, skeleton=_skeleton(skeleton), sigmas=sigmas)
+
+    ap: float
+    ap50: float
+    ap75: float
+    ap_medium: float
+    ap_large: float
+    ar: float
+    ar50: float
+    ar75: float
+    ar_medium: float
+    ar_large: float
+    joints: tuple[str, ...]
+    images: int
+    people: int
+    predictions: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**asdict(self), "joints": list(self.joints)}
 
 
 @dataclass(frozen=True)
 class CrowdPoseResult:
-    """CrowdPose's nine numbers in percent.
+    """CrowdPose's nine numbers in percent, and what was counted.
 
-    `ap_easy`, `ap_medium` and `ap_hard` are rounded as the original does (four decimals of the
-    fraction), and an empty class gives -100, because the original averages its -1 marks.
+    `ap_easy`, `ap_medium` and `ap_hard` are rounded as in the original (four decimals of the
+    fraction). A class without images gives -100, because the original averages its -1 marks.
     """
 
     ap: float
@@ -68,35 +83,84 @@ class CrowdPoseResult:
     predictions: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON."""
+        """JSON values."""
         return asdict(self)
 
 
-def evaluate_crowdpose(gt_file: str | Path, pred_file: str | Path) -> CrowdPoseResult:
-    """CrowdPose's AP with its easy, medium and hard pictures.
+def coco_oks_ap(
+    ground_truth: Mapping[str, Any],
+    predictions: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    joints: Joints = "all",
+    *,
+    skeleton: Skeleton | None = None,
+    sigmas: Mapping[str, float] | None = None,
+    sources: tuple[str, str] = (GT_SOURCE, PRED_SOURCE),
+) -> CocoResult:
+    """OKS AP of predictions in memory; the arguments are not changed.
+
+    Args:
+        ground_truth: content of a COCO keypoint annotation file.
+        predictions: what `vepe predict` writes (`images`, `annotations`, `categories`), or a plain
+            COCO results list, whose keypoints are those of `skeleton`, by default the ground
+            truth's.
+        joints: 'all' requires the same keypoints on both sides; 'shared' scores the keypoints that
+            both have by name. People without a labelled scored keypoint are ignored, as in COCO.
+        skeleton: keypoints of a plain results list.
+        sigmas: OKS falloff by keypoint name; default: the `sigmas` of the ground truth's category,
+            else those of the known skeletons.
+        sources: how messages name the two sides.
+
+    Returns:
+        Percentages. The file's `area` is used; people without one (or with 0) get 0.53 of the box.
+
+    Raises:
+        VepeError: on a record that cannot be scored, or if images or keypoints do not match.
+    """
+    tables = paired_tables(
+        ground_truth,
+        predictions,
+        joints,
+        skeleton=skeleton,
+        sigmas=sigmas,
+        gt_source=sources[0],
+        pred_source=sources[1],
+    )
+    stats, _ = run_cocoeval(tables)
+    names = (f.name for f in fields(CocoResult)[: len(stats)])
+    percent = {n: float(100 * s) if s >= 0 else -1.0 for n, s in zip(names, stats, strict=True)}
+    return CocoResult(
+        **percent,
+        joints=tables.names,
+        images=len(tables.images),
+        people=tables.num_people,
+        predictions=len(tables.predictions),
+    )
+
+
+def crowdpose_ap(
+    ground_truth: Any, predictions: Any, sources: tuple[str, str] = (GT_SOURCE, PRED_SOURCE)
+) -> CrowdPoseResult:
+    """CrowdPose's AP of predictions in memory, with its easy, medium and hard images.
 
     Rules (xtcocotools, iouType `keypoints_crowd`, `use_area=False`): area is 0.53 of the box, the
     14 CrowdPose sigmas, people with `num_keypoints` 0 (in CrowdPose: no keypoint with v = 2) are
-    ignored, predictions whose keypoints all have a third value of 0 or less are left out.
+    ignored, predictions without a third value above 0 are left out.
+
+    Args:
+        ground_truth, predictions, sources: as for `coco_oks_ap`.
 
     Raises:
-        VepeError: where a file is missing or broken or pictures have no `crowdIndex`.
+        VepeError: as `coco_oks_ap`, or if images have no `crowdIndex`.
     """
-    truth, found = read_json(gt_file), read_json(pred_file)
-    with _named(gt_file, pred_file):
-        return crowdpose_ap(truth, found)
-
-
-def crowdpose_ap(ground_truth: Any, predictions: Any) -> CrowdPoseResult:
-    """`evaluate_crowdpose` on data in memory."""
-    if isinstance(ground_truth, dict):
-        ground_truth = {**ground_truth, "annotations": _with_box_area(ground_truth)}
-    tables = paired_tables(ground_truth, predictions, "all")
-    kept = tuple(a for a in tables.predictions if max(a["keypoints"][2::3]) > 0)
-    tables = CocoTables(tables.names, tables.sigmas, tables.images, tables.people, kept)
-    missing = [i["id"] for i in tables.images if "crowdIndex" not in i]
-    if missing:
-        raise VepeError(f"Picture {missing[0]} of the ground truth has no 'crowdIndex'.")
+    tables = paired_tables(
+        ground_truth, predictions, crowdpose=True, gt_source=sources[0], pred_source=sources[1]
+    )
+    predicted = tuple(a for a in tables.predictions if (a["keypoints"][:, 2] > 0).any())
+    tables = replace(tables, predictions=predicted)
+    for image in tables.images:
+        if not is_finite_number(image.get("crowdIndex")):
+            name = image.get("file_name", image["id"])
+            raise VepeError(f"{sources[0]}: image {name} has no number 'crowdIndex'.")
     stats, _ = run_cocoeval(tables)
     index = {i["id"]: float(i["crowdIndex"]) for i in tables.images}
     classes = (
@@ -113,44 +177,64 @@ def crowdpose_ap(ground_truth: Any, predictions: Any) -> CrowdPoseResult:
         ap_medium=by_class[1],
         ap_hard=by_class[2],
         images=len(tables.images),
-        people=count_people(tables),
-        predictions=len(kept),
+        people=tables.num_people,
+        predictions=len(predicted),
     )
 
 
 def _class_ap(tables: CocoTables, image_ids: list[int]) -> float:
     if not image_ids:
         return -100.0
-    _, precision = run_cocoeval(tables, image_ids)
+    _, precision = run_cocoeval(tables, image_ids)  # (thresholds, recalls, 1, areas, 1)
     return 100 * round(float(np.mean(precision[:, :, 0, 0, :])), 4)
 
 
-def _with_box_area(truth: dict[str, Any]) -> list[dict[str, Any]]:
-    people = []
-    for person in truth.get("annotations") or []:
-        box = person.get("bbox")
-        if not isinstance(box, list) or len(box) != 4:
-            raise VepeError(f"Annotation {person.get('id')} of the ground truth has no 'bbox'.")
-        people.append({**person, "area": AREA_PER_BOX * box[2] * box[3]})
-    return people
+def evaluate_coco(
+    gt_file: str | Path,
+    pred_file: str | Path,
+    joints: Joints = "all",
+    *,
+    skeleton: str | None = None,
+    sigmas: Mapping[str, float] | None = None,
+) -> CocoResult:
+    """OKS AP of a prediction file; as `coco_oks_ap`, with `skeleton` by name.
+
+    Raises:
+        VepeError: names the file that is missing, broken or does not fit the other.
+    """
+    if skeleton is not None and skeleton not in SKELETONS:
+        raise VepeError(f"There is no skeleton '{skeleton}'; known are {', '.join(SKELETONS)}.")
+    return coco_oks_ap(
+        load_json(Path(gt_file)),
+        load_json(Path(pred_file)),
+        joints,
+        skeleton=None if skeleton is None else SKELETONS[skeleton],
+        sigmas=sigmas,
+        sources=(str(gt_file), str(pred_file)),
+    )
 
 
-def read_json(path: str | Path) -> Any:
-    """Content of a JSON file. Raises VepeError that names the file where it cannot be read."""
-    return load_json(Path(path))
+def evaluate_crowdpose(gt_file: str | Path, pred_file: str | Path) -> CrowdPoseResult:
+    """CrowdPose's AP of a prediction file; rules as `crowdpose_ap`.
+
+    Raises:
+        VepeError: names the file that is missing, broken or does not fit the other.
+    """
+    gt, pred = load_json(Path(gt_file)), load_json(Path(pred_file))
+    return crowdpose_ap(gt, pred, sources=(str(gt_file), str(pred_file)))
 
 
 def sigmas_by_name(text: str, gt_file: str | Path) -> dict[str, float]:
-    """OKS sigmas written as '0.026,0.025,...' for the keypoints of a ground truth file, in order.
+    """Parses OKS sigmas '0.026,0.025,...' for the keypoints of a ground truth file, in order.
 
     Raises:
-        VepeError: where these are no positive numbers, or not one for every keypoint.
+        VepeError: unless there is one positive number per keypoint.
     """
-    names = ground_truth_table(read_json(gt_file), str(gt_file)).names
+    names = ground_truth_keypoints(load_json(Path(gt_file)), str(gt_file))
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
-        raise VepeError(f"--sigmas '{text}' is no list of numbers with commas.") from None
+        raise VepeError(f"--sigmas '{text}' is no list of numbers separated by commas.") from None
     if len(values) != len(names) or not all(0 < v < float("inf") for v in values):
         raise VepeError(
             f"--sigmas gives {len(values)} numbers; give one above 0 for each of the {len(names)} "
@@ -159,19 +243,43 @@ def sigmas_by_name(text: str, gt_file: str | Path) -> dict[str, float]:
     return dict(zip(names, values, strict=True))
 
 
-def _skeleton(name: str | None) -> Skeleton | None:
-    if name is None:
-        return None
-    if name not in SKELETONS:
-        raise VepeError(f"There is no skeleton '{name}'; known are {', '.join(SKELETONS)}.")
-    return SKELETONS[name]
+def run_cocoeval(tables: CocoTables, image_ids: Sequence[int] | None = None) -> tuple[Any, Any]:
+    """Runs pycocotools without its output.
+
+    Args:
+        image_ids: images to score, all if None.
+
+    Returns:
+        The ten statistics as fractions (only over all images), and the precision array
+        (10 OKS thresholds, 101 recalls, 1 category, 3 areas, 1).
+    """
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        gt, pred = COCO(), COCO()
+        shared = {
+            "images": [{"id": i["id"]} for i in tables.images],
+            "categories": [{"id": 1, "name": "person"}],
+        }
+        gt.dataset = {**shared, "annotations": [_flat(a) for a in tables.people]}
+        gt.createIndex()
+        if tables.predictions:
+            pred = gt.loadRes([_flat(a) for a in tables.predictions])
+        else:  # loadRes fails on an empty list
+            pred.dataset = {**shared, "annotations": []}
+            pred.createIndex()
+        evaluation = COCOeval(gt, pred, "keypoints")
+        evaluation.params.kpt_oks_sigmas = tables.sigmas
+        if image_ids is not None:
+            evaluation.params.imgIds = list(image_ids)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        if image_ids is None:
+            evaluation.summarize()
+    return evaluation.stats, evaluation.eval["precision"]
 
 
-@contextmanager
-def _named(gt_file: str | Path, pred_file: str | Path) -> Iterator[None]:
-    """Puts the two file names behind the message of a VepeError raised inside."""
-    try:
-        yield
-    except VepeError as error:
-        text = f"{error} (ground truth '{gt_file}', prediction '{pred_file}')"
-        raise VepeError(text) from None
+def _flat(person: Mapping[str, Any]) -> dict[str, Any]:
+    """The record as pycocotools stores it, with a flat list of keypoint values."""
+    return {**person, "keypoints": person["keypoints"].ravel().tolist()}

@@ -1,182 +1,172 @@
-"""COCO keypoint annotations and results, checked and brought to one form before they are scored."""
+"""Aligns COCO ground truth and predictions: the same keypoints on both sides, areas and counts.
+
+Keypoints are paired by name, so predictions of one skeleton can be scored on the ground truth of
+another. The result goes to pycocotools without further checks.
+"""
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from vepe.errors import VepeError
-from vepe.skeleton import Skeleton
+from vepe.evaluation.coco_records import Record, read_ground_truth, read_predictions, warn
+from vepe.skeleton import SKELETONS, Skeleton
 
+Joints = Literal["all", "shared"]
 
-@dataclass(frozen=True)
-class KeypointTable:
-    """People of one side: `names` of their keypoints, pictures, annotations, sigmas where given."""
-
-    names: tuple[str, ...]
-    images: tuple[Mapping[str, Any], ...]
-    people: tuple[Mapping[str, Any], ...]
-    sigmas: Mapping[str, float] = field(default_factory=dict)
+GT_SOURCE, PRED_SOURCE = "The ground truth", "The prediction"
+AREA_PER_BOX = 0.53
+"""Fraction of its box that a person covers; replaces a missing area (CrowdPose's rule)."""
 
 
 @dataclass(frozen=True)
 class CocoTables:
-    """Both sides on the same keypoints, as pycocotools wants them (category 1, ids from 1)."""
+    """Both sides on the same keypoints, in the form that pycocotools expects.
+
+    Attributes:
+        names: the scored keypoints.
+        sigmas: their OKS falloffs.
+        images: records of the ground truth; `id` is the rank of the file's own id.
+        people: ground truth, category 1, ids from 1.
+        predictions: predicted people, category 1.
+    """
 
     names: tuple[str, ...]
     sigmas: Float[np.ndarray, "K"]
-    images: tuple[Mapping[str, Any], ...]
-    people: tuple[Mapping[str, Any], ...]
-    predictions: tuple[Mapping[str, Any], ...]
+    images: tuple[Record, ...]
+    people: tuple[Record, ...]
+    predictions: tuple[Record, ...]
+
+    @property
+    def num_people(self) -> int:
+        """People that count: no crowds, at least one labelled scored keypoint."""
+        return sum(1 for a in self.people if a["num_keypoints"] and not a["iscrowd"])
 
 
-def ground_truth_table(data: Mapping[str, Any], source: str = "The ground truth") -> KeypointTable:
-    """People of a COCO annotation file. Raises VepeError where a part is missing or not finite."""
-    for part in ("images", "annotations", "categories"):
-        if not isinstance(data, Mapping) or not isinstance(data.get(part), list):
-            raise VepeError(f"{source} has no list '{part}'; it is no COCO keypoint file.")
-    if not data["images"]:
-        raise VepeError(f"{source} lists no pictures.")
-    category = _person_category(data["categories"], source)
-    names = tuple(str(n) for n in category["keypoints"])
-    sigmas = dict(zip(names, category.get("sigmas") or (), strict=False))
-    known = {i["id"] for i in data["images"]}
-    people: list[dict[str, Any]] = []
-    for k, person in enumerate(data["annotations"]):
-        if person.get("category_id", category["id"]) != category["id"]:
-            continue
-        where = f"{source}, annotation {person.get('id', k)}"
-        if person.get("image_id") not in known:
-            raise VepeError(f"{where} names picture {person.get('image_id')}, which is not listed.")
-        keypoints = _keypoints(person, len(names), where, blank=True)
-        # Ids start at 1: pycocotools takes a match with annotation id 0 for no match.
-        entry = {**person, "id": len(people) + 1, "source_id": person.get("id", k)}
-        entry |= {"category_id": 1, "keypoints": keypoints, "iscrowd": person.get("iscrowd", 0)}
-        entry.setdefault("bbox", _extent(keypoints))
-        people.append(entry)
-    return KeypointTable(names, tuple(data["images"]), tuple(people), sigmas)
-
-
-def prediction_table(
-    data: Mapping[str, Any] | Sequence[Mapping[str, Any]],
-    truth: KeypointTable,
+def paired_tables(
+    gt: Any,
+    pred: Any,
+    joints: Joints = "all",
+    *,
     skeleton: Skeleton | None = None,
-    source: str = "The prediction",
-) -> KeypointTable:
-    """Predicted people on the ground truth's picture ids.
+    sigmas: Mapping[str, float] | None = None,
+    crowdpose: bool = False,
+    gt_source: str = GT_SOURCE,
+    pred_source: str = PRED_SOURCE,
+) -> CocoTables:
+    """Ground truth and predictions, checked and reduced to the same keypoints.
 
-    Raises VepeError on unknown pictures, wrong lengths and numbers that are not finite; warns of
-    pictures that the ground truth does not have, whose people are left out.
+    Args:
+        gt, pred, joints, skeleton, sigmas: as for `coco_oks_ap`.
+        crowdpose: CrowdPose's rules: the area is taken from the box, and `num_keypoints` is used
+            as stated (it counts only some of the labelled keypoints).
+        gt_source, pred_source: how messages name the two sides.
+
+    Raises:
+        VepeError: on a record that cannot be scored, or sides that do not fit together.
     """
-    if isinstance(data, Mapping):
-        if not isinstance(data.get("annotations"), list):
-            raise VepeError(f"{source} has no list 'annotations'; give COCO results.")
-        annotations = data["annotations"]
-        if skeleton is None and data.get("categories"):
-            category = _person_category(data["categories"], source)
-            names, category_id = tuple(str(n) for n in category["keypoints"]), category["id"]
-        else:
-            names, category_id = (skeleton.keypoints if skeleton else truth.names), None
-        image_ids = _image_ids(data.get("images") or [], truth, source)
-    else:
-        annotations, category_id = data, None
-        names = skeleton.keypoints if skeleton else truth.names
-        image_ids = {i["id"]: i["id"] for i in truth.images}
-    people = []
-    for k, person in enumerate(annotations):
-        if category_id is not None and person.get("category_id", category_id) != category_id:
-            continue
-        where = f"{source}, person {k} (picture {person.get('image_id')})"
-        if person.get("image_id") not in image_ids:
-            raise VepeError(f"{where}: the ground truth has no such picture.")
-        image_id = image_ids[person["image_id"]]
-        if image_id is None:
-            continue
-        score = person.get("score")
-        if not isinstance(score, int | float) or not math.isfinite(score):
-            raise VepeError(f"{where}: its score is {score!r}; give a finite number.")
-        keypoints = _keypoints(person, len(names), where)
-        people.append(
-            {"image_id": image_id, "category_id": 1, "keypoints": keypoints, "score": float(score)}
+    gt_side = read_ground_truth(gt, gt_source, skeleton)
+    pred_side = read_predictions(pred, gt_side, skeleton, pred_source)
+    names = _scored_names(gt_side.names, pred_side.names, joints)
+    whole = names == gt_side.names
+    people = [_reduced(a, gt_side.names, names) for a in gt_side.people]
+    _settle_counts(people, recount=not (crowdpose and whole), compare=whole and not crowdpose)
+    _settle_areas(people, from_box=crowdpose)
+    tables = CocoTables(
+        names=names,
+        sigmas=_sigmas(names, {**gt_side.sigmas, **(sigmas or {})}),
+        images=gt_side.images,
+        people=tuple(people),
+        predictions=tuple(_reduced(a, pred_side.names, names) for a in pred_side.people),
+    )
+    if not tables.num_people:
+        warn(f"{gt_source} has no person with a labelled keypoint, so AP is undefined.")
+    return tables
+
+
+def _scored_names(gt: tuple[str, ...], pred: tuple[str, ...], joints: Joints) -> tuple[str, ...]:
+    if joints == "shared":
+        names = tuple(n for n in gt if n in pred)
+        if not names:
+            raise VepeError(
+                "Prediction and ground truth share no keypoint by name: "
+                f"{', '.join(pred)} against {', '.join(gt)}."
+            )
+        return names
+    if set(gt) != set(pred):
+        unknown = ", ".join(sorted(set(gt) ^ set(pred)))
+        raise VepeError(
+            f"Predictions have other keypoints than the ground truth ({unknown}); use --joints "
+            "shared to score those that both have."
         )
-    return KeypointTable(names, truth.images, tuple(people))
+    return gt
 
 
-def _person_category(categories: Sequence[Mapping[str, Any]], source: str) -> Mapping[str, Any]:
-    """The category with keypoints; the one named 'person' where there are several."""
-    found = [c for c in categories if c.get("keypoints")]
-    person = [c for c in found if c.get("name") == "person"] or found
-    if not person:
-        raise VepeError(f"{source} has no category with 'keypoints'; it is no keypoint file.")
-    if len(person) > 1:
-        raise VepeError(f"{source} has several categories with keypoints and none named 'person'.")
-    return person[0]
+def _sigmas(names: tuple[str, ...], stated: Mapping[str, float]) -> Float[np.ndarray, "K"]:
+    """OKS falloffs: as stated, else those of the known skeletons."""
+    known = {n: s for k in SKELETONS.values() for n, s in zip(k.keypoints, k.sigmas, strict=True)}
+    known |= stated
+    unknown = [n for n in names if n not in known]
+    if unknown:
+        raise VepeError(
+            f"No OKS sigma is known for keypoint {', '.join(unknown)}; put 'sigmas' into the "
+            "category of the ground truth or give --sigmas."
+        )
+    return np.array([known[n] for n in names], np.float64)
 
 
-def _image_ids(
-    images: Sequence[Mapping[str, Any]], truth: KeypointTable, source: str
-) -> dict[Any, Any]:
-    """Picture id of the prediction file -> the ground truth's, or None where that has no such one.
-
-    Pictures are paired by their whole file name, then by the last part of it; ids count only where
-    a file name is missing, because `vepe predict` numbers the pictures it was given.
-    """
-    if not images:
-        return {i["id"]: i["id"] for i in truth.images}
-    whole = {str(i["file_name"]): i["id"] for i in truth.images if i.get("file_name")}
-    last: dict[str, list[Any]] = {}
-    for name, image_id in whole.items():
-        last.setdefault(PurePosixPath(name).name, []).append(image_id)
-    known = {i["id"] for i in truth.images}
-    result: dict[Any, Any] = {}
-    for image in images:
-        name = str(image.get("file_name") or "")
-        short = last.get(PurePosixPath(name).name, [])
-        if name in whole:
-            result[image["id"]] = whole[name]
-        elif name and whole:
-            if len(short) > 1:
-                raise VepeError(
-                    f"{source}: picture '{name}' fits {len(short)} pictures of the ground truth; "
-                    "write the file names as the ground truth does."
-                )
-            result[image["id"]] = short[0] if short else None
-        else:
-            result[image["id"]] = image["id"] if image["id"] in known else None
-    strangers = sum(v is None for v in result.values())
-    if strangers == len(result):
-        raise VepeError(f"{source} and the ground truth have no picture in common.")
-    if strangers:
-        warnings.warn(f"{strangers} predicted pictures are not in the ground truth.", stacklevel=2)
-    return result
+def _reduced(person: dict[str, Any], source: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    """The person with only the keypoints `names`, in that order."""
+    index = [source.index(n) for n in names]
+    return {**person, "keypoints": person["keypoints"][index]}
 
 
-def _keypoints(
-    person: Mapping[str, Any], count: int, where: str, *, blank: bool = False
-) -> list[float]:
-    """Flat x, y, third of `count` keypoints; `blank` lets people without any through as zeros."""
-    value = person.get("keypoints")
-    if not value and blank:
-        return [0.0] * (3 * count)
-    if not isinstance(value, list) or len(value) != 3 * count:
-        size = len(value) if isinstance(value, list) else "no"
-        raise VepeError(f"{where} has {size} keypoint values; {3 * count} are expected.")
-    if not np.isfinite(np.asarray(value, np.float64)).all():
-        raise VepeError(f"{where} has keypoints that are not finite numbers.")
-    return value
+def _settle_counts(people: list[dict[str, Any]], *, recount: bool, compare: bool) -> None:
+    """Sets `num_keypoints`; warns of people whose stated number contradicts their keypoints."""
+    wrong = []
+    for person in people:
+        labelled = int((person["keypoints"][:, 2] > 0).sum())
+        stated = person["num_keypoints"]
+        if compare and stated not in (None, labelled):
+            wrong.append(person["place"])
+        if recount or stated is None:
+            person["num_keypoints"] = labelled
+    if wrong:
+        warn(
+            f"num_keypoints contradicts the keypoints of {len(wrong)} people (first: {wrong[0]}); "
+            "the labelled keypoints are counted instead."
+        )
 
 
-def _extent(keypoints: Sequence[float]) -> list[float]:
-    """Box x, y, w, h around the labelled keypoints; zeros where there are none."""
-    points = np.asarray(keypoints, np.float64).reshape(-1, 3)
-    points = points[points[:, 2] > 0, :2]
+def _settle_areas(people: list[dict[str, Any]], *, from_box: bool) -> None:
+    """Sets `bbox` and `area` of people without; warns where the area is not the file's."""
+    replaced = []
+    for person in people:
+        if from_box and person["bbox"] is None:
+            raise VepeError(f"{person['place']} has no 'bbox', which CrowdPose's area comes from.")
+        if person["bbox"] is None:
+            person["bbox"] = _extent(person["keypoints"])
+        area = AREA_PER_BOX * person["bbox"][2] * person["bbox"][3]
+        if from_box:
+            person["area"] = area
+        elif person["area"] is None or (person["area"] == 0 and person["num_keypoints"]):
+            replaced.append(person["place"])
+            person["area"] = area
+    if replaced:
+        warn(
+            f"{len(replaced)} people of the ground truth have no area, or 0 (first: "
+            f"{replaced[0]}); {AREA_PER_BOX} of the box is used."
+        )
+
+
+def _extent(keypoints: Float[np.ndarray, "K 3"]) -> list[float]:
+    """Box x, y, w, h around the labelled keypoints; zeros without any."""
+    points = keypoints[keypoints[:, 2] > 0, :2]
     if not len(points):
         return [0.0, 0.0, 0.0, 0.0]
     low, high = points.min(0), points.max(0)

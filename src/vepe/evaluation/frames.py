@@ -1,39 +1,48 @@
-"""The scored frames of a whole set as flat arrays: what every PoseTrack metric works on.
+"""The scored frames of a whole data set as flat arrays, shared by all PoseTrack metrics.
 
-People of all sequences lie in one array a side, in order of sequence, frame and file. J is 15, in
-`POSETRACK15`'s order (which is also the PoseTrack21 kit's); N people, F frames, E close pairs.
+The people of all sequences lie in one array per side, ordered by sequence, frame and position in
+the file. Dimensions: F frames, N people of one side, E close pairs, J = 15 joints in the order of
+`POSETRACK15` (also that of the PoseTrack21 kit).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vepe.skeleton import POSETRACK15
 
+Protocol = Literal["poseval", "posetrack21"]
+"""The evaluator whose rules decide which frames and joints are scored.
+
+'poseval': frames with at least one record in the ground truth; joints that the file lists.
+'posetrack21': frames with `is_labeled`; joints with x and y above 0.
+"""
+
 NUM_JOINTS = len(POSETRACK15)
 MATCH_DISTANCE = 0.5
-"""A joint counts as found up to this distance, in head sizes (poseval, PCKh)."""
+"""A joint is correct up to this distance, in head sizes (poseval, PCKh)."""
 NEAR_DISTANCE = 0.5001
-"""Keypoint HOTA's similarity falls to 0 here, in head sizes (PoseTrack21 kit)."""
+"""The similarity of keypoint HOTA reaches 0 at this distance, in head sizes (PoseTrack21 kit)."""
 _CHUNK = 1 << 16
-"""Pairs of people whose distances are computed at once; bounds the memory."""
+"""Number of pairs of people whose distances are computed at once; bounds the memory."""
 
 
 @dataclass(frozen=True, eq=False)
-class People:
-    """One side's people, in order of frame.
+class ScoredPeople:
+    """The people of one side, in order of frame.
 
     Attributes:
         frame: (N,) index of the scored frame.
         xy: (N, J, 2) positions in pixels.
-        present: (N, J) joints that exist under the protocol's rule.
-        track: (N,) identity, dense and unique over all sequences, -1 where there is none.
+        present: (N, J) joints that exist under the protocol.
+        track: (N,) track index, dense and unique over all sequences; -1 without a track id.
         head_px: (N,) head size that distances are divided by; NaN for predictions.
-        scores: (N, J) joint scores; NaN for ground truth.
+        scores: (N, J) joint scores; meaningless for ground truth.
     """
 
     frame: Int[np.ndarray, "N"]
@@ -46,55 +55,58 @@ class People:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def where(self, kept: Bool[np.ndarray, "N"], number: Int[np.ndarray, "F"]) -> People:
-        """Only the people of a mask, with new frame numbers."""
-        return People(
-            number[self.frame[kept]],
-            self.xy[kept],
-            self.present[kept],
-            self.track[kept],
-            self.head_px[kept],
-            self.scores[kept],
+    def where(self, mask: Bool[np.ndarray, "N"], number: Int[np.ndarray, "F"]) -> ScoredPeople:
+        """The people of a mask, with new frame numbers."""
+        return ScoredPeople(
+            number[self.frame[mask]],
+            self.xy[mask],
+            self.present[mask],
+            self.track[mask],
+            self.head_px[mask],
+            self.scores[mask],
         )
 
     def first_of_frame(self, num_frames: int) -> Int[np.ndarray, "F+1"]:
-        """Index of the first person of every frame; the last entry is N."""
+        """Index of the first person of each frame; the last entry is N."""
         return np.searchsorted(self.frame, np.arange(num_frames + 1))
 
 
 @dataclass(frozen=True, eq=False)
 class ClosePairs:
-    """Joints of ground truth and prediction within `NEAR_DISTANCE` of each other.
+    """Pairs of a ground truth and a predicted joint within `NEAR_DISTANCE` of each other.
 
-    In order of frame, then ground truth person, then predicted person, then joint.
+    Ordered by frame, ground truth person, predicted person and joint.
+
+    Attributes:
+        gt, pred: (E,) indices of the people.
+        joint: (E,) index of the joint.
+        distance: (E,) distance in head sizes.
     """
 
-    truth: Int[np.ndarray, "E"]
-    found: Int[np.ndarray, "E"]
+    gt: Int[np.ndarray, "E"]
+    pred: Int[np.ndarray, "E"]
     joint: Int[np.ndarray, "E"]
     distance: Float[np.ndarray, "E"]
 
     def __len__(self) -> int:
-        return len(self.truth)
+        return len(self.gt)
 
     def select(self, index: Int[np.ndarray, "Q"] | Bool[np.ndarray, "E"]) -> ClosePairs:
         """The pairs at `index`, in that order."""
-        return ClosePairs(
-            self.truth[index], self.found[index], self.joint[index], self.distance[index]
-        )
+        return ClosePairs(self.gt[index], self.pred[index], self.joint[index], self.distance[index])
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredFrames:
-    """The frames that a protocol scores, with both sides' people.
+    """The frames that a protocol scores, with the people of both sides.
 
     Attributes:
-        sequences: names, in order.
-        sequence: (F,) index of the sequence of every frame, ascending.
-        position: (F,) place of the frame in its file.
-        labelled: (F,) whether the file says `is_labeled`.
-        names: F picture names as in the ground truth.
-        truth, found: people of the ground truth and of the prediction.
+        sequences: names of the S sequences, in order.
+        sequence: (F,) index of each frame's sequence, ascending.
+        position: (F,) position of the frame in its file.
+        labelled: (F,) `is_labeled` of the file.
+        names: F image names as in the ground truth.
+        gt, pred: people of the ground truth and of the prediction.
     """
 
     sequences: tuple[str, ...]
@@ -102,37 +114,42 @@ class ScoredFrames:
     position: Int[np.ndarray, "F"]
     labelled: Bool[np.ndarray, "F"]
     names: tuple[str, ...]
-    truth: People
-    found: People
+    gt: ScoredPeople
+    pred: ScoredPeople
 
     def __len__(self) -> int:
         return len(self.sequence)
 
-    def where(self, kept: Bool[np.ndarray, "F"]) -> ScoredFrames:
-        """Only the frames of a mask; sequences and identities keep their numbers."""
-        number = np.cumsum(kept) - 1
+    def where(self, mask: Bool[np.ndarray, "F"]) -> ScoredFrames:
+        """The frames of a mask; sequences and tracks keep their indices."""
+        number = np.cumsum(mask) - 1
         return ScoredFrames(
             self.sequences,
-            self.sequence[kept],
-            self.position[kept],
-            self.labelled[kept],
-            tuple(self.names[i] for i in np.flatnonzero(kept)),
-            self.truth.where(kept[self.truth.frame], number),
-            self.found.where(kept[self.found.frame], number),
+            self.sequence[mask],
+            self.position[mask],
+            self.labelled[mask],
+            tuple(self.names[i] for i in np.flatnonzero(mask)),
+            self.gt.where(mask[self.gt.frame], number),
+            self.pred.where(mask[self.pred.frame], number),
         )
 
     @cached_property
-    def truth_first(self) -> Int[np.ndarray, "F+1"]:
-        """Where every frame's ground truth people start."""
-        return self.truth.first_of_frame(len(self))
+    def gt_first(self) -> Int[np.ndarray, "F+1"]:
+        """Index of each frame's first ground truth person."""
+        return self.gt.first_of_frame(len(self))
 
     @cached_property
-    def found_first(self) -> Int[np.ndarray, "F+1"]:
-        """Where every frame's predicted people start."""
-        return self.found.first_of_frame(len(self))
+    def pred_first(self) -> Int[np.ndarray, "F+1"]:
+        """Index of each frame's first predicted person."""
+        return self.pred.first_of_frame(len(self))
+
+    @property
+    def one_sided(self) -> Bool[np.ndarray, "F"]:
+        """Frames with people on exactly one side."""
+        return (np.diff(self.gt_first) == 0) != (np.diff(self.pred_first) == 0)
 
     @cached_property
-    def step(self) -> Int[np.ndarray, "F"]:
+    def rank(self) -> Int[np.ndarray, "F"]:
         """Number of the frame among the scored frames of its sequence, from 0."""
         return np.arange(len(self)) - np.searchsorted(self.sequence, self.sequence)
 
@@ -141,6 +158,14 @@ class ScoredFrames:
         """Whether the frame is the last scored one of its sequence."""
         following = np.append(self.sequence[1:], -1)
         return following != self.sequence
+
+    @property
+    def in_mota(self) -> Bool[np.ndarray, "F"]:
+        """Frames that MOTA counts: without the last of each sequence, unless it is the only one.
+
+        poseval leaves the last frame out, and fails on a sequence with a single scored frame.
+        """
+        return ~self.is_last | (self.rank == 0)
 
     @cached_property
     def pairs(self) -> ClosePairs:
@@ -151,16 +176,16 @@ class ScoredFrames:
 def joints_by(
     group: Int[np.ndarray, "n"], present: Bool[np.ndarray, "n J"], size: int
 ) -> Int[np.ndarray, "size J"]:
-    """How often every joint is present in every group."""
+    """How often each joint is present in each group."""
     row, joint = np.nonzero(present)
     count = np.bincount(group[row] * NUM_JOINTS + joint, minlength=size * NUM_JOINTS)
     return count.reshape(size, NUM_JOINTS)
 
 
 def _close_pairs(frames: ScoredFrames) -> ClosePairs:
-    first_t, first_p = frames.truth_first, frames.found_first
-    num_t, num_p = np.diff(first_t), np.diff(first_p)
-    per_person = np.repeat(num_p, num_t)  # pairs of every ground truth person
+    first_gt, first_pred = frames.gt_first, frames.pred_first
+    # Pairs of each ground truth person: all predicted people of its frame.
+    per_person = np.repeat(np.diff(first_pred), np.diff(first_gt))  # (N,)
     ends = np.cumsum(per_person)
     parts = []
     start = 0
@@ -168,10 +193,10 @@ def _close_pairs(frames: ScoredFrames) -> ClosePairs:
         done = ends[start - 1] if start else 0
         stop = max(int(np.searchsorted(ends, done + _CHUNK, side="right")), start + 1)
         counts = per_person[start:stop]
-        truth = np.repeat(np.arange(start, stop), counts)
-        within = np.arange(len(truth)) - np.repeat(np.cumsum(counts) - counts, counts)
-        found = first_p[frames.truth.frame[truth]] + within
-        parts.append(_near(frames, truth, found))
+        gt = np.repeat(np.arange(start, stop), counts)  # (Q,) of this chunk
+        within = np.arange(len(gt)) - np.repeat(np.cumsum(counts) - counts, counts)
+        pred = first_pred[frames.gt.frame[gt]] + within
+        parts.append(_near(frames, gt, pred))
         start = stop
     if not parts:
         none = np.zeros(0, np.int64)
@@ -181,15 +206,15 @@ def _close_pairs(frames: ScoredFrames) -> ClosePairs:
 
 
 def _near(
-    frames: ScoredFrames, truth: Int[np.ndarray, "Q"], found: Int[np.ndarray, "Q"]
+    frames: ScoredFrames, gt: Int[np.ndarray, "Q"], pred: Int[np.ndarray, "Q"]
 ) -> tuple[np.ndarray, ...]:
-    """The close joints among given pairs of people: truth, found, joint, distance."""
-    both = frames.truth.present[truth] & frames.found.present[found]
+    """The close joints of the given pairs of people: gt, pred, joint, distance, (E,) each."""
+    both = frames.gt.present[gt] & frames.pred.present[pred]  # (Q, J)
     pair, joint = np.nonzero(both)
-    t, p = truth[pair], found[pair]
-    offset = frames.truth.xy[t, joint] - frames.found.xy[p, joint]
+    g, p = gt[pair], pred[pair]
+    offset = frames.gt.xy[g, joint] - frames.pred.xy[p, joint]
     length = np.sqrt(offset[:, 0] ** 2 + offset[:, 1] ** 2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        distance = length / frames.truth.head_px[t]
+        distance = length / frames.gt.head_px[g]
     near = distance <= NEAR_DISTANCE
-    return t[near], p[near], joint[near], distance[near]
+    return g[near], p[near], joint[near], distance[near]

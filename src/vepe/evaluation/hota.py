@@ -1,14 +1,11 @@
-"""The part of keypoint HOTA that every rule shares: who is matched with whom, frame by frame.
+"""Keypoint HOTA as the PoseTrack21 kit defines it, and with its counting bug fixed.
 
-Source: `HOTAeypoints` of the PoseTrack21 kit. Joints are assigned per frame and joint for the
-largest sum of similarities, without HOTA's global alignment. Letters: A the 19 thresholds, S
-sequences, J joints, m matches, n associations.
+Source: `HOTAeypoints` of the kit (anDoer/PoseTrack21), based on HOTA (Luiten et al., IJCV 2020).
+Joints are assigned per frame and joint, without HOTA's global alignment.
 
-Keypoint HOTA as the PoseTrack21 kit defines it, and the same with its counting bug mended.
-
-Source: `HOTAeypoints` of the kit (anDoer/PoseTrack21) on the ground of HOTA (Luiten et al., IJCV
-2020). Joints are assigned per frame and joint, without HOTA's global alignment. Letters: A the 19
-thresholds, S sequences, J joints; a last column (J + 1) holds the total.
+`sum_assignments` matches joints and sums what both rules share; `hota_parts` applies a rule;
+`hota_scores` and `sequence_hota` turn the parts into percentages. Dimensions: A = 19 thresholds,
+S sequences, J joints, m matches, n associations (track pairs); a last column J + 1 is the total.
 """
 
 from __future__ import annotations
@@ -28,6 +25,9 @@ from vepe.evaluation.frames import (
     joints_by,
 )
 
+HotaRule = Literal["posetrack21", "fixed"]
+"""How frames with people on one side only are counted; see `hota_parts`."""
+
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 """Similarity thresholds; a similarity of 0.5 is a quarter of a head size."""
 _EPS = np.finfo("float").eps
@@ -35,7 +35,14 @@ _EPS = np.finfo("float").eps
 
 @dataclass(frozen=True, eq=False)
 class HotaSums:
-    """What the assignments of all frames add up to, (A, S, J) each; every rule starts from it."""
+    """Sums over the matched joints of all frames, (A, S, J) each; independent of the rule.
+
+    Attributes:
+        tp: number of matches.
+        loc: sum of their similarities.
+        ass_a, ass_re, ass_pr: sums of association accuracy, recall and precision.
+        frag: sum of association accuracy with matches split at every change of the partner.
+    """
 
     tp: Float[np.ndarray, "A S J"]
     loc: Float[np.ndarray, "A S J"]
@@ -46,22 +53,22 @@ class HotaSums:
 
 
 def sum_assignments(frames: ScoredFrames) -> HotaSums:
-    """Assigns the joints of every frame, and sums matches per threshold, sequence and joint."""
+    """Assigns the joints of every frame and sums the matches per threshold, sequence and joint."""
     matches, similarity = _matched(frames)
     table = _Associations.of(frames, matches)
     rows = []
     for alpha in ALPHAS:
         good = similarity >= alpha - _EPS
         count = table.count(good)
-        union = np.maximum(1, table.truth_total + table.found_total - count)
+        union = np.maximum(1, table.gt_total + table.pred_total - count)
         squared = count.astype(float) ** 2
         rows.append(
             (
                 table.per_cell(count),
                 table.sum_matches(similarity, good),
                 table.per_cell(squared / union),
-                table.per_cell(squared / np.maximum(1, table.truth_total)),
-                table.per_cell(squared / np.maximum(1, table.found_total)),
+                table.per_cell(squared / np.maximum(1, table.gt_total)),
+                table.per_cell(squared / np.maximum(1, table.pred_total)),
                 table.fragments(good, union),
             )
         )
@@ -69,86 +76,90 @@ def sum_assignments(frames: ScoredFrames) -> HotaSums:
 
 
 def _matched(frames: ScoredFrames) -> tuple[ClosePairs, Float[np.ndarray, "m"]]:
-    """Joints assigned for the largest sum of similarities; by truth track, joint and time."""
+    """Assigns joints for the largest sum of similarities.
+
+    Returns:
+        The matches, ordered by ground truth track, joint and frame, and their similarities.
+    """
     pairs = frames.pairs
     similarity = np.maximum((-1 / NEAR_DISTANCE) * pairs.distance + 1, 0)
-    frame = frames.truth.frame[pairs.truth]
+    frame = frames.gt.frame[pairs.gt]
 
     def shape(problem: int) -> tuple[int, int]:
         f = problem // NUM_JOINTS
-        rows = frames.truth_first[f + 1] - frames.truth_first[f]
-        return int(rows), int(frames.found_first[f + 1] - frames.found_first[f])
+        rows = frames.gt_first[f + 1] - frames.gt_first[f]
+        return int(rows), int(frames.pred_first[f + 1] - frames.pred_first[f])
 
-    chosen = choose_pairs(
+    selected = choose_pairs(
         frame * NUM_JOINTS + pairs.joint,
-        pairs.truth - frames.truth_first[frame],
-        pairs.found - frames.found_first[frame],
+        pairs.gt - frames.gt_first[frame],
+        pairs.pred - frames.pred_first[frame],
         -similarity,
         shape,
         lambda cost, size: 0.0,
     )
-    index = np.flatnonzero(chosen)
-    order = np.lexsort((frame[index], pairs.joint[index], frames.truth.track[pairs.truth[index]]))
+    index = np.flatnonzero(selected)
+    order = np.lexsort((frame[index], pairs.joint[index], frames.gt.track[pairs.gt[index]]))
     return pairs.select(index[order]), similarity[index[order]]
 
 
 @dataclass(frozen=True, eq=False)
 class _Associations:
-    """Every (truth track, predicted track, joint) that was ever matched.
+    """Every (ground truth track, predicted track, joint) that is matched at least once.
 
     Attributes:
-        member: (m,) association of every match.
-        cell: (n,) sequence * J + joint of every association.
-        truth_total, found_total: (n,) joints that the two tracks have in all.
+        member: (m,) association of each match.
+        cell: (n,) sequence * J + joint of each association.
+        gt_total, pred_total: (n,) number of joints of each of the two tracks.
     """
 
     num_sequences: int
     member: Int[np.ndarray, "m"]
     cell: Int[np.ndarray, "n"]
-    truth_total: Int[np.ndarray, "n"]
-    found_total: Int[np.ndarray, "n"]
+    gt_total: Int[np.ndarray, "n"]
+    pred_total: Int[np.ndarray, "n"]
 
     @staticmethod
     def of(frames: ScoredFrames, matches: ClosePairs) -> _Associations:
-        truth = frames.truth.track[matches.truth]
-        found = frames.found.track[matches.found]
-        tracks = int(frames.found.track.max(initial=0)) + 1
-        owner = truth * NUM_JOINTS + matches.joint
-        _, first, member = np.unique(owner * tracks + found, return_index=True, return_inverse=True)
-        sequence = frames.sequence[frames.truth.frame[matches.truth[first]]]
+        gt = frames.gt.track[matches.gt]
+        pred = frames.pred.track[matches.pred]
+        tracks = int(frames.pred.track.max(initial=0)) + 1
+        owner = gt * NUM_JOINTS + matches.joint
+        _, first, member = np.unique(owner * tracks + pred, return_index=True, return_inverse=True)
+        sequence = frames.sequence[frames.gt.frame[matches.gt[first]]]
         joint = matches.joint[first]
         return _Associations(
             len(frames.sequences),
             member,
             sequence * NUM_JOINTS + joint,
-            _track_totals(frames.truth.track, frames.truth.present)[truth[first], joint],
-            _track_totals(frames.found.track, frames.found.present)[found[first], joint],
+            _track_totals(frames.gt.track, frames.gt.present)[gt[first], joint],
+            _track_totals(frames.pred.track, frames.pred.present)[pred[first], joint],
         )
 
     def count(self, good: np.ndarray) -> Int[np.ndarray, "n"]:
-        """Matches of every association among the good ones."""
+        """Number of good matches of each association."""
         return np.bincount(self.member[good], minlength=len(self.cell))
 
     def per_cell(self, value: np.ndarray) -> Float[np.ndarray, "S J"]:
-        """A value per association, summed by sequence and joint."""
+        """Sums a value per association by sequence and joint."""
         size = self.num_sequences * NUM_JOINTS
         return np.bincount(self.cell, value, size).reshape(-1, NUM_JOINTS)
 
     def sum_matches(self, value: np.ndarray, good: np.ndarray) -> Float[np.ndarray, "S J"]:
-        """A value per match, summed by sequence and joint."""
+        """Sums a value per match by sequence and joint."""
         size = self.num_sequences * NUM_JOINTS
         cells = self.cell[self.member[good]]
         return np.bincount(cells, value[good], size).reshape(-1, NUM_JOINTS)
 
     def fragments(self, good: np.ndarray, union: np.ndarray) -> Float[np.ndarray, "S J"]:
-        """Sum over unbroken runs of an association of length squared over its union.
+        """Sum over uninterrupted runs of an association of length squared over its union.
 
         A run ends where the object is matched with another track, not where it is missed.
         """
         member = self.member[good]
         if not len(member):
             return np.zeros((self.num_sequences, NUM_JOINTS))
-        # Associations differ where the object differs, so their change alone bounds the runs.
+        # Matches are ordered by object, so a new association also means the end of a run.
         starts = np.flatnonzero(np.diff(member, prepend=-1))
         length = np.diff(np.append(starts, len(member))).astype(float)
         total = np.bincount(member[starts], length**2, len(self.cell))
@@ -159,12 +170,15 @@ def _track_totals(track: np.ndarray, present: np.ndarray) -> Int[np.ndarray, "T 
     return joints_by(track, present, int(track.max(initial=-1)) + 1)
 
 
-HotaRule = Literal["kit", "fixed"]
-
-
 @dataclass(frozen=True, eq=False)
 class HotaParts:
-    """What HOTA is computed from, one array (A, S, J + 1) each; associations are means over TP."""
+    """Counts and means that HOTA is computed from, (A, S, J + 1) each.
+
+    Attributes:
+        tp, fn, fp: counts of joints.
+        ass_a, ass_re, ass_pr, frag_a: association scores, means over true positives.
+        loc_a: mean similarity of true positives.
+    """
 
     tp: Float[np.ndarray, "A S J+1"]
     fn: Float[np.ndarray, "A S J+1"]
@@ -177,31 +191,31 @@ class HotaParts:
 
 
 def hota_parts(
-    frames: ScoredFrames, rule: HotaRule = "kit", sums: HotaSums | None = None
+    frames: ScoredFrames, rule: HotaRule = "posetrack21", sums: HotaSums | None = None
 ) -> HotaParts:
     """Counts and means per threshold, sequence and joint.
 
     Args:
-        rule: 'kit' counts as the PoseTrack21 kit: a frame with people on one side alone adds the
-            joints of the *whole sequence* to the misses (or false positives), and a joint that a
-            sequence does not have at all pulls the mean over joints down. 'fixed' adds that
-            frame's joints, and leaves such a joint out of the mean.
-        sums: of these frames, where they are known already.
+        rule: 'posetrack21' counts as the PoseTrack21 kit does: a frame with people on one side
+            only adds the joints of the *whole sequence* to the misses (or false positives), and a
+            joint that never occurs in a sequence counts as 0 in the mean over joints. 'fixed'
+            adds the joints of that frame, and leaves such a joint out of the mean.
+        sums: of these frames, if already computed.
     """
     s = sums or sum_assignments(frames)
-    truth_missed, found_extra = _unmatched(frames, rule)
-    both = _joints_of_two_sided(frames)
-    found = np.maximum(1, s.tp)
+    gt_missed, pred_extra = _unmatched(frames, rule)
+    gt, pred = _joints_of_two_sided(frames)
+    tp = np.maximum(1, s.tp)
     exist = joints_that_exist(frames)
     counted = exist if rule == "fixed" else np.ones_like(exist)
     return HotaParts(
         tp=_with_sum(s.tp),
-        fn=_with_sum(both[0] - s.tp + truth_missed),
-        fp=_with_sum(both[1] - s.tp + found_extra),
-        ass_a=_with_mean(s.ass_a / found, counted),
-        ass_re=_with_mean(s.ass_re / found, counted),
-        ass_pr=_with_mean(s.ass_pr / found, counted),
-        frag_a=_with_mean(s.frag / found, counted),
+        fn=_with_sum(gt - s.tp + gt_missed),
+        fp=_with_sum(pred - s.tp + pred_extra),
+        ass_a=_with_mean(s.ass_a / tp, counted),
+        ass_re=_with_mean(s.ass_re / tp, counted),
+        ass_pr=_with_mean(s.ass_pr / tp, counted),
+        frag_a=_with_mean(s.frag / tp, counted),
         loc_a=_with_mean(np.maximum(1e-10, s.loc) / np.maximum(1e-10, s.tp), counted),
     )
 
@@ -209,7 +223,7 @@ def hota_parts(
 def hota_scores(parts: HotaParts) -> dict[str, Float[np.ndarray, "J+1"]]:
     """All HOTA values in percent, averaged over the thresholds, over all sequences.
 
-    Counts are summed, associations and localisation weighted by true positives.
+    Counts are summed; association and localisation are weighted by true positives.
     """
     tp = parts.tp.sum(axis=1)
     fn, fp = parts.fn.sum(axis=1), parts.fp.sum(axis=1)
@@ -228,9 +242,9 @@ def hota_scores(parts: HotaParts) -> dict[str, Float[np.ndarray, "J+1"]]:
 
 
 def sequence_hota(
-    parts: HotaParts, sequence: int, rule: HotaRule = "kit"
+    parts: HotaParts, sequence: int, rule: HotaRule = "posetrack21"
 ) -> dict[str, Float[np.ndarray, "J+1"]]:
-    """HOTA values of one sequence; its total is the mean over joints, as the kit prints it."""
+    """HOTA values of one sequence; the total is the mean over joints, as the kit prints it."""
     tp, fn, fp = (x[:, sequence] for x in (parts.tp, parts.fn, parts.fp))
     ass = {
         "AssA": parts.ass_a[:, sequence],
@@ -239,7 +253,7 @@ def sequence_hota(
         "FragA": parts.frag_a[:, sequence],
     }
     values = _final(tp, fn, fp, ass, parts.loc_a[:, sequence])
-    counted = np.ones(NUM_JOINTS, bool) if rule == "kit" else (tp + fn + fp)[0, :-1] > 0
+    counted = np.ones(NUM_JOINTS, bool) if rule == "posetrack21" else (tp + fn + fp)[0, :-1] > 0
     return {k: np.append(v[:-1], v[:-1][counted].mean()) for k, v in values.items()}
 
 
@@ -249,68 +263,69 @@ def _final(
     det_a = tp / np.maximum(1, tp + fn + fp)
     det_re = tp / np.maximum(1, tp + fn)
     det_pr = tp / np.maximum(1, tp + fp)
-    steady = np.sqrt(ass["AssA"] * ass["FragA"])
+    ass_frag = np.sqrt(ass["AssA"] * ass["FragA"])
     values = {
         "HOTA": np.sqrt(det_a * ass["AssA"]),
         "DetA": det_a,
         "AssA": ass["AssA"],
         "LocA": loc,
-        "FA-HOTA": np.sqrt(det_a * steady),
+        "FA-HOTA": np.sqrt(det_a * ass_frag),
         "DetRe": det_re,
         "DetPr": det_pr,
         "AssRe": ass["AssRe"],
         "AssPr": ass["AssPr"],
         "FragA": ass["FragA"],
         "RHOTA": np.sqrt(det_re * ass["AssA"]),
-        "FA-RHOTA": np.sqrt(det_re * steady),
+        "FA-RHOTA": np.sqrt(det_re * ass_frag),
     }
     return {name: 100 * value.mean(axis=0) for name, value in values.items()}
 
 
 def _frame_joints(frames: ScoredFrames) -> tuple[np.ndarray, np.ndarray]:
-    """Joints that exist in every frame: (truth (F, J), found (F, J))."""
+    """Number of joints in each frame: (gt (F, J), pred (F, J))."""
     size = len(frames)
     return (
-        joints_by(frames.truth.frame, frames.truth.present, size),
-        joints_by(frames.found.frame, frames.found.present, size),
+        joints_by(frames.gt.frame, frames.gt.present, size),
+        joints_by(frames.pred.frame, frames.pred.present, size),
     )
 
 
 def joints_that_exist(frames: ScoredFrames) -> Bool[np.ndarray, "S J"]:
-    """Joints that a sequence has at least once on either side."""
-    truth, found = _frame_joints(frames)
-    return _by_sequence(frames, truth + found, np.ones(len(frames), bool)) > 0
+    """Joints that occur at least once in a sequence, on either side."""
+    gt, pred = _frame_joints(frames)
+    return _by_sequence(frames, gt + pred, np.ones(len(frames), bool)) > 0
 
 
 def _joints_of_two_sided(frames: ScoredFrames) -> tuple[np.ndarray, np.ndarray]:
-    """Joints of frames with people on both sides, by sequence: (truth (S, J), found (S, J))."""
-    truth, found = _frame_joints(frames)
-    both = (np.diff(frames.truth_first) > 0) & (np.diff(frames.found_first) > 0)
-    return _by_sequence(frames, truth, both), _by_sequence(frames, found, both)
+    """Joints of frames with people on both sides: (gt (S, J), pred (S, J))."""
+    gt, pred = _frame_joints(frames)
+    both = (np.diff(frames.gt_first) > 0) & (np.diff(frames.pred_first) > 0)
+    return _by_sequence(frames, gt, both), _by_sequence(frames, pred, both)
 
 
 def _unmatched(frames: ScoredFrames, rule: HotaRule) -> tuple[np.ndarray, np.ndarray]:
-    """What one-sided frames add to misses and to false positives, by sequence, (S, J) each."""
-    truth, found = _frame_joints(frames)
-    no_truth = np.diff(frames.truth_first) == 0
-    no_found = np.diff(frames.found_first) == 0
-    if rule == "kit":
+    """Misses and false positives of frames with people on one side only, (S, J) each."""
+    gt, pred = _frame_joints(frames)
+    no_gt = np.diff(frames.gt_first) == 0
+    no_pred = np.diff(frames.pred_first) == 0
+    if rule == "posetrack21":
         every = np.ones(len(frames), bool)
-        all_truth, all_found = (_by_sequence(frames, x, every) for x in (truth, found))
-        seen = [_by_sequence(frames, ~x[:, None], every)[:, 0] > 0 for x in (no_truth, no_found)]
-        # A sequence with nobody at all on one side is counted once, not once a frame.
-        two_sided = (seen[0] & seen[1])[frames.sequence]
-        truth = np.where(two_sided[:, None], all_truth[frames.sequence], truth)
-        found = np.where(two_sided[:, None], all_found[frames.sequence], found)
+        all_gt, all_pred = (_by_sequence(frames, x, every) for x in (gt, pred))
+        occupied = [_by_sequence(frames, ~x[:, None], every)[:, 0] > 0 for x in (no_gt, no_pred)]
+        # A sequence without any people on one side is counted once, not once per frame.
+        two_sided = (occupied[0] & occupied[1])[frames.sequence]
+        gt = np.where(two_sided[:, None], all_gt[frames.sequence], gt)
+        pred = np.where(two_sided[:, None], all_pred[frames.sequence], pred)
     return (
-        _by_sequence(frames, truth, no_found & ~no_truth),
-        _by_sequence(frames, found, no_truth),
+        _by_sequence(frames, gt, no_pred & ~no_gt),
+        _by_sequence(frames, pred, no_gt),
     )
 
 
-def _by_sequence(frames: ScoredFrames, value: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    sequence, size = frames.sequence[chosen], len(frames.sequences)
-    columns = (np.bincount(sequence, v, size) for v in value[chosen].T)
+def _by_sequence(frames: ScoredFrames, value: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Sums (F, J) values of the frames of a mask by sequence: (S, J)."""
+    sequence, size = frames.sequence[mask], len(frames.sequences)
+    columns = (np.bincount(sequence, v, size) for v in value[mask].T)
     return np.column_stack(list(columns))
 
 

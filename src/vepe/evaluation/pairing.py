@@ -1,4 +1,4 @@
-"""Ground truth and prediction files brought together and checked before anything is scored."""
+"""Pairs ground truth and prediction files, and checks each pair before anything is scored."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ Source = str | Path | Iterable[AnnotatedSequence]
 
 
 def paired_sequences(
-    truth: Source, found: Source, warnings: list[str]
+    gt: Source, pred: Source, warnings: list[str]
 ) -> Iterator[tuple[AnnotatedSequence, AnnotatedSequence]]:
-    """Sequences of both sides by name, one pair at a time, each checked.
+    """Yields ground truth and prediction of each sequence, by name, one pair at a time.
 
     Args:
-        warnings: what the user should know is added here.
+        warnings: messages for the user are appended here.
 
     Raises:
-        VepeError: where a prediction is missing or cannot be scored; names file and frame.
+        VepeError: if a prediction is missing or cannot be scored; names the file and the frame.
     """
-    if isinstance(truth, str | Path) and isinstance(found, str | Path):
-        pairs = _paired_files(Path(truth), Path(found), warnings)
+    if isinstance(gt, str | Path) and isinstance(pred, str | Path):
+        pairs = _paired_files(Path(gt), Path(pred), warnings)
     else:
-        pairs = _paired_values(_sequences(truth), _sequences(found))
-    for a, b in pairs:
-        check_pair(a, b, warnings)
-        yield a, b
+        pairs = _paired_in_memory(_sequences(gt), _sequences(pred))
+    for gt_sequence, pred_sequence in pairs:
+        _check_pair(gt_sequence, pred_sequence, warnings)
+        yield gt_sequence, pred_sequence
 
 
 def _paired_files(
-    truth: Path, found: Path, warnings: list[str]
+    gt: Path, pred: Path, warnings: list[str]
 ) -> Iterator[tuple[AnnotatedSequence, AnnotatedSequence]]:
-    truth_files, found_files = posetrack_files(truth), posetrack_files(found)
-    if truth.is_file() and found.is_file():
-        yield read_sequence(truth), read_sequence(found)
+    gt_files, pred_files = posetrack_files(gt), posetrack_files(pred)
+    if gt.is_file() and pred.is_file():
+        yield read_sequence(gt), read_sequence(pred)
         return
-    by_name = {file.stem: file for file in found_files}
-    for file in truth_files:
+    by_name = {file.stem: file for file in pred_files}
+    for file in gt_files:
         if file.stem not in by_name:
-            where = found / f"{file.stem}.json" if found.is_dir() else found
+            where = pred / f"{file.stem}.json" if pred.is_dir() else pred
             raise VepeError(
                 f"{where} does not exist; every sequence of the ground truth needs a prediction "
-                "file of the same name, be it without people."
+                "file of the same name, even if it has no people."
             )
-    extra = sorted(by_name.keys() - {file.stem for file in truth_files})
+    extra = sorted(by_name.keys() - {file.stem for file in gt_files})
     if extra:
         warnings.append(
             f"{len(extra)} prediction files have no ground truth and are left out: "
             f"{', '.join(extra[:3])}{' ...' if len(extra) > 3 else ''}."
         )
-    for file in truth_files:
+    for file in gt_files:
         yield read_sequence(file), read_sequence(by_name[file.stem])
 
 
@@ -69,11 +69,11 @@ def _sequences(source: Source) -> list[AnnotatedSequence]:
     return list(source)
 
 
-def _paired_values(
-    truth: list[AnnotatedSequence], found: list[AnnotatedSequence]
+def _paired_in_memory(
+    gt: list[AnnotatedSequence], pred: list[AnnotatedSequence]
 ) -> Iterator[tuple[AnnotatedSequence, AnnotatedSequence]]:
-    by_name = {sequence.name: sequence for sequence in found}
-    for sequence in sorted(truth, key=lambda s: s.name):
+    by_name = {sequence.name: sequence for sequence in pred}
+    for sequence in sorted(gt, key=lambda s: s.name):
         if sequence.name not in by_name:
             raise VepeError(
                 f"Sequence '{sequence.name}' has no prediction; give one of the same name."
@@ -81,37 +81,38 @@ def _paired_values(
         yield sequence, by_name[sequence.name]
 
 
-def check_pair(truth: AnnotatedSequence, found: AnnotatedSequence, warnings: list[str]) -> None:
-    """Raises VepeError, or adds warnings, where a pair cannot be scored as the originals do."""
-    if len(truth) != len(found):
+def _check_pair(gt: AnnotatedSequence, pred: AnnotatedSequence, warnings: list[str]) -> None:
+    """Raises VepeError, or adds warnings, where the originals would fail or mislead."""
+    if len(gt) != len(pred):
         raise VepeError(
-            f"{found.source} has {len(found)} frames, but {truth.source} has {len(truth)}; write "
-            "every frame of the sequence, also those without people or labels."
+            f"{pred.source} has {len(pred)} frames, but {gt.source} has {len(gt)}; write "
+            "every frame of the sequence, including those without people or labels."
         )
-    for sequence in (truth, found):
+    for sequence in (gt, pred):
         for position, frame in enumerate(sequence.frames):
             _check_ids(frame, sequence.source, position)
-    pictures = [
+    differing = [
         (i, a.file_name, b.file_name)
-        for i, (a, b) in enumerate(zip(truth.frames, found.frames, strict=True))
+        for i, (a, b) in enumerate(zip(gt.frames, pred.frames, strict=True))
         if a.file_name and b.file_name and Path(a.file_name).name != Path(b.file_name).name
     ]
-    if pictures:
-        i, a, b = pictures[0]
+    if differing:
+        i, gt_name, pred_name = differing[0]
         warnings.append(
-            f"{found.source}: frames are paired by their place in the file, but "
-            f"{len(pictures)} names differ (frame {i}: {b} against {a})."
+            f"{pred.source}: frames are paired by their position in the file, but "
+            f"{len(differing)} names differ (frame {i}: {pred_name} against {gt_name})."
         )
-    _warn_of_points(found, truth, warnings)
+    _warn_of_origin(pred, warnings)
+    _warn_of_frames(gt, warnings)
 
 
 def _check_ids(frame: AnnotatedFrame, source: Path, position: int) -> None:
     ids = [p.track_id for p in frame.people if p.track_id is not None]
     if len(set(ids)) != len(ids):
-        twice = next(i for k, i in enumerate(ids) if i in ids[:k])
+        repeated = next(i for k, i in enumerate(ids) if i in ids[:k])
         raise VepeError(
-            f"{frame_place(source, position, frame.file_name)}: track id {twice} is given twice; "
-            "ids have to be unique within a frame."
+            f"{frame_place(source, position, frame.file_name)}: track id {repeated} is given "
+            "twice; ids have to be unique within a frame."
         )
     over = [i for i in ids if i >= MAX_TRACK_ID]
     if over:
@@ -121,32 +122,33 @@ def _check_ids(frame: AnnotatedFrame, source: Path, position: int) -> None:
         )
 
 
-def _warn_of_points(
-    found: AnnotatedSequence, truth: AnnotatedSequence, warnings: list[str]
-) -> None:
-    """Warns of joints that the originals take for something else than is meant."""
-    people = [p for frame in found.frames for p in frame.people]
-    origin = 0
-    if people:
-        xy = np.stack([p.keypoints_px for p in people])
-        present = np.stack([p.present for p in people])
-        origin = int((present & (xy == 0).all(axis=2)).sum())
+def _warn_of_origin(pred: AnnotatedSequence, warnings: list[str]) -> None:
+    people = [p for frame in pred.frames for p in frame.people]
+    if not people:
+        return
+    xy = np.stack([p.keypoints_px for p in people])  # (P, J, 2)
+    present = np.stack([p.present for p in people])
+    origin = int((present & (xy == 0).all(axis=2)).sum())
     if origin:
         warnings.append(
-            f"{found.source}: {origin} predicted joints lie at (0, 0) with a visibility that is "
-            "not 0; poseval takes them for real points, hence false positives, the PoseTrack21 "
+            f"{pred.source}: {origin} predicted joints lie at (0, 0) with a visibility other than "
+            "0; poseval takes them for real points, hence false positives, the PoseTrack21 "
             "kit does not. Write missing joints as 0, 0, 0."
         )
-    boxes_only = [i for i, f in enumerate(truth.frames) if f.has_annotations and not f.is_labeled]
+
+
+def _warn_of_frames(gt: AnnotatedSequence, warnings: list[str]) -> None:
+    boxes_only = [i for i, f in enumerate(gt.frames) if f.has_annotations and not f.is_labeled]
     if boxes_only:
         warnings.append(
-            f"{truth.source}: {len(boxes_only)} frames with is_labeled false hold people (first: "
+            f"{gt.source}: {len(boxes_only)} frames with is_labeled false hold people (first: "
             f"frame {boxes_only[0]}). poseval scores these frames, and without joints there every "
             "prediction counts as wrong; --protocol posetrack21 leaves them out."
         )
-    empty = [i for i, f in enumerate(truth.frames) if f.is_labeled and not f.has_annotations]
+    empty = [i for i, f in enumerate(gt.frames) if f.is_labeled and not f.has_annotations]
     if empty:
         warnings.append(
-            f"{truth.source}: {len(empty)} labelled frames hold nobody (first: frame {empty[0]}). "
-            "poseval drops them, the PoseTrack21 kit stops on them; here its rules are carried on."
+            f"{gt.source}: {len(empty)} labelled frames hold nobody (first: frame {empty[0]}). "
+            "poseval drops them; the PoseTrack21 kit fails on them, here they count as frames "
+            "without people."
         )

@@ -1,19 +1,23 @@
-"""PoseTrack's numbers: AP, MOTA and keypoint HOTA of predictions against ground truth.
+"""PoseTrack's metrics: AP, MOTA and keypoint HOTA of predictions against ground truth.
 
-The rules, with their sources, stand in `docs/evaluation.md`.
+`PoseTrackMatch` selects the frames of both protocols and computes every metric on them once. All
+rules and their sources are listed in `docs/evaluation.md`. A new metric goes into a module of its
+own that takes `ScoredFrames`, and is called from `PoseTrackMatch.result`.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 from vepe.evaluation.average_precision import JointLabels, joint_ap, label_joints
-from vepe.evaluation.frames import ScoredFrames
+from vepe.evaluation.frames import ClosePairs, Protocol, ScoredFrames
 from vepe.evaluation.hota import (
     HotaParts,
     HotaRule,
@@ -24,15 +28,9 @@ from vepe.evaluation.hota import (
     sequence_hota,
     sum_assignments,
 )
-from vepe.evaluation.mota import MotCounts, MotEvents, count_mot, joint_mot
+from vepe.evaluation.mota import MotCounts, count_mot, joint_mot
 from vepe.evaluation.pairing import Source, paired_sequences
-from vepe.evaluation.results import (
-    Counts,
-    JointTable,
-    PoseTrackResult,
-    PoseTrackScores,
-    Protocol,
-)
+from vepe.evaluation.results import JointTable, PoseTrackResult, PoseTrackScores, ScoredCounts
 from vepe.evaluation.selection import NO_SCORE, FrameSelection
 from vepe.skeleton import POSETRACK15
 
@@ -42,21 +40,23 @@ def evaluate_posetrack(
     pred: Source,
     *,
     protocol: Protocol = "poseval",
-    hota: HotaRule = "kit",
+    hota: HotaRule = "posetrack21",
 ) -> PoseTrackResult:
     """Scores predictions as PoseTrack's evaluators do.
 
     Args:
-        gt: folder of ground truth files (PoseTrack 2017, 2018 or 2021, detected), one file, or
+        gt: a folder of ground truth files (PoseTrack 2017, 2018 or 2021, detected), one file, or
             sequences in memory.
-        pred: the same for predictions; files are paired by name, frames by their place.
-        protocol: whose AP it is. 'poseval': every frame with a record in the ground truth, every
-            joint that a file holds. 'posetrack21': frames with `is_labeled`, joints with x and y
-            above 0. MOTA is poseval's in both, with 'posetrack21' on frames with `is_labeled`.
-        hota: 'kit' counts as the PoseTrack21 kit, with its bug; 'fixed' without it.
+        pred: the same for predictions; files are paired by name, frames by position.
+        protocol: the evaluator whose AP is computed. 'poseval': all frames with a record in the
+            ground truth, all joints that a file lists. 'posetrack21': frames with `is_labeled`,
+            joints with x and y above 0. MOTA always counts as poseval does; 'posetrack21'
+            restricts it to frames with `is_labeled`.
+        hota: 'posetrack21' counts as the PoseTrack21 kit does, including its bug; 'fixed' counts
+            without the bug.
 
     Returns:
-        All values in percent; undefined ones are NaN.
+        All values in percent; NaN where undefined.
 
     Raises:
         VepeError: on input that cannot be scored; names the file and the frame.
@@ -66,86 +66,93 @@ def evaluate_posetrack(
 
 @dataclass(frozen=True, eq=False)
 class PoseTrackMatch:
-    """Ground truth and predictions under one protocol, with everything that is counted on them.
+    """Ground truth and predictions under one protocol, and the metrics computed on them.
 
     Attributes:
-        protocol: whose rules select frames and joints.
-        poseval_frames, kit_frames: what poseval and the PoseTrack21 kit score.
-        people_of: people of the ground truth with a labelled joint in scored frames, by sequence.
-        notes: warnings so far.
+        protocol: the evaluator whose AP is computed.
+        poseval_frames, posetrack21_frames: the frames that each protocol scores.
+        people_of: per sequence, ground truth people with a labelled joint in scored frames.
+        notes: warnings of the input.
     """
 
     protocol: Protocol
     poseval_frames: ScoredFrames
-    kit_frames: ScoredFrames
+    posetrack21_frames: ScoredFrames
     people_of: tuple[int, ...]
     notes: tuple[str, ...]
 
     @staticmethod
     def load(gt: Source, pred: Source, *, protocol: Protocol = "poseval") -> PoseTrackMatch:
-        """Reads, pairs and selects. Raises VepeError as `evaluate_posetrack`."""
-        warnings: list[str] = []
-        poseval, kit = FrameSelection("poseval"), FrameSelection("kit")
+        """Reads and pairs the sequences. Arguments and errors as `evaluate_posetrack`."""
+        notes: list[str] = []
+        poseval, posetrack21 = FrameSelection("poseval"), FrameSelection("posetrack21")
+        selected = posetrack21 if protocol == "posetrack21" else poseval
         people = [0]
-        for truth, found in paired_sequences(gt, pred, warnings):
-            poseval.add(truth, found)
-            kit.add(truth, found)
-            people.append(kit.people if protocol == "posetrack21" else poseval.people)
+        for gt_sequence, pred_sequence in paired_sequences(gt, pred, notes):
+            poseval.add(gt_sequence, pred_sequence)
+            posetrack21.add(gt_sequence, pred_sequence)
+            people.append(selected.people)
+        if selected.flat_heads:
+            notes.append(
+                f"{selected.flat_heads} of {selected.people} people of the ground truth have a "
+                "head box of size 0, so none of their joints can be matched; correct bbox_head."
+            )
         per_sequence = tuple(int(n) for n in np.diff(people))
         match = PoseTrackMatch(
-            protocol, poseval.frames(), kit.frames(), per_sequence, tuple(warnings)
+            protocol, poseval.frames(), posetrack21.frames(), per_sequence, tuple(notes)
         )
         if not len(match.frames):
             where = gt if isinstance(gt, str | Path) else "The ground truth"
             raise VepeError(
-                f"{where} has no labelled frame; name the folder of the ground truth, not of "
+                f"{where} has no labelled frame; give the folder of the ground truth, not that of "
                 "unlabelled results."
             )
         return match
 
     @cached_property
     def frames(self) -> ScoredFrames:
-        """The frames that AP is scored on."""
-        return self.kit_frames if self.protocol == "posetrack21" else self.poseval_frames
+        """The frames that AP is computed on."""
+        return self.posetrack21_frames if self.protocol == "posetrack21" else self.poseval_frames
 
     @cached_property
     def mot_frames(self) -> ScoredFrames:
-        """The frames that MOTA is scored on: poseval's, with 'posetrack21' only labelled ones."""
+        """The frames that MOTA is computed on: poseval's, with 'posetrack21' only labelled ones."""
         frames = self.poseval_frames
         return frames.where(frames.labelled) if self.protocol == "posetrack21" else frames
 
     @cached_property
     def labels(self) -> JointLabels:
-        """Every predicted joint, judged for AP."""
+        """Correctness of every predicted joint, for AP."""
         return label_joints(self.frames)
 
     @cached_property
-    def mot(self) -> tuple[MotCounts, MotEvents]:
-        """CLEAR MOT's counts and matches."""
+    def mot(self) -> tuple[MotCounts, ClosePairs]:
+        """Counts and matched joints of CLEAR MOT."""
         return count_mot(self.mot_frames)
 
     @cached_property
     def _hota_sums(self) -> HotaSums:
-        return sum_assignments(self.kit_frames)
+        return sum_assignments(self.posetrack21_frames)
 
     def hota(self, rule: HotaRule) -> HotaParts:
-        """What HOTA is computed from, on the PoseTrack21 kit's frames under every protocol."""
-        return hota_parts(self.kit_frames, rule, self._hota_sums)
+        """What HOTA is computed from; on the frames of 'posetrack21' under every protocol."""
+        return hota_parts(self.posetrack21_frames, rule, self._hota_sums)
 
     @cached_property
     def has_tracks(self) -> bool:
-        """Whether tracking can be scored: all people have an identity.
+        """Whether tracking can be scored: all people have a track id.
 
         Raises:
-            VepeError: where some predictions have one and others have not.
+            VepeError: if some predictions have one and others do not.
         """
-        sides = [s for f in (self.mot_frames, self.kit_frames) for s in (f.truth, f.found)]
+        frame_sets = (self.mot_frames, self.posetrack21_frames)
+        sides = [side for frames in frame_sets for side in (frames.gt, frames.pred)]
         if not any((side.track < 0).any() for side in sides):
             return True
-        for frames in (self.mot_frames, self.kit_frames):
-            missing = frames.found.track < 0
+        for frames in frame_sets:
+            missing = frames.pred.track < 0
             if missing.any() and not missing.all():
-                frame = int(frames.found.frame[np.flatnonzero(missing)[0]])
+                frame = int(frames.pred.frame[np.flatnonzero(missing)[0]])
                 raise VepeError(
                     f"Prediction of {frames.sequences[frames.sequence[frame]]}, frame "
                     f"{frames.position[frame]} ({frames.names[frame]}): a person has no track_id, "
@@ -153,8 +160,9 @@ class PoseTrackMatch:
                 )
         return False
 
-    def result(self, hota: HotaRule = "kit") -> PoseTrackResult:
-        """Everything that is reported."""
+    def result(self, hota: HotaRule = "posetrack21") -> PoseTrackResult:
+        """All scores; `hota` as for `evaluate_posetrack`."""
+        hota = current_rule(hota)
         parts = self.hota(hota) if self.has_tracks else None
         total = self._scores(None, parts, hota)
         names = self.frames.sequences
@@ -170,8 +178,7 @@ class PoseTrackMatch:
     def _scores(
         self, sequence: int | None, parts: HotaParts | None, rule: HotaRule
     ) -> PoseTrackScores:
-        kit = self.protocol == "posetrack21"
-        ap = joint_ap(self.frames, self.labels, sequence=sequence, kit=kit)
+        ap = joint_ap(self.frames, self.labels, sequence=sequence, protocol=self.protocol)
         mot = joint_mot(self.mot[0], sequence) if self.has_tracks else None
         hota = None
         if parts is not None:
@@ -190,22 +197,23 @@ class PoseTrackMatch:
             hota_joints=_by_joint(hota) if hota else None,
         )
 
-    def _counts(self, sequence: int | None) -> Counts:
+    def _counts(self, sequence: int | None) -> ScoredCounts:
         if sequence is None:
-            return Counts(
+            return ScoredCounts(
                 len(np.unique(self.frames.sequence)), len(self.frames), sum(self.people_of)
             )
-        return Counts(1, int((self.frames.sequence == sequence).sum()), self.people_of[sequence])
+        frames = int((self.frames.sequence == sequence).sum())
+        return ScoredCounts(1, frames, self.people_of[sequence])
 
     def _warnings(self, hota: HotaRule) -> list[str]:
         """Warnings that need the selected frames."""
         result = []
-        present = self.frames.found.present
-        scores = self.frames.found.scores[present]
+        present = self.frames.pred.present
+        scores = self.frames.pred.scores[present]
         if (scores == NO_SCORE).any():
             result.append(
                 f"{(scores == NO_SCORE).sum()} predicted joints have no score; they rank last, "
-                "and AP is then a matter of their order in the files."
+                "so AP depends on their order in the files."
             )
         if not self.has_tracks:
             result.append("People have no track ids, so MOTA and HOTA are left out.")
@@ -215,29 +223,43 @@ class PoseTrackMatch:
         if single:
             result.append(
                 f"{len(single)} sequences have one labelled frame ({', '.join(single[:3])}); "
-                "poseval leaves the last frame of every sequence out of MOTA and stops on these, "
-                "here it is kept."
+                "poseval leaves the last frame of every sequence out of MOTA and fails on these; "
+                "here the frame counts."
             )
-        if hota == "kit":
-            result += self._kit_trouble()
+        if hota == "posetrack21":
+            result += self._warn_of_hota_bug()
         return result
 
-    def _kit_trouble(self) -> list[str]:
-        """Warns where the kit's counting changes HOTA on these frames."""
-        frames = self.kit_frames
-        alone = (np.diff(frames.truth_first) == 0) != (np.diff(frames.found_first) == 0)
+    def _warn_of_hota_bug(self) -> list[str]:
+        """A warning if the bug of the PoseTrack21 kit changes HOTA on these frames."""
+        frames = self.posetrack21_frames
+        one_sided = int(frames.one_sided.sum())
         lacking = (~joints_that_exist(frames)[np.unique(frames.sequence)]).any(axis=1)
-        if not alone.any() and not lacking.any():
+        if not one_sided and not lacking.any():
             return []
-        kit, fixed = (hota_scores(self.hota(rule))["HOTA"][-1] for rule in ("kit", "fixed"))
+        kit, fixed = (hota_scores(self.hota(r))["HOTA"][-1] for r in get_args(HotaRule))
         if abs(kit - fixed) < 1e-9:
             return []
         return [
-            f"HOTA is {kit:.2f} by the PoseTrack21 kit's counting, {fixed:.2f} with --hota fixed: "
-            f"for each of {int(alone.sum())} labelled frames with people on one side alone the "
-            "kit adds the joints of the whole sequence to the errors, and it takes the association "
-            f"of joints that a sequence lacks for 0 ({int(lacking.sum())} sequences)."
+            f"HOTA is {kit:.2f} as the PoseTrack21 kit counts, {fixed:.2f} with --hota fixed: for "
+            f"each of {one_sided} labelled frames with people on one side only, the kit adds the "
+            "joints of the whole sequence to the errors, and joints that never occur in a sequence "
+            f"count as association 0 ({int(lacking.sum())} sequences)."
         ]
+
+
+def current_rule(rule: str) -> HotaRule:
+    """The HOTA rule by its present name; the former name 'kit' gives a warning.
+
+    Raises:
+        VepeError: on an unknown rule.
+    """
+    if rule == "kit":
+        warnings.warn("HOTA rule 'kit' is now called 'posetrack21'.", VepeWarning, stacklevel=3)
+        return "posetrack21"
+    if rule not in get_args(HotaRule):
+        raise VepeError(f"There is no HOTA rule '{rule}'; use {' or '.join(get_args(HotaRule))}.")
+    return cast("HotaRule", rule)
 
 
 def _by_joint(hota: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

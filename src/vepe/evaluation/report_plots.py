@@ -1,4 +1,4 @@
-"""The report's pictures, drawn by matplotlib without any display."""
+"""The plots of the PoseTrack report, drawn by matplotlib without a display."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vepe.evaluation.average_precision import precision_recall
+from vepe.evaluation.error_analysis import Timeline
 from vepe.evaluation.posetrack import PoseTrackMatch
 from vepe.evaluation.results import COLUMNS, PoseTrackResult
-from vepe.evaluation.timelines import Timeline
 from vepe.skeleton import POSETRACK15
 from vepe.viz.plots import BAD, GOOD, GRID, INK, LINES, MAIN, QUIET, SECOND, figure
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def ap_plot(result: PoseTrackResult) -> Figure:
-    """AP of every joint beside the seven columns, where MOTA stands next to AP."""
+    """AP by joint on the left; AP and MOTA of the seven columns on the right."""
     fig, axes = figure(10, 4.4, 1, 2, width_ratios=[1, 1.15])
     left, right = axes[0]
     names = [name for joints in COLUMNS.values() for name in joints]
@@ -40,12 +40,12 @@ def _bars(
     height = 0.74 / len(series)
     y = np.arange(len(names))
     for k, (label, values, colour) in enumerate(series):
-        place = y + (k - (len(series) - 1) / 2) * height
-        shown = np.nan_to_num(values)
-        axis.barh(place, np.maximum(shown, -100), height * 0.92, color=colour, label=label)
-        for at, value in zip(place, values, strict=True):
+        y_bar = y + (k - (len(series) - 1) / 2) * height
+        width = np.maximum(np.nan_to_num(values), -100)
+        axis.barh(y_bar, width, height * 0.92, color=colour, label=label)
+        for y_text, value in zip(y_bar, values, strict=True):
             text = "n/a" if np.isnan(value) else f"{value:.1f}"
-            axis.text(max(0.0, np.nan_to_num(value)) + 1.5, at, text, va="center", fontsize=7.5,
+            axis.text(max(0.0, np.nan_to_num(value)) + 1.5, y_text, text, va="center", fontsize=7.5,
                       color=INK)  # fmt: skip
     lowest = min(0.0, *(max(-100.0, float(np.nanmin(v))) for _, v, _ in series))
     axis.set(xlim=(lowest * 1.08, 112), ylim=(len(names) - 0.4, -0.6))
@@ -60,13 +60,12 @@ def _bars(
 
 
 def curves_plot(match: PoseTrackMatch, result: PoseTrackResult) -> Figure:
-    """Precision over recall, one small plot a column."""
+    """Precision over recall, one small plot per column."""
     fig, axes = figure(10, 5, 2, 4, sharex=True, sharey=True)
-    kit = match.protocol == "posetrack21"
     for axis, (column, joints) in zip(axes.flat, COLUMNS.items(), strict=False):
         for joint, colour in zip(joints, LINES, strict=False):
             index = POSETRACK15.keypoints.index(joint)
-            curve = precision_recall(match.frames, match.labels, index, kit=kit)
+            curve = precision_recall(match.frames, match.labels, index, protocol=match.protocol)
             side = joint.split("_")[0] if column != "Head" else joint.replace("_", " ")
             label = f"{side}  {result.ap.joints[joint]:.1f}"
             if np.isfinite(curve.recall).all():
@@ -88,7 +87,7 @@ def curves_plot(match: PoseTrackMatch, result: PoseTrackResult) -> Figure:
 
 
 def timeline_plot(timeline: Timeline) -> Figure:
-    """Rows are ground truth people, colours predicted tracks; switches and breaks are marked."""
+    """Rows are ground truth people, colours predicted tracks; switches and gaps are marked."""
     rows, columns = timeline.present.shape
     fig, axes = figure(10, 0.75 + 0.24 * rows)
     axis = axes[0, 0]
@@ -104,14 +103,14 @@ def timeline_plot(timeline: Timeline) -> Figure:
         (timeline.fragment & ~timeline.switch, "o", "white"),
         (timeline.switch, "D", BAD),
     ):
-        at_row, at_column = np.nonzero(marks)
-        axis.scatter(at_column - 0.5, at_row, marker=marker, s=26, color=colour, edgecolors=INK,
+        row, column = np.nonzero(marks)
+        axis.scatter(column - 0.5, row, marker=marker, s=26, color=colour, edgecolors=INK,
                      linewidths=0.8, zorder=3)  # fmt: skip
     axis.set(xlim=(-1, max(columns, 12)), ylim=(rows - 0.4, -0.6))
     axis.set_yticks(np.arange(rows), [f"person {i + 1}" for i in range(rows)], fontsize=8)
     ticks = np.unique(np.linspace(0, columns - 1, min(columns, 12)).astype(int))
     axis.set_xticks(ticks, [str(p) for p in timeline.position[ticks]])
-    axis.set_xlabel("frame of the file", fontsize=8, color=QUIET)
+    axis.set_xlabel("position in the file", fontsize=8, color=QUIET)
     axis.set_title(
         f"{timeline.sequence}: switches {int(timeline.switch.sum())}, "
         f"fragmentations {int(timeline.fragment.sum())}",
@@ -121,38 +120,38 @@ def timeline_plot(timeline: Timeline) -> Figure:
 
 
 def _track_colour(index: int) -> Any:
-    """Colours that stay apart: the hue turns by the golden angle."""
+    """Distinct colours: the hue turns by the golden angle."""
     from matplotlib.colors import hsv_to_rgb
 
     return hsv_to_rgb([(0.58 + index * 0.381966) % 1, 0.5, 0.82 - 0.16 * (index % 3 == 1)])
 
 
-def frame_plot(match: PoseTrackMatch, index: int, picture: UInt8[np.ndarray, "H W 3"]) -> Figure:
-    """A frame with the ground truth in white, found joints green, missed and wrong ones red."""
-    height, width = picture.shape[:2]
-    wide = 9.0
-    fig, axes = figure(wide, max(1.5, wide * height / width))
+def frame_plot(match: PoseTrackMatch, index: int, image: UInt8[np.ndarray, "H W 3"]) -> Figure:
+    """A frame with the ground truth in white, correct joints in green, missed and wrong in red."""
+    height, width = image.shape[:2]
+    width_in = 9.0
+    fig, axes = figure(width_in, max(1.5, width_in * height / width))
     axis = axes[0, 0]
     axis.set_axis_off()
-    axis.imshow(picture)
+    axis.imshow(image)
     frames, labels = match.frames, match.labels
-    truth = np.arange(*frames.truth_first[index : index + 2])
-    found = np.arange(*frames.found_first[index : index + 2])
-    _limbs(axis, frames.truth.xy[truth], frames.truth.present[truth], "white", "-")
-    _limbs(axis, frames.found.xy[found], frames.found.present[found], "#ffd166", ":")
-    hit = labels.correct[found] & frames.found.present[found]
-    wrong = frames.found.present[found] & ~hit
-    seen = np.zeros((len(truth), frames.truth.present.shape[1]), bool)
-    for row, partner in zip(hit, labels.partner[found], strict=True):
+    gt = np.arange(*frames.gt_first[index : index + 2])
+    pred = np.arange(*frames.pred_first[index : index + 2])
+    _limbs(axis, frames.gt.xy[gt], frames.gt.present[gt], "white", "-")
+    _limbs(axis, frames.pred.xy[pred], frames.pred.present[pred], "#ffd166", ":")
+    hit = labels.correct[pred] & frames.pred.present[pred]
+    wrong = frames.pred.present[pred] & ~hit
+    matched = np.zeros((len(gt), frames.gt.present.shape[1]), bool)
+    for row, partner in zip(hit, labels.partner[pred], strict=True):
         if partner >= 0:
-            seen[partner - frames.truth_first[index]] |= row
-    missed = frames.truth.present[truth] & ~seen
+            matched[partner - frames.gt_first[index]] |= row
+    missed = frames.gt.present[gt] & ~matched
     for xy, marker, colour in (
-        (frames.found.xy[found][hit], "o", GOOD),
-        (frames.found.xy[found][wrong], "x", BAD),
+        (frames.pred.xy[pred][hit], "o", GOOD),
+        (frames.pred.xy[pred][wrong], "x", BAD),
     ):
         axis.scatter(*xy.T, s=16, marker=marker, color=colour, linewidths=1.4, zorder=4)
-    axis.scatter(*frames.truth.xy[truth][missed].T, s=38, marker="o", facecolors="none",
+    axis.scatter(*frames.gt.xy[gt][missed].T, s=38, marker="o", facecolors="none",
                  edgecolors=BAD, linewidths=1.3, zorder=4)  # fmt: skip
     axis.set(xlim=(0, width), ylim=(height, 0))
     return fig

@@ -1,26 +1,25 @@
-"""What a PoseTrack evaluation gives back. All values are percentages at full precision."""
+"""Result types of the PoseTrack evaluation. All values are percentages at full precision."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from vepe.evaluation.frames import Protocol
 from vepe.evaluation.hota import HotaRule
 from vepe.skeleton import POSETRACK15
-
-Protocol = Literal["poseval", "posetrack21"]
 
 JOINTS = (
     *("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle"),
     *("right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
     *("head_bottom", "nose", "head_top"),
 )
-"""Joints in poseval's order, which reports keep."""
+"""Joints in poseval's order, which is also that of the report."""
 
 COLUMNS = {
     "Head": ("head_top", "head_bottom", "nose"),
@@ -31,14 +30,14 @@ COLUMNS = {
     "Knee": ("right_knee", "left_knee"),
     "Ankl": ("right_ankle", "left_ankle"),
 }
-"""The usual seven columns: plain means of these joints."""
+"""The seven columns of papers: plain means of these joints."""
 
 HOTA_VALUES = ("HOTA", "DetA", "AssA", "LocA", "FA-HOTA", "DetRe", "DetPr", "AssRe", "AssPr")
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What was scored: sequences, labelled frames, and people with at least one labelled joint."""
+class ScoredCounts:
+    """Number of scored sequences and frames, and of people with at least one labelled joint."""
 
     sequences: int
     frames: int
@@ -47,42 +46,46 @@ class Counts:
 
 @dataclass(frozen=True)
 class JointTable:
-    """One metric: a value a joint, by `JOINTS`, and `total`, their mean without undefined ones."""
+    """One metric: a value per joint, ordered as `JOINTS`, and their mean without undefined ones."""
 
     joints: Mapping[str, float]
     total: float
 
     @staticmethod
     def of(values: Float[np.ndarray, "J"]) -> JointTable:
-        """From values in `POSETRACK15`'s order."""
+        """From values in the order of `POSETRACK15`."""
         known = values[~np.isnan(values)]
         by_name = dict(zip(POSETRACK15.keypoints, map(float, values), strict=True))
         total = float(known.mean()) if len(known) else math.nan
         return JointTable({name: by_name[name] for name in JOINTS}, total)
 
     def columns(self) -> dict[str, float]:
-        """The usual seven columns and Total. A column with an undefined joint is undefined."""
+        """The seven columns and Total. A column with an undefined joint is undefined (NaN)."""
         seven = {c: float(np.mean([self.joints[j] for j in js])) for c, js in COLUMNS.items()}
         return {**seven, "Total": self.total}
 
     def to_dict(self) -> dict[str, float | None]:
-        """`{joint: value, ..., "total": value}`; undefined values are None."""
+        """`{joint: value, ..., "total": value}`; None where undefined."""
         return {k: _number(v) for k, v in {**self.joints, "total": self.total}.items()}
 
 
 @dataclass(frozen=True)
 class PoseTrackScores:
-    """Scores of a set or a sequence.
+    """Scores of a whole set or one sequence.
+
+    Tracking scores (CLEAR MOT and HOTA) are None if people have no track ids.
 
     Attributes:
-        ap, precision, recall: of joints, ranked by score; precision and recall with all of them.
+        counts: what was scored.
+        ap, precision, recall: average precision of joints; precision and recall over all
+            predicted joints.
         mota, motp, mot_precision, mot_recall: CLEAR MOT; `motp` by the original definition.
-        motp_motmetrics: MOTP as newer versions of motmetrics make it come out.
-        hota: keypoint HOTA's values over all joints, by name (`HOTA_VALUES` and a few more).
-        hota_joints: the same by joint. Tracking scores are None where predictions have no ids.
+        motp_motmetrics: MOTP as computed from newer versions of motmetrics.
+        hota: values of keypoint HOTA over all joints, by name (`HOTA_VALUES` and a few more).
+        hota_joints: the same by joint.
     """
 
-    counts: Counts
+    counts: ScoredCounts
     ap: JointTable
     precision: JointTable
     recall: JointTable
@@ -95,7 +98,7 @@ class PoseTrackScores:
     hota_joints: Mapping[str, Mapping[str, float]] | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; undefined ones are None."""
+        """JSON values; None where undefined."""
         tables = ("ap", "precision", "recall", "mota", "motp")
         more = ("motp_motmetrics", "mot_precision", "mot_recall")
         values: dict[str, Any] = {"counts": asdict(self.counts)}
@@ -108,21 +111,21 @@ class PoseTrackScores:
 
 @dataclass(frozen=True)
 class PoseTrackResult(PoseTrackScores):
-    """Scores of a whole set, and of every sequence in it.
+    """Scores of a whole set and of each of its sequences.
 
     Attributes:
         protocol, hota_rule: the rules that were used.
         sequences: scores by sequence name.
-        warnings: what the reader of these numbers should know.
+        warnings: messages about the data that affect the scores.
     """
 
     protocol: Protocol = "poseval"
-    hota_rule: HotaRule = "kit"
+    hota_rule: HotaRule = "posetrack21"
     sequences: Mapping[str, PoseTrackScores] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON report."""
+        """JSON values of the whole result."""
         return {
             "protocol": self.protocol,
             "hota_rule": self.hota_rule,

@@ -1,118 +1,163 @@
-"""What a model finds on a ground truth's pictures and videos, for scores."""
+"""Runs a model on the images of a ground truth, for `vepe evaluate --model` and for training.
+
+Torch is imported only when a model is loaded.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
+from vepe.formats.data_paths import path_inside
+from vepe.formats.files import load_json
 from vepe.formats.posetrack import read_posetrack
-from vepe.inference.predictor import Predictor
 from vepe.skeleton import POSETRACK15, Skeleton
 from vepe.types import FramePoses
 from vepe.video.images import read_image
 
-NOMINAL_FPS = 25.0
-"""Frame rate of pictures that say nothing of their time (PoseTrack's videos)."""
-LOWEST_SCORE = 0.0
-"""COCO's AP ranks people by score, so none is left out for a low one."""
-LOWEST_TRACKED_SCORE = 0.05
-"""So for PoseTrack's AP; but every track counts in MOTA, so that clutter is still kept out."""
+if TYPE_CHECKING:
+    from vepe.inference.predictor import Predictor
 
-Model = Callable[[], Predictor]
-Shown = Callable[[list[Any], str], Iterable[Any]]
-"""Goes through a list of things of that name while it shows how far it is."""
+DEFAULT_FPS = 25.0
+"""Frame rate of images without timestamps (that of PoseTrack's videos)."""
+COCO_CONF = 0.0
+"""Default person score threshold for COCO and CrowdPose: AP ranks people by score, so that a
+threshold can only lower it."""
+POSETRACK_CONF = 0.05
+"""The same for PoseTrack, above 0 because every false track lowers MOTA."""
+
+LoadModel = Callable[[], "Predictor"]
+Progress = Callable[[list[Any], str], Iterable[Any]]
+"""Iterates over a list of things with the given name and shows the progress."""
 
 
-def silently(items: list[Any], what: str) -> Iterable[Any]:
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model runs and how; None stands for the default of the model or the benchmark."""
+
+    model: str
+    device: str = "auto"
+    conf: float | None = None
+    input_px: int | None = None
+    window: int | None = None
+
+    def load(self, default_conf: float) -> Predictor:
+        """The predictor, with `default_conf` unless a threshold is set. Errors as `vepe.load`."""
+        from vepe.inference import predictor
+
+        conf = default_conf if self.conf is None else self.conf
+        return predictor.load(
+            self.model, device=self.device, conf=conf, input_px=self.input_px, window=self.window
+        )
+
+
+def no_progress(items: list[Any], what: str) -> Iterable[Any]:
     """Shows nothing."""
     return items
 
 
-def predict_pictures(
-    truth: Any, gt_file: Path, images: Path, model: Model, shown: Shown = silently
-) -> dict[str, Any]:
-    """People of every picture of a COCO file, each on its own, in `vepe predict`'s layout.
+def predict_coco(
+    gt_file: Path, images: Path, load: LoadModel, progress: Progress = no_progress
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """People in the images of a COCO or CrowdPose file, each image on its own.
 
     Args:
-        truth, gt_file: the file's content and its name.
-        images: folder that its picture names start from.
-        model: gives the predictor, once all pictures are found.
-        shown: told of what is gone through, for a bar of progress.
+        gt_file: the ground truth.
+        images: folder that its image names are relative to.
+        load: returns the predictor; called once all images are found.
+        progress: wraps the loop over images, e.g. in a progress bar.
+
+    Returns:
+        Content of the ground truth file, and predictions as `vepe predict` writes them; both are
+        arguments of `coco_oks_ap` and `crowdpose_ap`.
 
     Raises:
-        VepeError: where pictures are missing or the model cannot be loaded.
+        VepeError: if images are missing or the model cannot be loaded.
     """
-    if not isinstance(truth, Mapping) or not isinstance(truth.get("images"), list):
-        raise VepeError(f"{gt_file} has no list 'images'; it is no COCO keypoint file.")
-    entries = truth["images"]
-    paths = picture_paths(images, [str(e.get("file_name", "")) for e in entries], flat=True)
-    predictor = model()
+    gt = load_json(gt_file)
+    records = gt.get("images") if isinstance(gt, Mapping) else None
+    if not isinstance(records, list) or not all(
+        isinstance(r, Mapping) and isinstance(r.get("file_name"), str) for r in records
+    ):
+        raise VepeError(f"{gt_file} has no list 'images' with file names; it is no COCO file.")
+    paths = image_paths(images, [r["file_name"] for r in records], flat=True)
+    predictor = load()
     people = []
-    for entry, path in shown(list(zip(entries, paths, strict=True)), "pictures"):
+    for record, path in progress(list(zip(records, paths, strict=True)), "images"):
         poses = predictor.predict(path)
-        for xy, confidence, score in zip(
-            poses.keypoints_px, poses.keypoint_scores, poses.scores, strict=True
-        ):
-            keypoints = np.column_stack([xy, confidence]).astype(float).ravel().tolist()
+        # (N, K, 3): x, y, confidence.
+        keypoints = np.concatenate([poses.keypoints_px, poses.keypoint_scores[..., None]], axis=2)
+        for points, score in zip(keypoints.astype(float), poses.scores, strict=True):
             people.append(
-                {"image_id": entry["id"], "category_id": 1, "keypoints": keypoints,
-                 "score": float(score)}
-            )  # fmt: skip
+                {
+                    "image_id": record.get("id"),
+                    "category_id": 1,
+                    "keypoints": points.ravel().tolist(),
+                    "score": float(score),
+                }
+            )
     names = list(predictor.skeleton.keypoints)
-    return {
-        "images": [{"id": e["id"]} for e in entries],
+    return dict(gt), {
+        "images": [{"id": r.get("id")} for r in records],
         "annotations": people,
         "categories": [{"id": 1, "name": "person", "keypoints": names}],
     }
 
 
-def track_sequences(
-    gt: Path, images: Path, model: Model, name: str, shown: Shown = silently
+def track_posetrack(
+    gt: Path, images: Path, load: LoadModel, name: str, progress: Progress = no_progress
 ) -> tuple[list[AnnotatedSequence], list[AnnotatedSequence]]:
-    """Ground truth sequences and the model's tracks on the same frames.
+    """Ground truth sequences, and the model's tracks on the same frames.
 
-    Args: as `predict_pictures`; `gt` is a PoseTrack folder or file, `name` the model's.
+    Args:
+        gt: a PoseTrack folder or file.
+        name: of the model, for messages.
+        images, load, progress: as for `predict_coco`.
+
+    Returns:
+        Arguments of `PoseTrackMatch.load`.
 
     Raises:
-        VepeError: where pictures are missing or the model cannot be loaded.
+        VepeError: if images are missing or the model cannot be loaded.
     """
     sequences = list(read_posetrack(gt))
-    paths = [picture_paths(images, [f.file_name for f in s.frames]) for s in sequences]
+    paths = [image_paths(images, [f.file_name for f in s.frames]) for s in sequences]
     times_s = [frame_times_s(s) for s in sequences]
-    predictor = model()
-    found: list[list[AnnotatedFrame]] = [[emptied(f) for f in s.frames] for s in sequences]
-    streams = [predictor.stream(NOMINAL_FPS) for _ in sequences]
+    predictor = load()
+    pred: list[list[AnnotatedFrame]] = [[without_people(f) for f in s.frames] for s in sequences]
+    streams = [predictor.stream(DEFAULT_FPS) for _ in sequences]
     work = [(s, k) for s, sequence in enumerate(sequences) for k in range(len(sequence))]
-    for s, k in shown(work, "frames"):
-        told = list(streams[s].push(read_image(paths[s][k]), times_s[s][k], k))
+    for s, k in progress(work, "frames"):
+        # A model with look-ahead returns a frame some pushes later.
+        outputs = list(streams[s].push(read_image(paths[s][k]), times_s[s][k], k))
         if k + 1 == len(paths[s]):
-            told += streams[s].finish()
-        for poses in told:
-            people = people_of(poses, predictor.skeleton, POSETRACK15)
-            found[s][poses.frame_index] = replace(
-                found[s][poses.frame_index], people=people, has_annotations=bool(people)
+            outputs += streams[s].finish()
+        for poses in outputs:
+            people = as_people(poses, predictor.skeleton, POSETRACK15)
+            pred[s][poses.frame_index] = replace(
+                pred[s][poses.frame_index], people=people, has_annotations=bool(people)
             )
     return sequences, [
         replace(s, frames=tuple(f), source=Path(f"{name} on {s.name}"))
-        for s, f in zip(sequences, found, strict=True)
+        for s, f in zip(sequences, pred, strict=True)
     ]
 
 
-def emptied(frame: AnnotatedFrame) -> AnnotatedFrame:
-    """The frame without its labels."""
+def without_people(frame: AnnotatedFrame) -> AnnotatedFrame:
+    """The frame without its annotations."""
     return replace(frame, people=(), has_annotations=False, ignore_regions_px=(), extra={})
 
 
-def people_of(poses: FramePoses, skeleton: Skeleton, target: Skeleton) -> tuple[Person, ...]:
-    """The people of a frame with the keypoints of `target` that the model's skeleton has."""
+def as_people(poses: FramePoses, skeleton: Skeleton, target: Skeleton) -> tuple[Person, ...]:
+    """The people of a frame, with the keypoints of `target` that the model's skeleton has."""
     to, source = target.shared_with(skeleton)
     k = len(target)
     result = []
@@ -134,39 +179,43 @@ def people_of(poses: FramePoses, skeleton: Skeleton, target: Skeleton) -> tuple[
 
 
 def frame_times_s(sequence: AnnotatedSequence) -> list[float]:
-    """Rising times: the file's own, else its frame numbers at 25 fps, else frames are counted."""
-    given = [frame.time_s for frame in sequence.frames]
-    known = [t for t in given if t is not None]
-    numbers = [frame.index / NOMINAL_FPS for frame in sequence.frames]
-    counted = [k / NOMINAL_FPS for k in range(len(sequence))]
-    for times in (known, numbers):
-        if len(times) == len(counted) and all(b > a for a, b in pairwise(times)):
+    """Strictly increasing times in seconds.
+
+    The first that is complete and increasing: the file's timestamps, its frame numbers at
+    `DEFAULT_FPS`, the frames' positions at `DEFAULT_FPS`.
+    """
+    stamps = [frame.time_s for frame in sequence.frames if frame.time_s is not None]
+    numbers = [frame.index / DEFAULT_FPS for frame in sequence.frames]
+    positions = [k / DEFAULT_FPS for k in range(len(sequence))]
+    for times in (stamps, numbers):
+        if len(times) == len(positions) and all(b > a for a, b in pairwise(times)):
             return times
-    return counted
+    return positions
 
 
-def picture_paths(images: Path, names: list[str], *, flat: bool = False) -> list[Path]:
-    """The pictures' files: the names under the folder.
+def image_paths(images: Path, names: list[str], *, flat: bool = False) -> list[Path]:
+    """The files of images: the names under the folder.
 
     Args:
         images: the folder.
-        names: as the ground truth has them.
-        flat: whether a picture may also lie there by the last part of its name, as COCO's are
-            often kept; only where no two names end alike, lest one be taken for another.
+        names: as in the ground truth.
+        flat: whether an image may also lie in the folder itself, by the last part of its name (a
+            common layout of COCO's images). Applies only if these last parts are unique, so that
+            no image is taken for another.
 
     Raises:
-        VepeError: naming the first picture that is not there.
+        VepeError: names the first image that does not exist.
     """
     flat = flat and max(Counter(Path(name).name for name in names).values(), default=1) == 1
     paths = []
     for name in names:
-        path = images / name
+        path = path_inside(images, name)
         if flat and not path.is_file():
-            path = images / Path(name).name
+            path = path_inside(images, Path(name).name)
         if not path.is_file():
             raise VepeError(
                 f"{images / name} does not exist; --images has to be the folder that the names in "
-                "the ground truth start from."
+                "the ground truth are relative to."
             )
         paths.append(path)
     return paths

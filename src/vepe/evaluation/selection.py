@@ -1,35 +1,34 @@
-"""Which points lie in PoseTrack's ignore regions.
-
-Source: poseval and the PoseTrack21 kit ask shapely's `Polygon.contains(Point)`. The even-odd
-rule with the boundary left out gives the same answer, for polygons that cross themselves too.
-
-What each protocol scores of a pair of sequences: which frames, people and joints.
+"""Selects what a protocol scores: frames, people and joints. Nothing is dropped elsewhere.
 
 Sources: poseval's `load_data_dir`, `cleanupData` and `removeIgnoredPoints`; the PoseTrack21 kit's
-`datasets/posetrack.py`. Nothing is dropped elsewhere.
+`datasets/posetrack.py`. Both test ignore regions with shapely's `Polygon.contains(Point)`; the
+even-odd rule without the boundary gives the same result, also for self-intersecting polygons.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from vepe.errors import VepeError
-from vepe.evaluation.frames import NUM_JOINTS, People, ScoredFrames
+from vepe.evaluation.frames import NUM_JOINTS, Protocol, ScoredFrames, ScoredPeople
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, frame_place
+
+NO_SCORE = -9999.0
+"""Score of joints without one (poseval and the kit)."""
+HEAD_FACTOR = 0.6
+"""Head size is this fraction of the head box's diagonal (poseval)."""
 
 
 def inside_any(
     points: Float[np.ndarray, "*n 2"], polygons: Sequence[Float[np.ndarray, "V 2"]]
 ) -> Bool[np.ndarray, "*n"]:
-    """Whether points lie strictly inside at least one polygon. Polygons without corners hold none.
+    """Whether points lie strictly inside at least one polygon; an empty polygon has no inside.
 
     Raises:
-        ValueError: on a polygon of one or two corners, which no evaluator can read.
+        ValueError: on a polygon with one or two corners (shapely raises as well).
     """
     result = np.zeros(points.shape[:-1], bool)
     for polygon in polygons:
@@ -42,12 +41,12 @@ def _inside(
     points: Float[np.ndarray, "*n 2"], polygon: Float[np.ndarray, "V 2"]
 ) -> Bool[np.ndarray, "*n"]:
     if len(polygon) < 3:
-        raise ValueError(f"a polygon needs three corners, this has {len(polygon)}")
-    x, y = points[..., 0, None], points[..., 1, None]
+        raise ValueError(f"a polygon needs three corners, this one has {len(polygon)}")
+    x, y = points[..., 0, None], points[..., 1, None]  # (*n, 1) against V edges
     x1, y1 = polygon[:, 0], polygon[:, 1]
     x2, y2 = np.roll(x1, -1), np.roll(y1, -1)
-    # Twice the area of the triangle that an edge and the point span; 0 where it lies on the line.
-    area = (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)
+    # Twice the area of the triangle of edge and point; 0 if the point lies on the edge's line.
+    area = (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)  # (*n, V)
     crosses = (y1 > y) != (y2 > y)
     right = np.where(y2 > y1, area > 0, area < 0)
     odd = (crosses & right).sum(axis=-1) % 2 == 1
@@ -61,104 +60,108 @@ def _inside(
     return odd & ~on_edge
 
 
-Rule = Literal["poseval", "kit"]
-"""'poseval': frames with at least one record in the ground truth; joints that the file holds.
-'kit': frames with `is_labeled`; joints with x and y above 0 (PoseTrack21 AP and HOTA)."""
-
-NO_SCORE = -9999.0
-"""Score of joints without one (poseval and the kit)."""
-HEAD_SHARE = 0.6
-"""Head size is this part of the head box's diagonal (poseval)."""
-
-
 class FrameSelection:
-    """Collects the scored frames of one rule, sequence by sequence; `frames()` gives the arrays."""
+    """Collects the frames that a protocol scores, sequence by sequence.
 
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
+    Attributes:
+        people: ground truth people with a labelled joint so far.
+        flat_heads: ground truth people with a head box of size 0 so far; none of their joints can
+            be matched.
+    """
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.protocol = protocol
+        self.people = 0
+        self.flat_heads = 0
         self._names: list[str] = []
         self._sequence: list[int] = []
         self._position: list[int] = []
         self._labelled: list[bool] = []
-        self._pictures: list[str] = []
-        self._truth = _Side()
-        self._found = _Side()
-        self.people = 0
+        self._images: list[str] = []
+        self._gt = _SideBuilder()
+        self._pred = _SideBuilder()
 
-    def add(self, truth: AnnotatedSequence, found: AnnotatedSequence) -> None:
-        """Adds a sequence; both have the same frames, in the same order.
+    def add(self, gt: AnnotatedSequence, pred: AnnotatedSequence) -> None:
+        """Adds a sequence; both sides have the same frames, in the same order.
 
         Raises:
-            VepeError: where a scored frame has a bad ignore region or a person without head box.
+            VepeError: on a bad ignore region or a person without a head box in a scored frame.
         """
         index = len(self._names)
-        self._names.append(truth.name)
-        self._truth.start_sequence()
-        self._found.start_sequence()
-        for position, (a, b) in enumerate(zip(truth.frames, found.frames, strict=True)):
-            if not self._scored(a):
+        self._names.append(gt.name)
+        self._gt.start_sequence()
+        self._pred.start_sequence()
+        for position, (gt_frame, pred_frame) in enumerate(zip(gt.frames, pred.frames, strict=True)):
+            if not self._is_scored(gt_frame):
                 continue
-            place = frame_place(truth.source, position, a.file_name)
+            place = frame_place(gt.source, position, gt_frame.file_name)
             frame = len(self._sequence)
             self._sequence.append(index)
             self._position.append(position)
-            self._labelled.append(a.is_labeled)
-            self._pictures.append(a.file_name)
-            people = self._people(a, a, place)
-            self.people += sum(bool(p.present.any()) for p in a.people)
-            self._truth.add(frame, people, [_head_size(p, place) for p, _ in people])
-            self._found.add(frame, self._people(b, a, place))
+            self._labelled.append(gt_frame.is_labeled)
+            self._images.append(gt_frame.file_name)
+            people = self._people(gt_frame, gt_frame, place)
+            heads = [_head_size(p, place) for p, _ in people]
+            self.people += sum(bool(p.present.any()) for p in gt_frame.people)
+            self.flat_heads += sum(
+                h == 0 and bool(p.present.any()) for h, (p, _) in zip(heads, people, strict=True)
+            )
+            self._gt.add(frame, people, heads)
+            self._pred.add(frame, self._people(pred_frame, gt_frame, place))
 
     def frames(self) -> ScoredFrames:
-        """All that was added."""
+        """All frames that were added."""
         return ScoredFrames(
             tuple(self._names),
             np.array(self._sequence, np.int64),
             np.array(self._position, np.int64),
             np.array(self._labelled, bool),
-            tuple(self._pictures),
-            self._truth.people(),
-            self._found.people(),
+            tuple(self._images),
+            self._gt.build(),
+            self._pred.build(),
         )
 
-    def _scored(self, frame: AnnotatedFrame) -> bool:
-        return frame.is_labeled if self.rule == "kit" else frame.has_annotations
+    def _is_scored(self, frame: AnnotatedFrame) -> bool:
+        return frame.is_labeled if self.protocol == "posetrack21" else frame.has_annotations
 
     def _people(
-        self, frame: AnnotatedFrame, truth: AnnotatedFrame, place: str
+        self, frame: AnnotatedFrame, gt: AnnotatedFrame, place: str
     ) -> list[tuple[Person, Bool[np.ndarray, "J"]]]:
-        """The frame's people that count, with the joints that exist."""
+        """The people of a frame that count, with the joints that exist.
+
+        Args:
+            gt: the ground truth of the frame, whose ignore regions hold for both sides.
+        """
         people = list(frame.people)
-        if self.rule != "kit":
+        if self.protocol == "poseval":
             people = [p for p in people if p.has_points]
         if not people:
             return []
-        xy = np.stack([p.keypoints_px for p in people])
-        present = _positive(xy) if self.rule == "kit" else np.stack([p.present for p in people])
-        if not truth.ignore_regions_px:
-            return list(zip(people, present, strict=True))
-        ignored = _ignored(xy, truth, place)
-        present = present & ~ignored
-        if self.rule == "kit":
-            # The kit deletes a person only where every slot is ignored or not positive.
-            kept = (((xy > 0).any(axis=2)) & ~ignored).any(axis=1)
+        xy = np.stack([p.keypoints_px for p in people])  # (P, J, 2)
+        if self.protocol == "posetrack21":
+            present = (xy > 0).all(axis=2)
         else:
-            kept = present.any(axis=1)
-        return [(people[i], present[i]) for i in np.flatnonzero(kept)]
-
-
-def _positive(xy: Float[np.ndarray, "P J 2"]) -> Bool[np.ndarray, "P J"]:
-    return (xy[:, :, 0] > 0) & (xy[:, :, 1] > 0)
+            present = np.stack([p.present for p in people])
+        if not gt.ignore_regions_px:
+            return list(zip(people, present, strict=True))
+        ignored = _ignored(xy, gt, place)
+        present = present & ~ignored
+        if self.protocol == "posetrack21":
+            # The kit deletes a person only if every slot is ignored or has no positive coordinate.
+            counts = ((xy > 0).any(axis=2) & ~ignored).any(axis=1)
+        else:
+            counts = present.any(axis=1)
+        return [(people[i], present[i]) for i in np.flatnonzero(counts)]
 
 
 def _ignored(
-    xy: Float[np.ndarray, "P J 2"], truth: AnnotatedFrame, place: str
+    xy: Float[np.ndarray, "P J 2"], gt: AnnotatedFrame, place: str
 ) -> Bool[np.ndarray, "P J"]:
     try:
-        return inside_any(xy, truth.ignore_regions_px)
+        return inside_any(xy, gt.ignore_regions_px)
     except ValueError as error:
         raise VepeError(
-            f"{place}: an ignore region cannot be used ({error}); mend or remove it."
+            f"{place}: an ignore region cannot be used ({error}); fix or remove it."
         ) from None
 
 
@@ -171,14 +174,13 @@ def _head_size(person: Person, place: str) -> float:
                 "no head box, so distances cannot be measured; add bbox_head."
             )
         return float("nan")
-    return HEAD_SHARE * float(np.hypot(box[2] - box[0], box[3] - box[1]))
+    return HEAD_FACTOR * float(np.hypot(box[2] - box[0], box[3] - box[1]))
 
 
-@dataclass
-class _Side:
-    """One side's people while they are collected."""
+class _SideBuilder:
+    """Collects the people of one side."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self._frame: list[int] = []
         self._xy: list[np.ndarray] = []
         self._present: list[np.ndarray] = []
@@ -189,7 +191,7 @@ class _Side:
         self._tracks = 0
 
     def start_sequence(self) -> None:
-        """Identities of the next sequence are others, whatever their numbers."""
+        """Forgets track ids: those of the next sequence are different tracks."""
         self._ids = {}
 
     def add(
@@ -215,11 +217,11 @@ class _Side:
             self._tracks += 1
         return self._ids[track_id]
 
-    def people(self) -> People:
-        """The arrays."""
+    def build(self) -> ScoredPeople:
+        """The arrays of all people."""
         n = len(self._frame)
         scores = np.array(self._scores, np.float64).reshape(n, NUM_JOINTS)
-        return People(
+        return ScoredPeople(
             frame=np.array(self._frame, np.int64),
             xy=np.array(self._xy, np.float64).reshape(n, NUM_JOINTS, 2),
             present=np.array(self._present, bool).reshape(n, NUM_JOINTS),

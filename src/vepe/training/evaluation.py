@@ -12,17 +12,16 @@ import torch
 from vepe.config.model import ModelConfig
 from vepe.config.training import METRICS, EvaluationConfig
 from vepe.errors import VepeError
-from vepe.evaluation.coco import crowdpose_ap, read_json
-from vepe.evaluation.oks import coco_oks_ap
+from vepe.evaluation.coco import coco_oks_ap, crowdpose_ap
 from vepe.evaluation.posetrack import PoseTrackMatch
 from vepe.evaluation.run_model import (
-    LOWEST_SCORE,
-    LOWEST_TRACKED_SCORE,
-    predict_pictures,
-    track_sequences,
+    COCO_CONF,
+    POSETRACK_CONF,
+    predict_coco,
+    track_posetrack,
 )
 from vepe.inference.predictor import Predictor
-from vepe.models.folding import fold_batch_norms
+from vepe.models.backbone import fold_batch_norms
 from vepe.models.vepe import Vepe
 
 
@@ -52,32 +51,32 @@ class Evaluation:
     def scores(self, model: Vepe, config: ModelConfig, device: torch.device) -> dict[str, float]:
         """All metrics by name, in percent; NaN where one is undefined. The model stays as it is."""
         settings, tracked = self.config, self.config.kind == "posetrack"
-        lowest = LOWEST_TRACKED_SCORE if tracked else LOWEST_SCORE
+        default_conf = POSETRACK_CONF if tracked else COCO_CONF
         copied = copy.deepcopy(model).eval()
         fold_batch_norms(copied)
         predictor = Predictor(
             copied,
             config,
             device=device,
-            conf=lowest if settings.conf is None else settings.conf,
+            conf=default_conf if settings.conf is None else settings.conf,
             window=settings.window,
             input_px=settings.input_px,
         )
-        found = self._posetrack(predictor) if tracked else self._pictures(predictor)
+        found = self._posetrack(predictor) if tracked else self._images(predictor)
         undefined = math.nan
         values = {name: found.get(name, undefined) for name in METRICS[settings.kind]}
         return {n: float(undefined if v is None else v) for n, v in values.items()}
 
-    def _pictures(self, predictor: Predictor) -> dict[str, Any]:
-        truth = read_json(self.gt)
-        found = predict_pictures(truth, self.gt, self.images, lambda: predictor)
+    def _images(self, predictor: Predictor) -> dict[str, Any]:
+        gt, pred = predict_coco(self.gt, self.images, lambda: predictor)
+        sources = (str(self.gt), "The prediction")
         if self.config.kind == "crowdpose":
-            return crowdpose_ap(truth, found).to_dict()
-        return coco_oks_ap(truth, found, self.config.joints).to_dict()
+            return crowdpose_ap(gt, pred, sources).to_dict()
+        return coco_oks_ap(gt, pred, self.config.joints, sources=sources).to_dict()
 
     def _posetrack(self, predictor: Predictor) -> dict[str, Any]:
-        truth, found = track_sequences(self.gt, self.images, lambda: predictor, "the run")
-        result = PoseTrackMatch.load(truth, found).result("kit").to_dict()
+        gt, pred = track_posetrack(self.gt, self.images, lambda: predictor, "the run")
+        result = PoseTrackMatch.load(gt, pred).result().to_dict()
         tables = {n: result[n] for n in ("ap", "precision", "recall", "mota", "motp")}
         totals = {name: table["total"] for name, table in tables.items() if table is not None}
         return {**{n.lower(): v for n, v in (result["hota"] or {}).items()}, **totals}

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from vepe.errors import VepeError
-from vepe.evaluation.coco import evaluate_coco, evaluate_crowdpose
-from vepe.evaluation.oks import coco_oks_ap
+from vepe.evaluation.coco import coco_oks_ap, evaluate_coco, evaluate_crowdpose
 from vepe.skeleton import COCO17, POSETRACK15
 
 OKS = Path(__file__).parent / "golden" / "oks"
@@ -24,17 +23,17 @@ def _load(name: str) -> Any:
     return json.loads((OKS / name).read_text())
 
 
-def _as_posetrack15(detections: list[dict[str, Any]], truth: dict[str, Any]) -> dict[str, Any]:
+def _as_posetrack15(detections: list[dict[str, Any]], gt: dict[str, Any]) -> dict[str, Any]:
     """COCO-17 results as `vepe predict` would write them, with its own picture ids."""
     in_posetrack, in_coco = POSETRACK15.shared_with(COCO17)
-    number = {image["id"]: k for k, image in enumerate(truth["images"])}
+    number = {image["id"]: k for k, image in enumerate(gt["images"])}
     people = []
     for d in detections:
         points = np.full((15, 3), 7.0)
         points[in_posetrack] = np.reshape(d["keypoints"], (17, 3))[in_coco]
         entry = {**d, "image_id": number[d["image_id"]], "keypoints": points.ravel().tolist()}
         people.append(entry)
-    images = [{"id": k, "file_name": i["file_name"]} for k, i in enumerate(truth["images"])]
+    images = [{"id": k, "file_name": i["file_name"]} for k, i in enumerate(gt["images"])]
     categories = [{"id": 1, "name": "person", "keypoints": list(POSETRACK15.keypoints)}]
     return {"images": images, "annotations": people, "categories": categories}
 
@@ -60,21 +59,21 @@ def test_shared_joints_equal_pycocotools_on_reduced_files() -> None:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    truth, found = _load("coco17_gt.json"), _load("coco17_det.json")
-    result = coco_oks_ap(truth, _as_posetrack15(found, truth), "shared")
+    gt, pred = _load("coco17_gt.json"), _load("coco17_det.json")
+    result = coco_oks_ap(gt, _as_posetrack15(pred, gt), "shared")
 
     index = [k for k, name in enumerate(COCO17.keypoints) if name in POSETRACK15.keypoints]
-    truth, found = copy.deepcopy(truth), copy.deepcopy(found)
-    for entry in [*truth["annotations"], *found]:
+    gt, pred = copy.deepcopy(gt), copy.deepcopy(pred)
+    for entry in [*gt["annotations"], *pred]:
         points = np.reshape(entry["keypoints"], (17, 3))[index]
         entry["keypoints"] = points.ravel().tolist()
         if "num_keypoints" in entry:
             entry["num_keypoints"] = int((points[:, 2] > 0).sum())
     with contextlib.redirect_stdout(io.StringIO()):
-        gt = COCO()
-        gt.dataset = truth
-        gt.createIndex()
-        evaluation = COCOeval(gt, gt.loadRes(found), "keypoints")
+        reference = COCO()
+        reference.dataset = gt
+        reference.createIndex()
+        evaluation = COCOeval(reference, reference.loadRes(pred), "keypoints")
         evaluation.params.kpt_oks_sigmas = COCO17.sigma_array()[index]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -94,23 +93,23 @@ def test_people_without_a_labelled_shared_joint_are_ignored() -> None:
          "bbox": [0, 0, 50, 50], "num_keypoints": int((p[:, 2] > 0).sum()), "iscrowd": 0}
         for k, p in enumerate([eyes_only, whole])
     ]  # fmt: skip
-    truth = {
+    gt = {
         "images": [{"id": 1, "file_name": "a.jpg"}],
         "annotations": people,
         "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}],
     }
-    found = [{"image_id": 1, "category_id": 1, "keypoints": people[1]["keypoints"], "score": 0.9}]
-    shared = coco_oks_ap(truth, _as_posetrack15(found, truth), "shared")
+    pred = [{"image_id": 1, "category_id": 1, "keypoints": people[1]["keypoints"], "score": 0.9}]
+    shared = coco_oks_ap(gt, _as_posetrack15(pred, gt), "shared")
     assert (shared.people, shared.ap, shared.ar) == (1, pytest.approx(100), pytest.approx(100))
-    assert coco_oks_ap(truth, found).ar == pytest.approx(50)
+    assert coco_oks_ap(gt, pred).ar == pytest.approx(50)
 
 
 def test_annotation_id_zero_counts() -> None:
-    truth, found = _load("coco17_gt.json"), _load("coco17_det.json")
-    before = coco_oks_ap(truth, found)
-    for k, entry in enumerate(truth["annotations"]):
+    gt, pred = _load("coco17_gt.json"), _load("coco17_det.json")
+    before = coco_oks_ap(gt, pred)
+    for k, entry in enumerate(gt["annotations"]):
         entry["id"] = k
-    assert coco_oks_ap(truth, found) == before
+    assert coco_oks_ap(gt, pred) == before
 
 
 def test_no_predictions_give_zero() -> None:
@@ -121,9 +120,9 @@ def test_no_predictions_give_zero() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t, d: d[3].update(image_id=77), "no such picture"),
+        (lambda t, d: d[3].update(image_id=77), "no such image"),
         (lambda t, d: d[3].update(keypoints=[1.0, 2.0, 3.0]), "51 are expected"),
-        (lambda t, d: d[3]["keypoints"].__setitem__(4, float("nan")), "not finite"),
+        (lambda t, d: d[3]["keypoints"].__setitem__(4, float("nan")), "finite number"),
         (lambda t, d: d[3].pop("score"), "score"),
         (lambda t, d: t.pop("images"), "no list 'images'"),
         (lambda t, d: t["categories"][0].pop("keypoints"), "no category with 'keypoints'"),
@@ -131,16 +130,16 @@ def test_no_predictions_give_zero() -> None:
     ],
 )
 def test_bad_input_is_named(change: Any, message: str) -> None:
-    truth, found = _load("coco17_gt.json"), _load("coco17_det.json")
-    change(truth, found)
+    gt, pred = _load("coco17_gt.json"), _load("coco17_det.json")
+    change(gt, pred)
     with pytest.raises(VepeError, match=message):
-        coco_oks_ap(truth, found)
+        coco_oks_ap(gt, pred)
 
 
 def test_other_keypoints_need_shared() -> None:
-    truth = _load("coco17_gt.json")
+    gt = _load("coco17_gt.json")
     with pytest.raises(VepeError, match="--joints shared"):
-        coco_oks_ap(truth, _as_posetrack15(_load("coco17_det.json"), truth))
+        coco_oks_ap(gt, _as_posetrack15(_load("coco17_det.json"), gt))
 
 
 def test_broken_file_is_named(tmp_path: Path) -> None:
@@ -153,12 +152,12 @@ def test_broken_file_is_named(tmp_path: Path) -> None:
 
 
 def test_missing_area_is_said_once() -> None:
-    truth, found = _load("coco17_gt.json"), _load("coco17_det.json")
-    for entry in truth["annotations"]:
+    gt, pred = _load("coco17_gt.json"), _load("coco17_det.json")
+    for entry in gt["annotations"]:
         entry["area"] = 0.53 * entry["bbox"][2] * entry["bbox"][3]
-    expected = coco_oks_ap(truth, found)
-    for entry in truth["annotations"]:
+    expected = coco_oks_ap(gt, pred)
+    for entry in gt["annotations"]:
         del entry["area"]
     with pytest.warns(UserWarning, match="33 people") as caught:
-        assert coco_oks_ap(truth, found) == expected
+        assert coco_oks_ap(gt, pred) == expected
     assert len(caught) == 1

@@ -1,4 +1,4 @@
-"""`vepe evaluate` as a user calls it, with and without a model."""
+"""A model is run and scored in one go: its images, times and settings."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from evaluation_scenes import document, image, person
 from PIL import Image
 
 from vepe.cli.app import run
+from vepe.errors import VepeError
+from vepe.evaluation.run_model import ModelOptions, frame_times_s, image_paths
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence
 from vepe.skeleton import COCO17, POSETRACK15
 from vepe.types import FramePoses
 
@@ -21,69 +24,18 @@ GOLDEN = Path(__file__).parent / "golden"
 XY = np.column_stack([np.arange(15) * 6 + 60, np.arange(15) * 4 + 60]).astype(float)
 
 
-def test_posetrack_prints_table_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    pred = GOLDEN / "cases" / "c06_mixed" / "pred18"
-    arguments = ["--gt", str(GOLDEN / "gt18"), "--pred", str(pred), "--per-sequence"]
-    assert run(["evaluate", "posetrack", *arguments]) == 0
-    text = capsys.readouterr().out
-    assert "3 sequences, 33 labelled frames, 95 people" in text
-    row = next(line for line in text.splitlines() if line.startswith("AP "))
-    assert row.split()[1:] == [
-        "50.33",
-        "52.21",
-        "47.51",
-        "49.27",
-        "50.91",
-        "46.94",
-        "46.14",
-        "49.13",
-    ]
-    assert "HOTA 19.90" in text
-    assert "000902_mpii_test: 12 frames, 45 people, AP 50.50  MOTA 5.95" in text
-
-
-@pytest.mark.parametrize(
-    ("command", "key", "value"),
-    [("coco", "ap", 31.325883965324397), ("crowdpose", "ap_medium", 50.57)],
-)
-def test_oks_commands(command: str, key: str, value: float, tmp_path: Path) -> None:
-    stem = {"coco": "coco17", "crowdpose": "crowd14"}[command]
-    report = tmp_path / "r.json"
-    arguments = ["--gt", str(GOLDEN / "oks" / f"{stem}_gt.json"), "--json", str(report)]
-    arguments += ["--pred", str(GOLDEN / "oks" / f"{stem}_det.json")]
-    assert run(["evaluate", command, *arguments]) == 0
-    assert json.loads(report.read_text())[key] == pytest.approx(value, abs=1e-9)
-
-
-def test_sigmas_and_skeleton_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report = tmp_path / "r.json"
-    oks = GOLDEN / "oks"
-    arguments = ["--gt", str(oks / "coco17_gt.json"), "--pred", str(oks / "coco17_det.json")]
-    same = ",".join(str(s) for s in COCO17.sigmas)
-    assert run(["evaluate", "coco", *arguments, "--sigmas", same, "--json", str(report)]) == 0
-    assert json.loads(report.read_text())["ap"] == pytest.approx(31.325883965324397, abs=1e-9)
-    wide = ",".join(["0.5"] * 17)
-    assert run(["evaluate", "coco", *arguments, "--sigmas", wide, "--json", str(report)]) == 0
-    assert json.loads(report.read_text())["ap"] > 60
-    capsys.readouterr()
-    assert run(["evaluate", "coco", *arguments, "--sigmas", "0.1,0.2"]) == 2
-    assert "2 numbers" in capsys.readouterr().err
-    assert run(["evaluate", "coco", *arguments, "--skeleton", "dog"]) == 2
-    assert "posetrack15" in capsys.readouterr().err
-
-
 class _Stream:
-    """Tells a frame one push late, as a model with lookahead does."""
+    """Returns a frame one push late, as a model with look-ahead does."""
 
     def __init__(self) -> None:
-        self.waiting: list[FramePoses] = []
+        self.pending: list[FramePoses] = []
 
     def push(self, image: Any, time_s: float, frame_index: int) -> list[FramePoses]:
-        told, self.waiting = self.waiting, [_poses(frame_index)]
-        return told
+        outputs, self.pending = self.pending, [_poses(frame_index)]
+        return outputs
 
     def finish(self) -> list[FramePoses]:
-        return self.waiting
+        return self.pending
 
 
 class _Predictor:
@@ -122,11 +74,11 @@ def test_posetrack_with_a_model(tmp_path: Path) -> None:
     gt.parent.mkdir()
     gt.write_text(json.dumps(document(images, people)))
     for entry in images[1:]:
-        _write_picture(tmp_path / entry["file_name"])
+        _write_image(tmp_path / entry["file_name"])
     report = tmp_path / "r.json"
     arguments = ["--gt", str(gt.parent), "--model", "any", "--images", str(tmp_path)]
     assert run(["evaluate", "posetrack", *arguments, "--json", str(report)]) == 2  # one is missing
-    _write_picture(tmp_path / images[0]["file_name"])
+    _write_image(tmp_path / images[0]["file_name"])
     assert run(["evaluate", "posetrack", *arguments, "--json", str(report)]) == 0
     values = json.loads(report.read_text())
     assert (values["ap"]["total"], values["mota"]["total"]) == (100, 100)
@@ -134,48 +86,78 @@ def test_posetrack_with_a_model(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_model")
 def test_coco_with_a_model(tmp_path: Path) -> None:
-    _write_picture(tmp_path / "a.jpg")
+    _write_image(tmp_path / "a.jpg")
     points = np.zeros((17, 3))
     coco, posetrack = COCO17.shared_with(POSETRACK15)
     points[coco, :2], points[coco, 2] = XY[posetrack], 2
     one = {"id": 0, "image_id": 7, "category_id": 1, "keypoints": points.ravel().tolist(),
            "num_keypoints": 13, "area": 4000.0, "bbox": [60, 60, 90, 60], "iscrowd": 0}  # fmt: skip
-    truth = {
+    labels = {
         "images": [{"id": 7, "file_name": "a.jpg"}],
         "annotations": [one],
         "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}],
     }
     gt, report = tmp_path / "gt.json", tmp_path / "r.json"
-    gt.write_text(json.dumps(truth))
+    gt.write_text(json.dumps(labels))
     arguments = ["--gt", str(gt), "--model", "any", "--images", str(tmp_path)]
     arguments += ["--joints", "shared", "--json", str(report)]
     assert run(["evaluate", "coco", *arguments]) == 0
     assert json.loads(report.read_text())["ap"] == pytest.approx(100)
 
 
-def _write_picture(path: Path) -> None:
+def _write_image(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (320, 240)).save(path)
+
+
+@pytest.mark.parametrize(("conf", "used"), [(None, 0.05), (0.0, 0.0), (0.4, 0.4)])
+def test_options_reach_the_model(conf, used, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vepe.inference import predictor
+
+    options: dict[str, Any] = {}
+    monkeypatch.setattr(predictor, "load", lambda name, **more: options.update(more))
+    ModelOptions("any", "cpu", conf, input_px=320, window=1).load(0.05)
+    assert options == {"device": "cpu", "conf": used, "input_px": 320, "window": 1}
+
+
+def _sequence(frames: list[tuple[int, float | None]]) -> AnnotatedSequence:
+    made = [
+        AnnotatedFrame(i, f"{i}.jpg", None, True, False, people=(), time_s=t) for i, t in frames
+    ]
+    return AnnotatedSequence("s", tuple(made), POSETRACK15, Path("s.json"), "posetrack18")
+
+
+@pytest.mark.parametrize(
+    ("frames", "times_s"),
+    [
+        ([(0, 0.0), (1, 0.5), (2, 0.6)], [0.0, 0.5, 0.6]),
+        ([(0, None), (4, None), (5, None)], [0.0, 0.16, 0.2]),
+        ([(0, 0.0), (4, None)], [0.0, 0.16]),
+        ([(0, 0.0), (4, 0.0)], [0.0, 0.16]),
+        ([(3, None), (3, None)], [0.0, 0.04]),
+        ([], []),
+    ],
+)
+def test_times_come_from_the_file_if_complete(frames, times_s) -> None:
+    assert frame_times_s(_sequence(frames)) == pytest.approx(times_s)
+
+
+def test_no_image_is_taken_for_another(tmp_path: Path) -> None:
+    """Every PoseTrack video has a 000000.jpg."""
+    (tmp_path / "000000.jpg").write_bytes(b"")
+    with pytest.raises(VepeError, match=r"a/000000\.jpg does not exist"):
+        image_paths(tmp_path, ["a/000000.jpg"])
+    assert image_paths(tmp_path, ["a/000000.jpg"], flat=True) == [tmp_path / "000000.jpg"]
+    with pytest.raises(VepeError, match=r"a/000000\.jpg does not exist"):
+        image_paths(tmp_path, ["a/000000.jpg", "b/000000.jpg"], flat=True)
+    assert image_paths(tmp_path, [], flat=True) == []
 
 
 def test_evaluation_needs_no_torch() -> None:
     code = (
         "import sys; from vepe.evaluation import evaluate_posetrack, coco_oks_ap, evaluate_coco;"
+        "import vepe.evaluation.run_model;"
         f"evaluate_posetrack({str(GOLDEN / 'gt17')!r}, {str(GOLDEN / 'gt17')!r});"
         "assert 'torch' not in sys.modules, 'torch'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_real_files_against_themselves(shared_dir: Path) -> None:
-    from vepe.evaluation import evaluate_posetrack
-
-    folder = shared_dir / "data" / "dev" / "posetrack18" / "annotations" / "val"
-    if not folder.is_dir():
-        pytest.skip("optional local data are not here")
-    result = evaluate_posetrack(folder, folder, hota="fixed")
-    assert (result.counts.frames, result.counts.people) == (3, 14)
-    assert result.mota is not None
-    assert result.hota is not None
-    assert (result.ap.total, result.mota.total) == (100, 100)
-    assert result.hota["HOTA"] == pytest.approx(100)

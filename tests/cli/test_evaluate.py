@@ -1,0 +1,116 @@
+"""`vepe evaluate` as a user calls it: tables, options, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vepe.cli import evaluate
+from vepe.cli.app import run
+from vepe.skeleton import COCO17
+
+GOLDEN = Path(__file__).parents[1] / "evaluation" / "golden"
+
+
+def test_posetrack_prints_table_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    pred = GOLDEN / "cases" / "c06_mixed" / "pred18"
+    arguments = ["--gt", str(GOLDEN / "gt18"), "--pred", str(pred), "--per-sequence"]
+    assert run(["evaluate", "posetrack", *arguments]) == 0
+    text = capsys.readouterr().out
+    assert "3 sequences, 33 labelled frames, 95 people" in text
+    row = next(line for line in text.splitlines() if line.startswith("AP "))
+    assert row.split()[1:] == [
+        "50.33",
+        "52.21",
+        "47.51",
+        "49.27",
+        "50.91",
+        "46.94",
+        "46.14",
+        "49.13",
+    ]
+    assert "HOTA 19.90" in text
+    assert "000902_mpii_test: 12 frames, 45 people, AP 50.50  MOTA 5.95" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "value"),
+    [("coco", "ap", 31.325883965324397), ("crowdpose", "ap_medium", 50.57)],
+)
+def test_oks_commands(command: str, key: str, value: float, tmp_path: Path) -> None:
+    stem = {"coco": "coco17", "crowdpose": "crowd14"}[command]
+    report = tmp_path / "r.json"
+    arguments = ["--gt", str(GOLDEN / "oks" / f"{stem}_gt.json"), "--json", str(report)]
+    arguments += ["--pred", str(GOLDEN / "oks" / f"{stem}_det.json")]
+    assert run(["evaluate", command, *arguments]) == 0
+    assert json.loads(report.read_text())[key] == pytest.approx(value, abs=1e-9)
+
+
+def test_sigmas_and_skeleton_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "r.json"
+    oks = GOLDEN / "oks"
+    arguments = ["--gt", str(oks / "coco17_gt.json"), "--pred", str(oks / "coco17_det.json")]
+    same = ",".join(str(s) for s in COCO17.sigmas)
+    assert run(["evaluate", "coco", *arguments, "--sigmas", same, "--json", str(report)]) == 0
+    assert json.loads(report.read_text())["ap"] == pytest.approx(31.325883965324397, abs=1e-9)
+    wide = ",".join(["0.5"] * 17)
+    assert run(["evaluate", "coco", *arguments, "--sigmas", wide, "--json", str(report)]) == 0
+    assert json.loads(report.read_text())["ap"] > 60
+    capsys.readouterr()
+    assert run(["evaluate", "coco", *arguments, "--sigmas", "0.1,0.2"]) == 2
+    assert "2 numbers" in capsys.readouterr().err
+    assert run(["evaluate", "coco", *arguments, "--skeleton", "dog"]) == 2
+    assert "posetrack15" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["posetrack", "coco", "crowdpose"])
+def test_model_settings_need_a_model(command: str, tmp_path: Path, capsys) -> None:
+    words = ["evaluate", command, "--gt", str(tmp_path), "--pred", str(tmp_path), "--conf", "0"]
+    assert run(words) == 2
+    assert "settings of --model" in capsys.readouterr().err
+
+
+def test_crowdpose_accepts_a_model(tmp_path: Path, capsys) -> None:
+    assert run(["evaluate", "crowdpose", "--gt", str(tmp_path / "a.json"), "--model", "x"]) == 2
+    assert "--model needs --images" in capsys.readouterr().err
+
+
+def test_report_without_matplotlib_is_refused_at_once(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(evaluate, "find_spec", lambda name: None)
+    words = ["--gt", tmp_path / "none", "--pred", tmp_path, "--report", tmp_path / "r"]
+    assert run(["evaluate", "posetrack", *map(str, words)]) == 2
+    assert "needs matplotlib" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["posetrack", "--gt", "gt"],
+        ["posetrack", "--gt", "gt", "--model", "vepe-n"],
+        ["coco", "--gt", "gt.json", "--pred", "p.json", "--model", "vepe-n"],
+        ["crowdpose", "--gt", "gt.json"],
+        ["posetrack", "--gt", "gt", "--pred", "p", "--protocol", "mine"],
+        ["posetrack", "--gt", "gt", "--pred", "p", "--hota", "mine"],
+    ],
+)
+def test_wrong_options(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", *arguments]) == 2
+    assert capsys.readouterr().err.strip()
+
+
+def test_former_option_names_are_accepted_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pred, report = GOLDEN / "cases" / "c07_emptyframes" / "pred18", tmp_path / "r.json"
+    words = ["evaluate", "posetrack", "--gt", str(GOLDEN / "gt18"), "--pred", str(pred)]
+    assert run([*words, "--hota", "kit", "--json", str(report)]) == 0
+    assert "'kit' is now called 'posetrack21'" in capsys.readouterr().err
+    values = json.loads(report.read_text())
+    assert values["hota_rule"] == "posetrack21"
+    assert values["hota"]["HOTA"] == pytest.approx(35.764, abs=5e-4)
+    assert run([*words, "--input-px", "320"]) == 2
+    error = capsys.readouterr().err
+    assert "--input-px is now called --imgsz" in error
+    assert "settings of --model" in error
