@@ -1,4 +1,4 @@
-"""Labels made by hand, for tests of the losses."""
+"""Hand-made labels for tests of the losses."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ SIGMAS = torch.full((5,), 0.07)
 
 
 def labelled_people(
-    *places: tuple[float, float], size: float = 40.0, background: float = 1.0, room: int = 0
+    *centres: tuple[float, float], size: float = 40.0, background: float = 1.0, padding: int = 0
 ) -> Targets:
-    """One frame with a person of five keypoints around each place, and `room` empty slots."""
+    """One frame with a person of five keypoints around each centre, padded by `padding` people."""
     shape = torch.tensor([[0, 0], [-0.4, -0.4], [0.4, -0.4], [-0.4, 0.4], [0.4, 0.4]]) * size
-    count = len(places) + room
+    count = len(centres) + padding
     points, boxes = torch.zeros(1, count, 5, 2), torch.zeros(1, count, 4)
-    for i, place in enumerate(places):
-        points[0, i] = shape + torch.tensor(place)
-        boxes[0, i] = torch.tensor([*place, *place]) + size / 2 * torch.tensor([-1, -1, 1, 1])
-    valid = torch.arange(count).unsqueeze(0) < len(places)
+    for i, centre in enumerate(centres):
+        points[0, i] = shape + torch.tensor(centre)
+        boxes[0, i] = torch.tensor([*centre, *centre]) + size / 2 * torch.tensor([-1, -1, 1, 1])
+    valid = torch.arange(count).unsqueeze(0) < len(centres)
     return Targets(
         keypoints_px=points,
         labelled=valid.unsqueeze(-1).repeat(1, 1, 5),

@@ -1,4 +1,4 @@
-"""Deformable attention against a slow reference that follows the definition, place by place."""
+"""Deformable attention against a slow reference that follows the definition point by point."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def value_at(level_map: Tensor, x_px: float, y_px: float, stride: float) -> Tens
 def reference(
     attention: DeformableAttention,
     query: Tensor,
-    places_px: Tensor,
+    points_px: Tensor,
     radius_px: Tensor,
     values: list[Tensor],
     strides: list[int],
@@ -44,21 +44,21 @@ def reference(
                 for h in range(heads):
                     for level in range(levels):
                         for p in range(points):
-                            at = places_px[b, q] + offset[h, level, p] * radius_px[b, q, level]
-                            found = value_at(
+                            at = points_px[b, q] + offset[h, level, p] * radius_px[b, q, level]
+                            sampled = value_at(
                                 values[level][b, f], float(at[0]), float(at[1]), strides[level]
                             )
-                            samples.append(found.view(heads, -1)[h])
+                            samples.append(sampled.view(heads, -1)[h])
             weight = torch.stack(logits, dim=1).flatten(1).softmax(dim=-1)
-            seen = torch.stack(samples).view(frames, heads, levels * points, -1)
-            seen = seen.transpose(0, 1).flatten(1, 2)
-            out[b, q] = attention.to_out((weight.unsqueeze(-1) * seen).sum(dim=1).flatten())
+            values_at = torch.stack(samples).view(frames, heads, levels * points, -1)
+            values_at = values_at.transpose(0, 1).flatten(1, 2)
+            out[b, q] = attention.to_out((weight.unsqueeze(-1) * values_at).sum(dim=1).flatten())
     return out
 
 
 @pytest.mark.parametrize("frames", [1, 3])
 @pytest.mark.parametrize("levels", [1, 2])
-def test_equals_the_slow_reference(frames: int, levels: int) -> None:
+def test_attention_equals_the_slow_reference(frames: int, levels: int) -> None:
     torch.manual_seed(frames * 10 + levels)
     strides = [8, 16][:levels]
     height, width, dim = 48, 64, 8
@@ -66,45 +66,47 @@ def test_equals_the_slow_reference(frames: int, levels: int) -> None:
     for parameter in attention.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     query = torch.randn(2, 5, dim, dtype=torch.float64)
-    # Some places lie outside the picture on purpose.
-    places = torch.rand(2, 5, 2, dtype=torch.float64) * torch.tensor([90.0, 70.0]) - 10
+    # Some points lie outside the image on purpose.
+    points = torch.rand(2, 5, 2, dtype=torch.float64) * torch.tensor([90.0, 70.0]) - 10
     radius = torch.rand(2, 5, levels, dtype=torch.float64) * 20
     maps = [torch.randn(2, frames, dim, height // s, width // s).double() for s in strides]
     condition = torch.randn(2, frames, dim, dtype=torch.float64)
     size = torch.tensor([float(width), float(height)])
     attention.requires_grad_(False)
-    got = attention(query, places, radius, maps, size, condition)
-    wanted = reference(attention, query, places, radius, maps, strides, condition)
+    output = attention(query, points, radius, maps, size, condition)
+    expected = reference(attention, query, points, radius, maps, strides, condition)
     # Coordinates and softmax are float32 by design, the rest is float64.
-    torch.testing.assert_close(got, wanted, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(output, expected, atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("x_px", "y_px", "wanted"),
+    ("x_px", "y_px", "expected"),
     [
         (4.0, 4.0, 0.0),  # the centre of the first cell
         (12.0, 4.0, 1.0),
         (8.0, 4.0, 0.5),  # between two centres
         (4.0, 12.0, 4.0),
         (0.0, 4.0, 0.0),
-        (-40.0, 4.0, 0.0),  # outside the picture
+        (-40.0, 4.0, 0.0),  # outside the image
         (28.0, 20.0, 11.0),  # the centre of the last cell
         (32.0, 20.0, 5.5),  # the border: half of it is outside
     ],
 )
-def test_sampling_is_bilinear_between_cell_centres(x_px: float, y_px: float, wanted: float) -> None:
+def test_sampling_is_bilinear_between_cell_centres(
+    x_px: float, y_px: float, expected: float
+) -> None:
     level_map = torch.arange(12.0).view(1, 1, 3, 4)
     at = torch.tensor([x_px, y_px]).view(1, 1, 1, 2)
-    found = sample_map(level_map, at, torch.tensor([32.0, 24.0]))
-    assert found.item() == pytest.approx(wanted, abs=1e-5)
+    sampled = sample_map(level_map, at, torch.tensor([32.0, 24.0]))
+    assert sampled.item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_places_stay_exact_in_half_precision() -> None:
-    """A ramp over 2048 px read in bfloat16: the place, not the value, must be exact."""
+def test_positions_stay_exact_in_half_precision() -> None:
+    """A ramp over 2048 px sampled in bfloat16: the position, not the value, must be exact."""
     ramp = torch.arange(256.0).view(1, 1, 1, 256).to(torch.bfloat16)
     at = torch.tensor([[[[1003.0, 4.0]]]])
-    found = sample_map(ramp.float(), at, torch.tensor([2048.0, 8.0]))
-    assert found.item() == pytest.approx(1003 / 8 - 0.5, abs=1e-3)
+    sampled = sample_map(ramp.float(), at, torch.tensor([2048.0, 8.0]))
+    assert sampled.item() == pytest.approx(1003 / 8 - 0.5, abs=1e-3)
     half = sample_map(ramp, at, torch.tensor([2048.0, 8.0]))
     assert half.dtype == torch.bfloat16
     assert half.item() == pytest.approx(1003 / 8 - 0.5, abs=0.5)

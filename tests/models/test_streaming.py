@@ -1,4 +1,4 @@
-"""Streaming frame by frame gives what the clip pass gives: the law the whole design rests on."""
+"""Streaming frame by frame gives the same poses as the clip pass; the design rests on this."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import pytest
 import torch
 from tiny_networks import lively_model
 
-from vepe.models.streaming import StreamState, window_bounds, window_indices
+from vepe.models.streaming import (
+    StreamState,
+    stream_flush,
+    stream_step,
+    window_bounds,
+    window_indices,
+)
 from vepe.models.vepe import Vepe
 
 FRAMES = 7
@@ -25,21 +31,23 @@ def clip() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def streamed(model: Vepe, images, times, padding) -> list:
     state, outputs = StreamState(), []
     for t in range(images.shape[1]):
-        state, output = model.step(state, images[:, t], float(times[0, t]), padding[:, t])
+        state, output = stream_step(model, state, images[:, t], float(times[0, t]), padding[:, t])
         assert len(state.frames) <= model.window
         if output is not None:
             outputs.append(output)
-    return outputs + model.flush(state)
+    return outputs + stream_flush(model, state)
 
 
-@pytest.mark.parametrize("spacing_s", [0.0, 0.08])
+@pytest.mark.parametrize("memory_interval_s", [0.0, 0.08])
 @pytest.mark.parametrize(
     ("window", "lookahead"),
     [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (5, 0), (5, 2)],
 )
-def test_streaming_equals_the_clip_pass(window: int, lookahead: int, spacing_s: float) -> None:
-    model = lively_model(fine=8)
-    model.window, model.lookahead, model.spacing_s = window, lookahead, spacing_s
+def test_streaming_equals_the_clip_pass(
+    window: int, lookahead: int, memory_interval_s: float
+) -> None:
+    model = lively_model(high_resolution_dim=8)
+    model.window, model.lookahead, model.memory_interval_s = window, lookahead, memory_interval_s
     with torch.inference_mode():
         whole = model(*clip())
         stream = streamed(model, *clip())
@@ -52,38 +60,38 @@ def test_streaming_equals_the_clip_pass(window: int, lookahead: int, spacing_s: 
         torch.testing.assert_close(a.identity, b.identity, atol=1e-5, rtol=0)
 
 
-def test_the_window_matters() -> None:
-    """Were the temporal parts deaf, every test above would pass for nothing."""
+def test_the_window_changes_the_output() -> None:
+    """If the temporal parts had no effect, the test above would prove nothing."""
     model = lively_model()
-    answers = []
+    outputs = []
     with torch.inference_mode():
         for window in (1, 3):
             model.window, model.lookahead = window, 0
-            answers.append(model(*clip())[-1].keypoints_px)
-    assert (answers[0] - answers[1]).abs().max() > 0.1
+            outputs.append(model(*clip())[-1].keypoints_px)
+    assert (outputs[0] - outputs[1]).abs().max() > 0.1
 
 
-def test_the_spacing_matters() -> None:
+def test_the_memory_interval_changes_the_output() -> None:
     model = lively_model()
     model.window = 3
-    answers = []
+    outputs = []
     with torch.inference_mode():
-        for spacing_s in (0.0, 0.1):
-            model.spacing_s = spacing_s
-            answers.append(model(*clip())[-1].keypoints_px)
-    assert (answers[0] - answers[1]).abs().max() > 0.1
+        for memory_interval_s in (0.0, 0.1):
+            model.memory_interval_s = memory_interval_s
+            outputs.append(model(*clip())[-1].keypoints_px)
+    assert (outputs[0] - outputs[1]).abs().max() > 0.1
 
 
-def test_clips_of_other_times_do_not_share_a_spacing() -> None:
+def test_clips_with_different_times_and_a_memory_interval_raise() -> None:
     model = lively_model()
-    model.spacing_s = 0.1
+    model.memory_interval_s = 0.1
     images, times, padding = clip()
     two = (images.repeat(2, 1, 1, 1, 1), torch.cat([times, 2 * times]), padding.repeat(2, 1, 1, 1))
     with torch.inference_mode(), pytest.raises(ValueError, match="equal times"):
         model(*two)
 
 
-def test_batches_do_not_matter() -> None:
+def test_other_clips_of_a_batch_change_nothing() -> None:
     model = lively_model()
     images, times, padding = clip()
     other = torch.rand(1, FRAMES, 3, 64, 96)
@@ -95,7 +103,7 @@ def test_batches_do_not_matter() -> None:
         assert (a.keypoints_px - b.keypoints_px[:1]).abs().max() < 1e-2
 
 
-def test_true_times_matter_and_their_origin_does_not() -> None:
+def test_time_differences_matter_and_the_origin_does_not() -> None:
     model = lively_model()
     model.window = 3
     images, times, padding = clip()
@@ -127,7 +135,7 @@ def test_window_bounds(
 
 
 @pytest.mark.parametrize(
-    ("key", "lookahead", "spacing_s", "chosen", "place"),
+    ("key", "lookahead", "memory_interval_s", "chosen", "index"),
     [
         (5, 0, 0.0, [3, 4, 5], 2),
         (5, 0, 0.1, [0, 3, 5], 2),
@@ -140,7 +148,35 @@ def test_window_bounds(
     ],
 )
 def test_window_indices(
-    key: int, lookahead: int, spacing_s: float, chosen: list[int], place: int
+    key: int, lookahead: int, memory_interval_s: float, chosen: list[int], index: int
 ) -> None:
     times = [0.0, 0.04, 0.08, 0.15, 0.16, 0.31, 0.5]
-    assert window_indices(times, key, 3, lookahead, spacing_s) == (chosen, place)
+    assert window_indices(times, key, 3, lookahead, memory_interval_s) == (chosen, index)
+
+
+@pytest.mark.parametrize("lookahead", [0, 2])
+def test_a_stream_keeps_nothing_but_the_frames_of_its_window(lookahead: int) -> None:
+    """Outputs of frames, which only losses read, are not part of the state."""
+    model = lively_model()
+    model.window, model.lookahead = 3, lookahead
+    images, times, padding = clip()
+    state = StreamState()
+    with torch.inference_mode():
+        for t in range(FRAMES):
+            state, _ = stream_step(model, state, images[:, t], float(times[0, t]), padding[:, t])
+    assert len(state.frames) == len(state.times_s) == 3
+    assert state.pending == lookahead
+    assert not any(hasattr(frame, "layers") for frame in state.frames)
+
+
+def test_rows_of_frame_memory_are_the_frames_encoded_alone() -> None:
+    model = lively_model(high_resolution_dim=8)
+    images, _, padding = clip()
+    with torch.inference_mode():
+        both, _ = model.encode_frame(images[0, :2], padding[0, :2])
+        alone, _ = model.encode_frame(images[0, 1:2], padding[0, 1:2])
+    row = both[1:2]
+    assert (row.queries.keypoints_px - alone.queries.keypoints_px).abs().max() < 1e-2
+    assert [len(m) for m in row.memory.maps] == [1, 1, 1]
+    assert [len(v) for layer in row.values for v in layer] == [1, 1, 1]
+    assert len(row.memory.high_resolution) == len(row.queries.identity) == 1

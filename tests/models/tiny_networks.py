@@ -1,4 +1,4 @@
-"""Small networks with random but lively weights, for tests of structure."""
+"""Small networks with random weights in all layers, for tests of structure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tiny_config(**changes: Any) -> ModelConfig:
 
 
 def lively_model(seed: int = 0, **changes: Any) -> Vepe:
-    """Every zero-started layer gets weights, so that no part of the network is idle."""
+    """Layers that start at zero get random weights, so that every part has an effect."""
     torch.manual_seed(seed)
     model = build_model(tiny_config(**changes))
     for name, parameter in model.named_parameters():
