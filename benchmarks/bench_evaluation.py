@@ -1,11 +1,11 @@
-"""Times the PoseTrack evaluation on a set as large as PoseTrack18's validation set.
+"""Times the PoseTrack evaluation on a set of the size of PoseTrack18's validation set.
 
     python benchmarks/bench_evaluation.py [--keep DIR] [--profile]
 
 Makes 170 sequences with 9,000 labelled frames and 60,000 people (about 20,000 frames in all, with
 predictions in every one), writes them as PoseTrack18 files, and evaluates AP, MOTA and HOTA from
-these files in a process of its own, on one core. Prints seconds and the peak of memory; with
-`--profile`, where the time goes.
+these files in a separate process on one core. Prints seconds and peak memory; with `--profile`,
+also the slowest functions.
 """
 
 from __future__ import annotations
@@ -35,41 +35,43 @@ BODY = np.array(
 
 
 def make_sequence(index: int, count: int, rng: np.random.Generator) -> tuple[dict, dict]:
-    """Ground truth and prediction of one sequence: people walk through each other."""
+    """Ground truth and prediction of one sequence, in which people cross each other."""
     height = rng.uniform(1.2, 3.5, count)
     start = rng.uniform([50, 200], [1230, 600], (count, 2))
     speed = rng.normal(0, 4, (count, 2)) * [1, 0.2]
     labelled = {i * FRAMES // LABELLED for i in range(LABELLED)}
-    images, people, shown, found = [], [], [], []
+    gt_images, gt, pred_images, pred = [], [], [], []
     ids = np.arange(count)
     for t in range(FRAMES):
         image_id = (1 << 34) + index * 10_000 + t
         name = f"images/val/{index:06d}_mpii_test/{t:06d}.jpg"
         image = {"id": image_id, "frame_id": image_id, "file_name": name}
-        images.append({**image, "is_labeled": t in labelled, "nframes": FRAMES})
-        shown.append(image)
+        gt_images.append({**image, "is_labeled": t in labelled, "nframes": FRAMES})
+        pred_images.append(image)
         swing = rng.normal(0, 2, (count, 17, 2))
         poses = start[:, None] + t * speed[:, None] + (BODY + swing) * height[:, None, None]
         if rng.random() < 0.1 and count > 1:
             ids = rng.permutation(count)
         for k, pose in enumerate(poses):
             if t in labelled:
-                people.append(_truth(image_id, k, pose, 20 * height[k], rng))
+                gt.append(_annotation(image_id, k, pose, 20 * height[k], rng))
             noise = rng.normal(0, 4 * height[k], (17, 2))
             if rng.random() < 0.9:
-                found.append(_prediction(image_id, int(ids[k]), pose + noise, rng))
+                pred.append(_prediction(image_id, int(ids[k]), pose + noise, rng))
             if rng.random() < 0.1:
-                found.append(_prediction(image_id, 500 + k, pose + noise + 8, rng))
+                pred.append(_prediction(image_id, 500 + k, pose + noise + 8, rng))
     return (
-        {"images": images, "annotations": people, "categories": CATEGORIES},
-        {"images": shown, "annotations": found, "categories": CATEGORIES},
+        {"images": gt_images, "annotations": gt, "categories": CATEGORIES},
+        {"images": pred_images, "annotations": pred, "categories": CATEGORIES},
     )
 
 
-def _truth(image_id: int, k: int, pose: np.ndarray, head: float, rng: np.random.Generator) -> dict:
-    seen = rng.random(17) < 0.85
-    seen[3:5] = False
-    points = np.column_stack([pose.round(1), np.ones(17)]) * seen[:, None]
+def _annotation(
+    image_id: int, k: int, pose: np.ndarray, head: float, rng: np.random.Generator
+) -> dict:
+    visible = rng.random(17) < 0.85
+    visible[3:5] = False
+    points = np.column_stack([pose.round(1), np.ones(17)]) * visible[:, None]
     box = [*(pose[2] - [head / 2, 0]).round(1).tolist(), round(head, 1), round(head * 1.2, 1)]
     return {
         "id": image_id * 100 + k, "image_id": image_id, "category_id": 1, "track_id": k,
@@ -87,7 +89,7 @@ def _prediction(image_id: int, track: int, pose: np.ndarray, rng: np.random.Gene
 
 
 def make_set(folder: Path) -> None:
-    """Writes `gt/` and `pred/` under `folder`."""
+    """Writes the folders `gt` and `pred`."""
     rng = np.random.default_rng(18)
     for side in ("gt", "pred"):
         (folder / side).mkdir(parents=True, exist_ok=True)

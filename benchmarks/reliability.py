@@ -1,11 +1,11 @@
-"""Do scores mean what they say? A reliability plot of person scores and keypoint confidences.
+"""Calibration: a reliability plot of person scores and keypoint confidences.
 
     python benchmarks/reliability.py --gt coco.json --images DIR [--model vepe-n] [-o plot.png]
 
-Person score: the chance that a prediction is a labelled person's pose with OKS of 0.5 or more, each
-person claimed once, best score first. Keypoint confidence: how close a keypoint of such a matched
-person lies, exp(-d^2 / (2 area (2 x 0.05)^2)), which is what it was trained for. Boxes marked as
-crowd, and people without labelled keypoints, neither help nor harm the predictions on them.
+The person score should be the probability that a prediction matches a labelled person with an OKS
+of at least 0.5 (each person matched once, highest score first). The keypoint confidence should be
+the closeness of a matched keypoint, exp(-d^2 / (2 area (2 x 0.05)^2)), which it is trained for.
+Predictions on crowd boxes and on people without labelled keypoints are ignored.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from vepe.types import FramePoses
 from vepe.video.images import read_image
 from vepe.viz.plots import GRID, MAIN, QUIET, figure
 
-RIGHT_OKS = 0.5
-LOWEST_SCORE = 0.05
+MATCH_OKS = 0.5
+MIN_SCORE = 0.05
 EDGES = np.linspace(0, 1, 11)
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """What was said and what came true, one entry a prediction or keypoint."""
+class Calibration:
+    """Predicted and actual values, one entry per prediction or keypoint."""
 
-    said: list[float]
-    true: list[float]
+    predicted: list[float]
+    actual: list[float]
 
     def bins(self) -> list[tuple[float, float, int]]:
-        """Mean of what was said and of what came true, and the count, of every bin that is used."""
-        said, true = np.array(self.said), np.array(self.true)
-        where = np.clip(np.digitize(said, EDGES) - 1, 0, len(EDGES) - 2)
+        """Mean predicted value, mean actual value and count of every bin that is not empty."""
+        predicted, actual = np.array(self.predicted), np.array(self.actual)
+        where = np.clip(np.digitize(predicted, EDGES) - 1, 0, len(EDGES) - 2)
         return [
             (
-                float(said[where == b].mean()),
-                float(true[where == b].mean()),
+                float(predicted[where == b].mean()),
+                float(actual[where == b].mean()),
                 int((where == b).sum()),
             )
             for b in np.unique(where)
         ]
 
     def error(self) -> float:
-        """Expected calibration error: the mean distance of the two, weighted by count."""
-        found = self.bins()
-        return sum(n * abs(s - t) for s, t, n in found) / max(sum(n for *_, n in found), 1)
+        """Expected calibration error: mean difference of the two, weighted by count."""
+        bins = self.bins()
+        return sum(n * abs(p - a) for p, a, n in bins) / max(sum(n for *_, n in bins), 1)
 
 
 def _closeness(keypoints: np.ndarray, label: np.ndarray, area: float, sigma: np.ndarray | float):
@@ -59,10 +59,10 @@ def _closeness(keypoints: np.ndarray, label: np.ndarray, area: float, sigma: np.
     return np.exp(-squared / (2 * (area + 1e-9) * np.square(2 * np.asarray(sigma))))
 
 
-def _on_unsure(keypoints: np.ndarray, unsure: list[dict]) -> bool:
+def _on_ignored(keypoints: np.ndarray, ignored: list[dict]) -> bool:
     x, y = keypoints.mean(axis=0)
     return any(
-        b[0] <= x <= b[0] + b[2] and b[1] <= y <= b[1] + b[3] for b in (a["bbox"] for a in unsure)
+        b[0] <= x <= b[0] + b[2] and b[1] <= y <= b[1] + b[3] for b in (a["bbox"] for a in ignored)
     )
 
 
@@ -71,47 +71,48 @@ def compare(
     people: list[dict],
     own: np.ndarray,
     coco: np.ndarray,
-    out: tuple[Pairs, Pairs],
+    out: tuple[Calibration, Calibration],
 ) -> None:
-    """Adds one picture's predictions to the pairs of persons and of keypoints."""
-    persons, keypoints_out = out
+    """Adds the predictions of one image to the calibration of persons and of keypoints."""
+    persons, keypoint_values = out
     sigmas = COCO17.sigma_array()[coco]
     labels = [np.asarray(a["keypoints"], float).reshape(-1, 3)[coco] for a in people]
-    posed = [i for i, a in enumerate(people) if not a["iscrowd"] and labels[i][:, 2].any()]
-    unsure = [a for i, a in enumerate(people) if i not in posed]
+    scored = [i for i, a in enumerate(people) if not a["iscrowd"] and labels[i][:, 2].any()]
+    ignored = [a for i, a in enumerate(people) if i not in scored]
     for person, score in enumerate(poses.scores):
-        if score < LOWEST_SCORE:
+        if score < MIN_SCORE:
             continue
         keypoints = poses.keypoints_px[person][own]
-        best, most = None, RIGHT_OKS
-        for i in posed:
-            seen = labels[i][:, 2] > 0
-            close = _closeness(keypoints, labels[i], people[i]["area"], sigmas)[seen].mean()
-            if close >= most:
-                best, most = i, float(close)
-        if best is None and _on_unsure(keypoints, unsure):
+        best, best_oks = None, MATCH_OKS
+        for i in scored:
+            labelled = labels[i][:, 2] > 0
+            oks = _closeness(keypoints, labels[i], people[i]["area"], sigmas)[labelled].mean()
+            if oks >= best_oks:
+                best, best_oks = i, float(oks)
+        if best is None and _on_ignored(keypoints, ignored):
             continue
-        persons.said.append(float(score))
-        persons.true.append(float(best is not None))
+        persons.predicted.append(float(score))
+        persons.actual.append(float(best is not None))
         if best is not None:
-            posed.remove(best)
-            seen = labels[best][:, 2] > 0
-            close = _closeness(keypoints, labels[best], people[best]["area"], 0.05)[seen]
-            keypoints_out.said.extend(poses.keypoint_scores[person][own][seen].tolist())
-            keypoints_out.true.extend(close.tolist())
+            scored.remove(best)
+            labelled = labels[best][:, 2] > 0
+            close = _closeness(keypoints, labels[best], people[best]["area"], 0.05)[labelled]
+            confidence = poses.keypoint_scores[person][own][labelled]
+            keypoint_values.predicted.extend(confidence.tolist())
+            keypoint_values.actual.extend(close.tolist())
 
 
-def draw(pairs: dict[str, Pairs], path: Path) -> None:
-    """One panel a kind: on the diagonal, what is said is true; dots grow with counts."""
+def draw(calibration: dict[str, Calibration], path: Path) -> None:
+    """One panel each; perfect calibration lies on the diagonal. Dots grow with the count."""
     fig, axes = figure(7.2, 3.6, columns=len(pairs))
-    for axis, (name, found) in zip(axes.flat, pairs.items(), strict=True):
-        said, true, count = (np.array(v) for v in zip(*found.bins(), strict=True))
+    for axis, (name, values) in zip(axes.flat, calibration.items(), strict=True):
+        predicted, actual, count = (np.array(v) for v in zip(*values.bins(), strict=True))
         axis.plot([0, 1], [0, 1], color=GRID)
-        axis.plot(said, true, color=MAIN, lw=1)
-        axis.scatter(said, true, s=12 + 160 * count / count.max(), color=MAIN, alpha=0.7)
-        axis.set_title(f"{name} (error {found.error():.2f})", loc="left", fontsize=9)
-        axis.set_xlabel("said", fontsize=8, color=QUIET)
-        axis.set_ylabel("came true", fontsize=8, color=QUIET)
+        axis.plot(predicted, actual, color=MAIN, lw=1)
+        axis.scatter(predicted, actual, s=12 + 160 * count / count.max(), color=MAIN, alpha=0.7)
+        axis.set_title(f"{name} (error {values.error():.2f})", loc="left", fontsize=9)
+        axis.set_xlabel("predicted", fontsize=8, color=QUIET)
+        axis.set_ylabel("actual", fontsize=8, color=QUIET)
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1)
     fig.savefig(path)
@@ -124,19 +125,20 @@ def main() -> None:
     parser.add_argument("--model", default="vepe-n")
     parser.add_argument("-o", "--output", type=Path, default=Path("reliability.png"))
     options = parser.parse_args()
-    truth = json.loads(options.gt.read_text(encoding="utf-8"))
+    gt = json.loads(options.gt.read_text(encoding="utf-8"))
     model = load(options.model, conf=0.0)
     own, coco = model.skeleton.shared_with(COCO17)
-    pairs = {"person score": Pairs([], []), "keypoint confidence": Pairs([], [])}
-    for picture in truth["images"]:
-        poses = model.predict(read_image(options.images / picture["file_name"]))
-        people = [a for a in truth["annotations"] if a["image_id"] == picture["id"]]
-        compare(poses, people, own, coco, (pairs["person score"], pairs["keypoint confidence"]))
-    for name, found in pairs.items():
-        print(f"{name}: expected calibration error {found.error():.3f}")
-        for said, true, count in found.bins():
-            print(f"  said {said:.2f}  came true {true:.2f}  ({count})")
-    draw(pairs, options.output)
+    persons, keypoints = Calibration([], []), Calibration([], [])
+    calibration = {"person score": persons, "keypoint confidence": keypoints}
+    for image in gt["images"]:
+        poses = model.predict(read_image(options.images / image["file_name"]))
+        people = [a for a in gt["annotations"] if a["image_id"] == image["id"]]
+        compare(poses, people, own, coco, (persons, keypoints))
+    for name, values in calibration.items():
+        print(f"{name}: expected calibration error {values.error():.3f}")
+        for predicted, actual, count in values.bins():
+            print(f"  predicted {predicted:.2f}  actual {actual:.2f}  ({count})")
+    draw(calibration, options.output)
     print(f"Plot: {options.output}")
 
 

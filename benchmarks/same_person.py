@@ -1,10 +1,11 @@
-"""How well identity embeddings tell people apart, on labelled video.
+"""How well identity embeddings distinguish people in labelled video.
 
     python benchmarks/same_person.py --gt ANNOTATIONS --images ROOT [--model vepe-n]
 
-Every EVERY-th frame is looked at on its own; a prediction is a labelled person where their OKS is
-FOUND_OKS or more. Of all pairs of sightings in a video: the cosines of the same person and of two
-people, and how often the first is the higher one (area under the ROC curve).
+Every EVERY-th frame is predicted on its own; a prediction is matched with a labelled person if
+their OKS is at least MATCH_OKS. Over all pairs of observations in a video: the cosine similarities
+of the same person and of two people, and how often the former is higher (area under the ROC
+curve).
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ from vepe.types import FramePoses
 from vepe.video.images import read_image
 
 EVERY = 5
-FOUND_OKS = 0.4
+MATCH_OKS = 0.4
 
 
-def seen_as(person: Person, poses: FramePoses) -> int | None:
-    """Row of the prediction that is this person, if any."""
+def matching_row(person: Person, poses: FramePoses) -> int | None:
+    """Index of the prediction that matches this person, if any."""
     area = max(float(person.extra.get("area", 0)), 1.0)
     squared = np.square(poses.keypoints_px - person.keypoints_px).sum(axis=2)
     oks = np.exp(-squared / (2 * area * (2 * POSETRACK15.sigma_array()) ** 2))
     similarity = oks[:, person.present].mean(axis=1)
-    if not len(similarity) or similarity.max() < FOUND_OKS:
+    if not len(similarity) or similarity.max() < MATCH_OKS:
         return None
     return int(similarity.argmax())
 
 
 def cosines(gt: Path, images: Path, model: Predictor) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines of pairs of sightings: of the same person, and of two."""
+    """Cosine similarities of pairs of observations: of the same person, and of two people."""
     same: list[float] = []
     other: list[float] = []
     for sequence in read_posetrack(gt):
@@ -47,7 +48,7 @@ def cosines(gt: Path, images: Path, model: Predictor) -> tuple[np.ndarray, np.nd
         for frame, path in list(zip(sequence.frames, paths, strict=True))[::EVERY]:
             poses = model.predict(read_image(path))
             for person in frame.people:
-                row = seen_as(person, poses)
+                row = matching_row(person, poses)
                 if row is not None and poses.embeddings is not None:
                     ids.append(person.track_id)
                     embeddings.append(poses.embeddings[row])
@@ -67,7 +68,7 @@ def main() -> None:
     for name, values in (("same person", same), ("two people", other)):
         low, middle, high = np.percentile(values, [10, 50, 90])
         print(f"{name}: {len(values)} pairs, cosine {middle:.2f} ({low:.2f} to {high:.2f})")
-    print(f"the same person's is higher in {(same[:, None] > other).mean():.1%} of cases")
+    print(f"the same person is more similar in {(same[:, None] > other).mean():.1%} of cases")
 
 
 if __name__ == "__main__":
