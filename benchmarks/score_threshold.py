@@ -69,8 +69,8 @@ def main() -> None:
         hits = sum(score >= threshold for score in matched)
         clean = sum(score < threshold for score in highest)
         print(
-            f"conf {threshold:.2f}: {hits} of {num_people} people ({hits / num_people:.0%}) detected, "
-            f"{clean} of {len(highest)} images without people stay empty"
+            f"conf {threshold:.2f}: {hits} of {num_people} people detected "
+            f"({hits / num_people:.0%}), {clean} of {len(highest)} images without people stay empty"
         )
 
 
