@@ -10,6 +10,7 @@ config; weights that no timm model matches need a builder here, as `POSE_TRUNKS`
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 import timm
 import torch
@@ -44,6 +45,7 @@ class Backbone(nn.Module):
         VepeError: if timm has no such model, or the model has no map at any requested stride.
     """
 
+    net: Any  # timm's feature extractor
     shift: Tensor
     scale: Tensor
 

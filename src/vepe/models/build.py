@@ -41,7 +41,6 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
         )
     levels, keypoints = len(c.strides), len(c.skeleton)
     sizes = {"dim": c.dim, "heads": c.heads, "points": c.points, "hidden": c.hidden}
-    refinement = {"refine": c.keypoint_search, "high_resolution_dim": c.high_resolution_dim}
     # Parts are made in a fixed order: fresh weights depend on it.
     memory_encoder = pose_encoder = appearance = high_resolution = None
     if temporal.memory_encoder:
@@ -69,14 +68,19 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
         layers=c.spatial_decoder.layers,
         levels=levels,
         keypoints=keypoints,
-        **refinement,
+        refine=c.keypoint_search,
+        high_resolution_dim=c.high_resolution_dim,
     )
     identity = IdentityHead(c.dim, c.consistency.dim)
     consistency = InstanceConsistency(
         c.consistency.matching if c.consistency.enabled else "uniform"
     )
     pose_decoder = PoseDecoder(
-        **sizes, layers=temporal.pose_decoder_layers, levels=levels, **refinement
+        **sizes,
+        layers=temporal.pose_decoder_layers,
+        levels=levels,
+        refine=c.keypoint_search,
+        high_resolution_dim=c.high_resolution_dim,
     )
     if c.high_resolution_dim:
         high_resolution = HighResolutionFeatures(backbone.channels[0], c.dim, c.high_resolution_dim)

@@ -197,16 +197,18 @@ class DeformableEncoderLayer(nn.Module):
     def forward(
         self,
         memory: Memory,
-        values: list[Float[Tensor, "B T C h w"]],
+        values: list[Float[Tensor, "B T C h w"]] | None = None,
         delta_s: Float[Tensor, "B T"] | None = None,
     ) -> Memory:
         """Updates the memory.
 
         Args:
             memory: of the frame to update.
-            values: projected maps of T frames, one tensor per level.
+            values: projected maps of T frames, one tensor per level; None: the memory's own.
             delta_s: seconds from the updated frame to each of them; only for temporal layers.
         """
+        if values is None:
+            values = [v.unsqueeze(1) for v in self.project(memory)]  # (B, 1, C, h, w)
         tokens, positions, centres, radii = self.tokens.read(memory)
         sampled = self.attention(
             self.norm(tokens) + positions,
@@ -241,6 +243,5 @@ class SpatialEncoder(nn.Module):
     def forward(self, memory: Memory) -> Memory:
         """The encoded memory."""
         for layer in self.layers:
-            values = [level.unsqueeze(1) for level in layer.project(memory)]  # (B, 1, C, h, w)
-            memory = layer(memory, values)
+            memory = layer(memory)
         return memory
