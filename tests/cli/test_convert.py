@@ -21,17 +21,17 @@ app = typer.Typer()
 app.command()(convert)
 
 
-def test_says_what_was_written_and_what_was_left_behind(tmp_path) -> None:
+def test_prints_what_was_written_and_left_behind(tmp_path) -> None:
     target = tmp_path / "old.json"
     result = CliRunner().invoke(app, [str(NEW), str(target), "--to", "posetrack17"])
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert "note: posetrack17 has no place for body boxes: 45 left behind." in lines
+    assert "note: posetrack17 has no field for body boxes: 45 left behind." in lines
     assert lines[-1] == f"Wrote {target}: 1 sequence(s), 12 frames, 45 people."
     assert target.is_file()
 
 
-def test_cvat_is_another_name_of_coco(tmp_path) -> None:
+def test_cvat_is_an_alias_of_coco(tmp_path) -> None:
     result = CliRunner().invoke(app, [str(NEW), str(tmp_path / "c.json"), "--to", "cvat"])
     assert result.exit_code == 0, result.output
     back = ["--to", "posetrack18", "--from", "coco"]
@@ -55,7 +55,7 @@ def call(*words: object) -> str:
     return result.output
 
 
-def test_existing_files_are_kept_unless_told(tmp_path) -> None:
+def test_existing_files_are_replaced_only_with_overwrite(tmp_path) -> None:
     target = tmp_path / "out.csv"
     target.write_text("mine")
     with pytest.raises(VepeError, match="already there; add --overwrite"):
@@ -89,7 +89,7 @@ def test_folders_are_converted_twice_only_with_overwrite(to, tmp_path) -> None:
         ("op", "op/op_000000000000_keypoints.json", "coco"),
     ],
 )
-def test_the_source_is_never_replaced(source, target, to, more, tmp_path) -> None:
+def test_source_is_never_replaced(source, target, to, more, tmp_path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.json").write_bytes(NEW.read_bytes())
     if source != ".":

@@ -23,7 +23,7 @@ OLD, NEW = DATA / "pt17_000902_mpii_test.json", DATA / "pt18_000902_mpii_test.js
 
 
 @pytest.mark.parametrize("to", [t for t in TARGETS if t != "submission"])
-def test_every_target_reads_as_itself(to, tmp_path) -> None:
+def test_written_file_is_read_back_in_its_format(to, tmp_path) -> None:
     done = convert_annotations(NEW, tmp_path / "out", to)
     assert (done.sequences, done.frames, done.people) == (1, 12, 45)
     (sequence,) = read_any(done.written[0])
@@ -41,11 +41,11 @@ def test_every_target_reads_as_itself(to, tmp_path) -> None:
         (NEW, "posetrack18", ["person ids: 45"]),
         (NEW, "posetrack21", []),
         (NEW, "coco", []),
-        (NEW, "posetrack17", ["body boxes: 45", "person ids: 45", "picture sizes: 12",
+        (NEW, "posetrack17", ["body boxes: 45", "image sizes: 12", "person ids: 45",
                               "has_no_densepose"]),
     ],
 )  # fmt: skip
-def test_losses_are_said(source, to, said, tmp_path) -> None:
+def test_notes_name_what_is_left_behind(source, to, said, tmp_path) -> None:
     notes = convert_annotations(source, tmp_path / "out", to).notes
     assert len(notes) == len(said), notes
     for note, part in zip(notes, said, strict=True):
@@ -100,7 +100,7 @@ def test_wrong_sources(tmp_path) -> None:
         convert_annotations(boxes, tmp_path / "out", "csv")
 
 
-def test_skeletons_without_posetrack_s_joints_are_refused(tmp_path) -> None:
+def test_skeleton_without_posetrack_joints_is_refused(tmp_path) -> None:
     data = json.loads(NEW.read_text())
     data["categories"][0]["keypoints"] = [f"k{i}" for i in range(17)]
     (tmp_path / "other.json").write_text(json.dumps(data))
@@ -124,7 +124,7 @@ def predictions(results, tmp_path) -> Path:
 
 @pytest.mark.parametrize("year", [2017, 2018])
 @pytest.mark.parametrize("ending", ["", ".zip"])
-def test_submission_takes_the_ground_truth_s_shape(
+def test_submission_takes_names_and_frames_of_the_ground_truth(
     year, ending, truth, predictions, tmp_path
 ) -> None:
     write = write_posetrack17 if year == 2017 else write_posetrack18
@@ -157,7 +157,7 @@ def test_submission_needs_all_sequences(truth, results, tmp_path) -> None:
         write_submission(tmp_path / "s", [other], [truth])
 
 
-def test_missing_ids_are_filled_and_said(results, tmp_path) -> None:
+def test_missing_track_ids_are_filled_with_a_note(results, tmp_path) -> None:
     frames = tuple(
         replace(f, people=tuple(replace(p, track_id=None) for p in f.people))
         for f in results.frames

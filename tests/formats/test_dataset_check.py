@@ -1,4 +1,4 @@
-"""`vepe data check`: a sane tree is sane, and every planted fault is named."""
+"""`vepe data check`: a valid data set has no problems, and every planted fault is named."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NEW = Path(__file__).parent / "data" / "pt18_000902_mpii_test.json"
 
 
 @pytest.fixture(scope="module")
-def picture() -> bytes:
+def jpeg() -> bytes:
     noise = np.random.default_rng(0).integers(0, 255, (600, 800, 3), np.uint8)
     return cv2.imencode(".jpg", noise)[1].tobytes()
 
 
 @pytest.fixture
-def tree(tmp_path, picture) -> Path:
+def tree(tmp_path, jpeg) -> Path:
     """A complete PoseTrack18 tree with one sequence of 12 frames."""
     data = json.loads(NEW.read_text())
     target = tmp_path / "annotations" / "val" / "000902_mpii_test.json"
@@ -31,7 +31,7 @@ def tree(tmp_path, picture) -> Path:
         del image["has_labeled_person"]
         path = tmp_path / image["file_name"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture)
+        path.write_bytes(jpeg)
     for annotation in data["annotations"]:
         del annotation["person_id"]
     target.write_text(json.dumps(data))
@@ -45,19 +45,19 @@ def change(tree: Path, edit) -> None:
     path.write_text(json.dumps(data))
 
 
-def test_a_sane_tree_is_sane(tree) -> None:
+def test_valid_data_set_has_no_problems(tree) -> None:
     report = check_dataset(tree)
     assert report.problems == []
     assert report.formats == ["posetrack18"]
     counts = report.splits["annotations/val"]
     assert (counts.sequences, counts.frames, counts.labeled) == (1, 12, 12)
-    assert (counts.people, counts.pictures) == (45, 12)
-    assert any("170 (v0.45) or 74 (v0.2)" in f.mend for f in report.findings)
+    assert (counts.people, counts.images) == (45, 12)
+    assert any("170 (v0.45) or 74 (v0.2)" in f.fix for f in report.findings)
 
 
 FAULTS = {
     "body box": (lambda d: d["annotations"][0].update(bbox=[790, 590, 200, 200]),
-                 "body box 790, 590, 200, 200 leaves the picture of 800 x 600"),
+                 "body box 790, 590, 200, 200 leaves the image of 800 x 600"),
     "head box": (lambda d: d["annotations"][0].update(bbox_head=[-900, 0, 20, 20]),
                  "head box -900, 0, 20, 20 leaves"),
     "flat box": (lambda d: d["annotations"][0].update(bbox=[1, 1, 0, 5]), "the size 0 x 5"),
@@ -68,71 +68,71 @@ FAULTS = {
     "big track": (lambda d: d["annotations"][0].update(track_id=10_000), "not in 0 to 9999"),
     "double annotation": (lambda d: d["annotations"][1].update(id=d["annotations"][0]["id"]),
                           "2 annotations have the id"),
-    "double image": (lambda d: d["images"][1].update(id=d["images"][0]["id"]), "is used twice"),
-    "double picture": (lambda d: d["images"][1].update(file_name=d["images"][0]["file_name"]),
+    "double image id": (lambda d: d["images"][1].update(id=d["images"][0]["id"]), "is used twice"),
+    "double image": (lambda d: d["images"][1].update(file_name=d["images"][0]["file_name"]),
                        "stands for 2 frames"),
     "region": (lambda d: d["images"][0].update(ignore_regions_x=[[1, 2]],
                                                ignore_regions_y=[[1, 2]]), "2 corners"),
     "frames": (lambda d: [i.update(nframes=140) for i in d["images"]], "12 of 140 frames"),
     "nan": (lambda d: d["annotations"][0].update(bbox=[float("nan")] * 4), "bbox is"),
-    "size": (lambda d: d["images"][3].update(width=99), "the picture is 800 x 600"),
+    "size": (lambda d: d["images"][3].update(width=99), "the image is 800 x 600"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_faults_are_named_with_frame_and_mending(name, tree) -> None:
+def test_faults_are_named_with_frame_and_fix(name, tree) -> None:
     edit, text = FAULTS[name]
     change(tree, edit)
-    found = [f for f in check_dataset(tree).problems if text in f.line()]
-    assert len(found) == 1, check_dataset(tree).problems
-    assert "000902_mpii_test.json" in found[0].place
-    assert len(found[0].mend) > 10
+    problems = [f for f in check_dataset(tree).problems if text in f.line()]
+    assert len(problems) == 1, check_dataset(tree).problems
+    assert "000902_mpii_test.json" in problems[0].place
+    assert len(problems[0].fix) > 10
 
 
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
-        (lambda p: p.unlink(), "the picture is missing"),
-        (lambda p: p.write_bytes(b""), "the picture is empty"),
-        (lambda p: p.write_bytes(p.read_bytes()[:40_000]), "the picture is cut off"),
-        (lambda p: p.write_bytes(b"no picture"), "the picture is no readable picture"),
+        (lambda p: p.unlink(), "the image is missing"),
+        (lambda p: p.write_bytes(b""), "the image is empty"),
+        (lambda p: p.write_bytes(p.read_bytes()[:40_000]), "the image is cut off"),
+        (lambda p: p.write_bytes(b"no image"), "the image is not a readable image"),
     ],
 )
-def test_pictures_that_cannot_be_read(spoil, text, tree) -> None:
+def test_images_that_cannot_be_read(spoil, text, tree) -> None:
     spoil(tree / "images/val/000902_mpii_test/000004.jpg")
     (problem,) = check_dataset(tree).problems
     assert problem.text == text
     assert "frame 4 (images/val/000902_mpii_test/000004.jpg)" in problem.place
-    assert check_dataset(tree, pictures=False).problems == []
+    assert check_dataset(tree, images=False).problems == []
 
 
-def test_no_pictures_at_all_is_one_problem(tree) -> None:
+def test_no_images_at_all_is_one_problem(tree) -> None:
     for path in tree.rglob("*.jpg"):
         path.unlink()
     twin = tree / "annotations" / "val" / "000903_bonn_test.json"
     twin.write_text((tree / "annotations" / "val" / "000902_mpii_test.json").read_text())
     (problem,) = check_dataset(tree).problems
-    assert "none of the 24 pictures is there" in problem.text
-    assert "posetrack.net is offline" in problem.mend
+    assert "none of the 24 images exists" in problem.text
+    assert "posetrack.net is offline" in problem.fix
 
 
-def test_pictures_without_annotations_are_noted(tree, picture) -> None:
+def test_images_without_annotations_are_noted(tree, jpeg) -> None:
     extra = tree / "images/val/000999_mpii_test/000000.jpg"
     extra.parent.mkdir()
-    extra.write_bytes(picture)
+    extra.write_bytes(jpeg)
     report = check_dataset(tree)
     assert report.problems == []
-    assert any("no annotation file speaks of the 1 picture" in f.text for f in report.findings)
+    assert any("no annotation file refers to the 1 image" in f.text for f in report.findings)
 
 
-def test_like_faults_are_counted(tree) -> None:
+def test_repeated_faults_are_counted(tree) -> None:
     change(tree, lambda d: [a.pop("bbox_head") for a in d["annotations"]])
     (problem,) = check_dataset(tree).problems
     assert problem.count == 45
     assert "44 more in this file" in problem.line()
 
 
-def test_a_broken_file_is_a_problem_not_an_end(tree) -> None:
+def test_check_continues_after_a_broken_file(tree) -> None:
     (tree / "annotations" / "val" / "000001_mpii_test.json").write_text('{"images": [')
     (problem,) = check_dataset(tree).problems
     assert "it cannot be read" in problem.text
@@ -140,7 +140,7 @@ def test_a_broken_file_is_a_problem_not_an_end(tree) -> None:
 
 
 def test_nothing_to_check(tmp_path) -> None:
-    with pytest.raises(VepeError, match="is no folder"):
+    with pytest.raises(VepeError, match="is not a folder"):
         check_dataset(tmp_path / "none")
     with pytest.raises(VepeError, match="nothing can be checked"):
         check_dataset(tmp_path)
@@ -149,10 +149,10 @@ def test_nothing_to_check(tmp_path) -> None:
         check_dataset(tmp_path)
 
 
-def test_coco_tree(tmp_path, picture) -> None:
+def test_coco_tree(tmp_path, jpeg) -> None:
     (tmp_path / "annotations").mkdir()
     (tmp_path / "val2017").mkdir()
-    (tmp_path / "val2017" / "1.jpg").write_bytes(picture)
+    (tmp_path / "val2017" / "1.jpg").write_bytes(jpeg)
     record = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 50, 50],
               "keypoints": [5, 5, 2] * 2, "iscrowd": 0}  # fmt: skip
     data = {
@@ -165,7 +165,7 @@ def test_coco_tree(tmp_path, picture) -> None:
     assert report.formats == ["coco"]
     texts = [p.text for p in report.problems]
     assert texts == ["2 annotations have the id 1",
-                     "the body box 780, 0, 50, 50 leaves the picture of 800 x 600"]  # fmt: skip
+                     "the body box 780, 0, 50, 50 leaves the image of 800 x 600"]  # fmt: skip
 
 
 def test_real_trees(shared_dir) -> None:
@@ -173,5 +173,5 @@ def test_real_trees(shared_dir) -> None:
     assert coco.problems == []
     assert coco.splits["."].people == 118
     posetrack = check_dataset(shared_dir / "data/dev/posetrack18")
-    assert posetrack.splits["annotations/val"].pictures == 3
+    assert posetrack.splits["annotations/val"].images == 3
     assert all("frames of video" in p.text for p in posetrack.problems)

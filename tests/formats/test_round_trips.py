@@ -76,7 +76,7 @@ def test_coco_ids_are_unique_and_never_zero(make, rng, tmp_path) -> None:
     assert {a["image_id"] for a in data["annotations"]} <= {i["id"] for i in data["images"]}
 
 
-def test_cvat_finds_the_track_where_it_looks(truth, tmp_path) -> None:
+def test_track_id_is_in_the_attributes_for_cvat(truth, tmp_path) -> None:
     data = json.loads(write_coco_video(tmp_path / "cvat.json", [truth]).read_text())
     person = truth.frames[0].people[0]
     record = data["annotations"][0]
@@ -121,7 +121,7 @@ def test_mot_holds_boxes_and_ids(truth, tmp_path) -> None:
             np.testing.assert_array_equal(pa.box_xywh_px, pb.box_xywh_px)
 
 
-def test_mot_boxes_come_from_keypoints_where_there_are_none(make, rng, tmp_path) -> None:
+def test_mot_box_is_the_extent_of_keypoints_without_a_box(make, rng, tmp_path) -> None:
     person = Person(
         keypoints_px=np.array([[10.0, 20.0], [30.0, 25.0]] + [[0.0, 0.0]] * (K - 2)),
         present=np.arange(K) < 2,
@@ -134,7 +134,7 @@ def test_mot_boxes_come_from_keypoints_where_there_are_none(make, rng, tmp_path)
     assert text == "5,-1,10.0,20.0,20.0,5.0,1,-1,-1,-1\n"
 
 
-def test_openpose_is_body_25_in_steady_order(results, tmp_path) -> None:
+def test_openpose_is_body_25_ordered_by_track_id(results, tmp_path) -> None:
     shuffled = replace(
         results, frames=tuple(replace(f, people=f.people[::-1]) for f in results.frames)
     )

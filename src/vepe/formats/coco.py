@@ -1,4 +1,4 @@
-"""COCO keypoints: images and videos, labels and results, and CVAT's export with track ids.
+"""Reading COCO keypoints: images and videos, labels and results, CVAT's export with track ids.
 
 Sources: the COCO data format page; CVAT's "COCO Keypoints" format, whose annotations carry
 `attributes: {"track_id", "keyframe", "occluded"}`; the `videos` table of COCO-video data sets.
@@ -35,13 +35,13 @@ def read_coco(path: Path) -> tuple[AnnotatedSequence, ...]:
     """Reads a COCO keypoints file of labels or results.
 
     Returns:
-        One `AnnotatedSequence` for each video of the file, or one for the whole file where it knows no
-        videos. The skeleton is the known one with the category's names, or a new one. Results
-        (`score`, but no `scores`) hold a confidence in the third place of every keypoint; it
-        lands in `keypoint_scores`, and every keypoint is present.
+        One `AnnotatedSequence` for each video of the file, or one for the whole file if it has no
+        videos. The skeleton is the known one with the category's names, or a new one. In results
+        (`score`, but no `scores`) the third number of a keypoint is its confidence: it goes to
+        `keypoint_scores`, and every keypoint is present.
 
     Raises:
-        VepeError: names file and frame where something is missing or not a number.
+        VepeError: names the file and the frame if something is missing or not a number.
     """
     return parse_coco(load_json(Path(path)), Path(path))
 
@@ -65,12 +65,7 @@ def parse_coco(data: Any, source: Path) -> tuple[AnnotatedSequence, ...]:
     for video, members in by_video.items():
         name = str(videos.get(video or 0, {}).get("name") or video or source.stem)
         frames = tuple(
-            read_frame(
-                images[i],
-                _frame_number(images[i], n),
-                people[i],
-                places[i],
-            )
+            read_frame(images[i], _frame_number(images[i], n), people[i], places[i])
             for n, i in enumerate(members)
         )
         sequences.append(AnnotatedSequence(name, frames, skeleton, source, "coco", extra))
@@ -78,7 +73,7 @@ def parse_coco(data: Any, source: Path) -> tuple[AnnotatedSequence, ...]:
 
 
 def _edges(data: dict[str, Any], names: list[str], source: Path) -> list[tuple[int, int]]:
-    """Limbs of the category, from COCO's counting (from 1) to ours."""
+    """Limbs of the category, counted from 0 (COCO counts from 1)."""
     for category in data["categories"]:
         if not isinstance(category, dict) or category.get("keypoints") != names:
             continue
@@ -86,7 +81,7 @@ def _edges(data: dict[str, Any], names: list[str], source: Path) -> list[tuple[i
         wrong = [i for i in pairs if type(i) is not int or not 1 <= i <= len(names)]
         if wrong or len(pairs) % 2:
             raise VepeError(
-                f"{source}: the category's 'skeleton' is no list of pairs of keypoints, counted "
+                f"{source}: the category's 'skeleton' must be a list of keypoint pairs, counted "
                 f"from 1 to {len(names)}; fix or remove it."
             )
         return [(int(a) - 1, int(b) - 1) for a, b in pairs.reshape(-1, 2)]
@@ -99,12 +94,14 @@ def _videos(data: dict[str, Any], source: Path) -> dict[int | str, dict[str, Any
     if not isinstance(videos, list) or not all(
         isinstance(v, dict) and isinstance(v.get("id"), int | str) for v in videos
     ):
-        raise VepeError(f"{source}: 'videos' is no list of records with an id; fix or remove it.")
+        raise VepeError(
+            f"{source}: 'videos' must be a list of records with an id; fix or remove it."
+        )
     return {v["id"]: v for v in videos}
 
 
 def _frame_number(image: dict[str, Any], position: int) -> int:
-    """The record's own frame number where it has a sane one, else its position."""
+    """The record's own frame number if it has a sane one, else its position."""
     number = image.get("frame_id", image.get("frame_index"))
     return number if type(number) is int and 0 <= number < 10**9 else position
 
@@ -116,10 +113,7 @@ def _read_people(
     images: list[dict[str, Any]],
     places: list[str],
 ) -> defaultdict[int, list[Person]]:
-    """People by position of their image, in the file's order.
-
-    Records without keypoints are boxes alone.
-    """
+    """People by the position of their image, in the file's order."""
     annotations, positions = annotation_table(data, source, images)
     where = [f"{places[p]}, annotation {i}" for i, p in enumerate(positions)]
     points = keypoint_array(annotations, num_keypoints, where)
@@ -135,7 +129,7 @@ def _read_person(
 ) -> Person:
     score = number_or_none(record.get("score"), "score", place)
     visibility, present = points[:, 2], points[:, 2] > 0
-    if score is not None and not record.get("scores"):  # results: the third is a confidence
+    if score is not None and not record.get("scores"):  # a result: the third number is a confidence
         scores, visibility = points[:, 2], np.full(len(points), 2.0)
         present = np.ones(len(points), bool)
     attributes = record.get("attributes")

@@ -1,4 +1,4 @@
-"""Writing COCO keypoints: labelled videos (CVAT opens them) and plain results."""
+"""Writing COCO keypoints: labelled videos, which CVAT opens too, and plain results."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from vepe.formats.geometry import (
     COORDINATE_DECIMALS,
     SCORE_DECIMALS,
     coco_visibility,
+    flat_numbers,
     person_box,
     rounded,
-    flat_numbers,
     xyxy_to_xywh,
 )
 from vepe.formats.posetrack18_writer import NO_SCORE, image_ids
@@ -28,7 +28,7 @@ from vepe.types import NO_TRACK, FramePoses
 
 @dataclass(frozen=True)
 class ResultImage:
-    """An image of a prediction: its file name and its size in pixels."""
+    """The image that a prediction belongs to: its file name and its size in pixels."""
 
     file_name: str
     width: int
@@ -36,7 +36,7 @@ class ResultImage:
 
 
 def category_of(skeleton: Skeleton) -> dict[str, Any]:
-    """COCO's category 'person' with a skeleton's names and limbs (counted from 1)."""
+    """COCO's category 'person' with the skeleton's keypoint names and limbs (from 1)."""
     return {
         "id": 1,
         "name": "person",
@@ -49,13 +49,13 @@ def category_of(skeleton: Skeleton) -> dict[str, Any]:
 def write_coco_results(
     path: Path, skeleton: Skeleton, images: Iterable[tuple[ResultImage, FramePoses]]
 ) -> Path:
-    """Writes predictions of single images, in COCO's result fields, and returns the path.
+    """Writes predictions of single images in COCO's result fields and returns the path.
 
     Every keypoint is x, y, confidence. Image ids count from 1. Coordinates have three decimals,
     scores six. People with a track id get `track_id`.
 
     Raises:
-        VepeError: where `path` cannot be written.
+        VepeError: if `path` cannot be written.
     """
     entries = (
         ({"file_name": p.file_name, "width": p.width, "height": p.height}, poses)
@@ -67,7 +67,7 @@ def write_coco_results(
 def results_document(
     skeleton: Skeleton, entries: Iterable[tuple[dict[str, Any], FramePoses]]
 ) -> dict[str, Any]:
-    """COCO results of images with their fields, numbered from 1; see `write_coco_results`."""
+    """COCO results of images with these fields, numbered from 1; see `write_coco_results`."""
     images, annotations = [], []
     for number, (fields, poses) in enumerate(entries, start=1):
         images.append({"id": number, **fields})
@@ -76,7 +76,7 @@ def results_document(
 
 
 def result_records(poses: FramePoses, image_id: int) -> list[dict[str, Any]]:
-    """COCO results of one frame, one record a person."""
+    """COCO results of one frame, one record per person."""
     table = np.concatenate(
         [
             rounded(poses.keypoints_px, COORDINATE_DECIMALS),
@@ -101,13 +101,13 @@ def result_records(poses: FramePoses, image_id: int) -> list[dict[str, Any]]:
 def write_coco_video(path: Path, sequences: Iterable[AnnotatedSequence]) -> Path:
     """Writes labelled sequences into one COCO file with a `videos` table; returns the path.
 
-    `v` is COCO's: 2 seen, 1 hidden, 0 absent. Track ids stand in `track_id` and, where CVAT looks
-    for them, in `attributes`. Head boxes, ignore regions and scores stand in fields named as in
-    PoseTrack18, which COCO's tools pass over. Image and annotation ids are kept where they are
-    unique over all sequences, else counted from 1.
+    `v` is COCO's: 2 visible, 1 hidden, 0 absent. Track ids go to `track_id` and to `attributes`,
+    where CVAT looks for them. Head boxes, ignore regions and scores have PoseTrack18's field
+    names, which COCO's tools ignore. Image and annotation ids are kept if they are unique over
+    all sequences, else counted from 1.
 
     Raises:
-        VepeError: where sequences differ in their keypoints, or `path` cannot be written.
+        VepeError: if the sequences differ in their keypoints, or `path` cannot be written.
     """
     sequences = tuple(sequences)
     skeletons = {s.skeleton.keypoints for s in sequences}
@@ -134,7 +134,7 @@ def write_coco_video(path: Path, sequences: Iterable[AnnotatedSequence]) -> Path
 
 
 def _unique(ids: list[Any]) -> list[int]:
-    """The ids, where all are there, unique and above 0 (pycocotools mistakes 0 for none)."""
+    """The ids if all exist, are unique and above 0 (pycocotools treats 0 as none), or 1 to n."""
     if None in ids or len(set(ids)) != len(ids) or min(ids, default=1) < 1:
         return list(range(1, len(ids) + 1))
     return ids
@@ -210,10 +210,10 @@ def _annotation(
         visibility = coco_visibility(person, sequence.format)
         table = np.concatenate([person.keypoints_px, visibility[:, None]], axis=1)
         record["keypoints"] = flat_numbers(table)
-    given = ~np.isnan(person.keypoint_scores)
-    if given.any() or person.score is not None:
+    has_score = ~np.isnan(person.keypoint_scores)
+    if has_score.any() or person.score is not None:
         filler = np.where(person.present, NO_SCORE, 0.0)
-        record["scores"] = np.where(given, person.keypoint_scores, filler).tolist()
+        record["scores"] = np.where(has_score, person.keypoint_scores, filler).tolist()
     if person.score is not None:
         record["score"] = person.score
     return record | {k: v for k, v in extra.items() if k not in ("category_id", "video_id")}

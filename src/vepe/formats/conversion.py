@@ -1,7 +1,4 @@
-"""What each format can hold, so that a conversion can say what it leaves behind.
-
-From any format to any other, file by file, saying what is left behind.
-"""
+"""Converting any format to any other, with a note about everything the target cannot hold."""
 
 from __future__ import annotations
 
@@ -30,8 +27,7 @@ from vepe.formats.table import write_csv, write_parquet
 _JSON = frozenset({
     "keypoints", "track ids", "person scores", "keypoint scores", "head boxes", "body boxes",
     "ignore regions", "image sizes", "timestamps", "visibility", "labelled flags", "empty frames",
-    "image names", "image ids", "annotation ids", "ears",
-    "own fields", "scores of absent keypoints",
+    "image names", "image ids", "ears", "scores of absent keypoints",
 })  # fmt: skip
 _TABLE = frozenset({
     "keypoints", "track ids", "person scores", "keypoint scores", "head boxes", "body boxes",
@@ -54,98 +50,12 @@ CAPABILITIES: dict[str, frozenset[str]] = {
     "mot": frozenset({"track ids", "person scores", "body boxes"}),
     "openpose": frozenset({"keypoints", "track ids", "keypoint scores", "empty frames"}),
 }  # fmt: skip
-"""Names of what a format holds; the names are those that `left_behind` prints."""
-
-_FAMILY = frozenset({"posetrack18", "posetrack21", "coco"})
-_BOOKKEEPING = frozenset({
-    "imgnum", "frame_id", "source_frame_id", "video_id", "vid_id", "nframes", "category_id",
-    "iscrowd", "num_keypoints", "area", "attributes", "bbox_head", "has_labeled_person", "image_id",
-})  # fmt: skip
-"""Fields that follow from others or number things; nothing is lost with them."""
-
-
-def left_behind(sequences: Iterable[AnnotatedSequence], target: str) -> list[str]:
-    """One line for each thing that the sequences have and the target format cannot hold."""
-    found: Counter[str] = Counter()
-    fields: set[str] = set()
-    for sequence in sequences:
-        for frame in sequence.frames:
-            _count_frame(frame, sequence, target, found, fields)
-    held = CAPABILITIES[target]
-    lines = [
-        f"{target} has no place for {what}: {count} left behind."
-        for what, count in sorted(found.items())
-        if what not in held
-    ]
-    if fields:
-        lines.append(f"{target} does not keep the source's own fields {', '.join(sorted(fields))}.")
-    return lines
-
-
-def _count_frame(
-    frame: AnnotatedFrame,
-    sequence: AnnotatedSequence,
-    target: str,
-    found: Counter[str],
-    fields: set[str],
-) -> None:
-    found["ignore regions"] += len(frame.ignore_regions_px)
-    found["image sizes"] += frame.width is not None
-    found["timestamps"] += frame.time_s is not None
-    found["image names"] += frame.file_name != ""
-    found["labelled flags"] += frame.is_labeled != frame.has_annotations
-    found["empty frames"] += not frame.people
-    own_id = frame.image_id is not None and frame.image_id != coded_frame_id(frame.file_name)
-    found["image ids"] += own_id and frame.image_id != frame.index
-    kept = target == sequence.format or {target, sequence.format} <= _FAMILY
-    for person in frame.people:
-        _count_person(person, sequence, target, found)
-        if not kept:
-            fields |= (
-                set(person.extra)
-                - _BOOKKEEPING
-                - {"ears", "ear_scores", "person_id", "other_points"}
-            )
-    if not kept:
-        fields |= set(frame.extra) - _BOOKKEEPING
-    for what in [name for name, count in found.items() if count == 0]:
-        del found[what]
-
-
-def _count_person(
-    person: Person, sequence: AnnotatedSequence, target: str, found: Counter[str]
-) -> None:
-    visibility = posetrack_visibility(person, sequence.format)
-    hidden = person.present & (visibility == 0)
-    found["keypoints"] += int(person.present.sum())
-    found["track ids"] += person.track_id is not None
-    found["person scores"] += person.score is not None
-    found["keypoint scores"] += int((~np.isnan(person.keypoint_scores)).sum())
-    absent = person.keypoint_scores[~person.present]
-    found["scores of absent keypoints"] += int((np.nan_to_num(absent) != 0).sum())
-    found["head boxes"] += person.head_box_xyxy_px is not None
-    found["body boxes"] += person.box_xywh_px is not None
-    found["visibility"] += int(hidden.sum())
-    found["unknown visibility"] += int((person.present & np.isnan(visibility)).sum())
-    found["keypoints hidden at 0, 0"] += int(
-        (hidden & (person.keypoints_px == 0).all(axis=1)).sum()
-    )
-    found["ears"] += "ears" in person.extra
-    found["person ids"] += "person_id" in person.extra
-    found["other points"] += len(person.extra.get("other_points", []))
-    if target == "mot":
-        found["people without box or keypoints"] += person_box(person) is None
-    if target == "openpose" and is_body(sequence.skeleton):
-        missing = [n not in BODY_25.keypoints for n in sequence.skeleton.keypoints]
-        found["head_bottom and other keypoints beyond BODY_25"] += int(
-            person.present[missing].sum()
-        )
-
+"""What each format can hold, in the words that `left_behind` prints."""
 
 SYNONYMS = {"coco-video": "coco", "cvat": "coco"}
-"""Other names of formats: CVAT opens the COCO file with track ids that is written."""
+"""Other names of formats. CVAT opens the COCO file with track ids."""
 
-_SINGLE: dict[str, tuple[str, Callable[[Path, AnnotatedSequence], Path]]] = {
+_WRITERS: dict[str, tuple[str, Callable[[Path, AnnotatedSequence], Path]]] = {
     "posetrack17": (".json", write_posetrack17),
     "posetrack18": (".json", lambda path, s: write_posetrack18(path, s)),
     "posetrack21": (".json", partial(write_posetrack18, year=2021)),
@@ -154,14 +64,24 @@ _SINGLE: dict[str, tuple[str, Callable[[Path, AnnotatedSequence], Path]]] = {
     "mot": (".txt", write_mot),
     "openpose": ("", write_openpose),
 }
+"""Formats with one file per sequence: its suffix and its writer."""
 
-TARGETS = (*_SINGLE, "coco", "submission")
+TARGETS = (*_WRITERS, "coco", "submission")
 """Formats that can be written."""
+
+_COCO_LIKE = frozenset({"posetrack18", "posetrack21", "coco"})
+_DERIVED_FIELDS = frozenset({
+    "imgnum", "frame_id", "source_frame_id", "video_id", "vid_id", "nframes", "category_id",
+    "iscrowd", "num_keypoints", "area", "attributes", "bbox_head", "has_labeled_person", "image_id",
+})  # fmt: skip
+"""Fields that follow from others or number things, so that nothing is lost without them."""
+_NAMED_FIELDS = frozenset({"ears", "ear_scores", "person_id", "other_points"})
+"""Fields in `Person.extra` that `left_behind` counts under a name of their own."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion did: the paths written, how much, and lines on what was left behind."""
+    """What a conversion did: the paths written, how much, and notes on what was left behind."""
 
     written: tuple[Path, ...]
     sequences: int
@@ -179,19 +99,19 @@ def convert_annotations(
     like: Path | None = None,
     overwrite: bool = False,
 ) -> Conversion:
-    """Converts a file or folder.
+    """Converts a file or a folder.
 
     Args:
-        source: file, or folder with one file a sequence.
+        source: a file, or a folder with one file per sequence.
         target: a file for one sequence (and always for coco), else a folder.
         to: one of `TARGETS`, or `coco-video` or `cvat` for coco.
-        from_format: format of the source; detected where it is None.
+        from_format: format of the source, or None to detect it.
         like: ground truth whose names, frames and year a submission takes.
-        overwrite: whether files that are there may be replaced; the source may not be.
+        overwrite: whether existing files may be replaced; the source never may.
 
     Raises:
-        VepeError: where something cannot be read, held or written, or is there already; no file
-            is half written.
+        VepeError: if something cannot be read, held or written, or exists already; no file is
+            half written.
     """
     to = SYNONYMS.get(to, to)
     if to not in TARGETS:
@@ -203,8 +123,8 @@ def convert_annotations(
         raise VepeError(f"{source} holds no frames; check the path.")
     notes: list[str]
     if to == "submission":
-        truth = () if like is None else read_any(like)
-        notes = write_submission(target, sequences, truth, overwrite=overwrite)
+        gt = () if like is None else read_any(like)
+        notes = write_submission(target, sequences, gt, overwrite=overwrite)
         written = [target]
     else:
         notes = left_behind(sequences, to)
@@ -224,29 +144,93 @@ def convert_annotations(
 def _plan(
     target: Path, to: str, sequences: tuple[AnnotatedSequence, ...]
 ) -> list[tuple[Path, Callable[[Path], Path]]]:
-    """What is to be written, each with the function that writes it there."""
+    """The paths to write, each with the function that writes it."""
     if to == "coco":
         file = target if target.suffix.lower() == ".json" else target / "annotations.json"
         return [(file, lambda path: write_coco_video(path, sequences))]
     if to.startswith("posetrack"):
         for sequence in sequences:
             require_posetrack_joints(sequence, to)
-    ending, write = _SINGLE[to]
-    writers = [_bound(write, sequence) for sequence in sequences]
-    if len(sequences) == 1 and (target.suffix.lower() == ending):
+    suffix, write = _WRITERS[to]
+    writers = [partial(_write_sequence, write, sequence) for sequence in sequences]
+    if len(sequences) == 1 and (target.suffix.lower() == suffix):
         return [(target, writers[0])]
     if target.suffix.lower() in (".json", ".csv", ".parquet", ".txt", ".zip"):
-        what = f"a file ending in {ending}" if len(sequences) == 1 and ending else "a folder"
+        what = f"a file ending in {suffix}" if len(sequences) == 1 and suffix else "a folder"
         raise VepeError(f"{target} cannot take {len(sequences)} {to} sequence(s); name {what}.")
     names = [safe_name(s.name) for s in sequences]
     if len(set(names)) != len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise VepeError(f"Two sequences are called '{twice}'; rename one of the sources.")
-    paths = [target / f"{name}{ending}" for name in names]
+    paths = [target / f"{name}{suffix}" for name in names]
     return list(zip(paths, writers, strict=True))
 
 
-def _bound(
-    write: Callable[[Path, AnnotatedSequence], Path], sequence: AnnotatedSequence
-) -> Callable[[Path], Path]:
-    return lambda path: write(path, sequence)
+def _write_sequence(
+    write: Callable[[Path, AnnotatedSequence], Path], sequence: AnnotatedSequence, path: Path
+) -> Path:
+    return write(path, sequence)
+
+
+def left_behind(sequences: Iterable[AnnotatedSequence], target: str) -> list[str]:
+    """One line for each thing that the sequences have and the target format cannot hold."""
+    counts: Counter[str] = Counter()
+    fields: set[str] = set()
+    for sequence in sequences:
+        same_fields = target == sequence.format or {target, sequence.format} <= _COCO_LIKE
+        for frame in sequence.frames:
+            _count_frame(frame, counts)
+            for person in frame.people:
+                _count_person(person, sequence, target, counts)
+            if not same_fields:
+                fields |= set(frame.extra) - _DERIVED_FIELDS
+                for person in frame.people:
+                    fields |= set(person.extra) - _DERIVED_FIELDS - _NAMED_FIELDS
+    lines = [
+        f"{target} has no field for {what}: {count} left behind."
+        for what, count in sorted(counts.items())
+        if count and what not in CAPABILITIES[target]
+    ]
+    if fields:
+        names = ", ".join(sorted(fields))
+        lines.append(f"{target} does not keep the source's own fields {names}.")
+    return lines
+
+
+def _count_frame(frame: AnnotatedFrame, counts: Counter[str]) -> None:
+    counts["ignore regions"] += len(frame.ignore_regions_px)
+    counts["image sizes"] += frame.width is not None
+    counts["timestamps"] += frame.time_s is not None
+    counts["image names"] += frame.file_name != ""
+    counts["labelled flags"] += frame.is_labeled != frame.has_annotations
+    counts["empty frames"] += not frame.people
+    own_id = frame.image_id is not None and frame.image_id != coded_frame_id(frame.file_name)
+    counts["image ids"] += own_id and frame.image_id != frame.index
+
+
+def _count_person(
+    person: Person, sequence: AnnotatedSequence, target: str, counts: Counter[str]
+) -> None:
+    visibility = posetrack_visibility(person, sequence.format)
+    hidden = person.present & (visibility == 0)
+    at_origin = (person.keypoints_px == 0).all(axis=1)
+    absent_scores = np.nan_to_num(person.keypoint_scores[~person.present])
+    counts["keypoints"] += int(person.present.sum())
+    counts["track ids"] += person.track_id is not None
+    counts["person scores"] += person.score is not None
+    counts["keypoint scores"] += int((~np.isnan(person.keypoint_scores)).sum())
+    counts["scores of absent keypoints"] += int((absent_scores != 0).sum())
+    counts["head boxes"] += person.head_box_xyxy_px is not None
+    counts["body boxes"] += person.box_xywh_px is not None
+    counts["visibility"] += int(hidden.sum())
+    counts["unknown visibility"] += int((person.present & np.isnan(visibility)).sum())
+    counts["keypoints hidden at 0, 0"] += int((hidden & at_origin).sum())
+    counts["ears"] += "ears" in person.extra
+    counts["person ids"] += "person_id" in person.extra
+    counts["other points"] += len(person.extra.get("other_points", []))
+    if target == "mot":
+        counts["people without box or keypoints"] += person_box(person) is None
+    if target == "openpose" and is_body(sequence.skeleton):
+        missing = [n not in BODY_25.keypoints for n in sequence.skeleton.keypoints]
+        beyond = int(person.present[missing].sum())
+        counts["head_bottom and other keypoints beyond BODY_25"] += beyond

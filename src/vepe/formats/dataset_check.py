@@ -1,4 +1,7 @@
-"""Is a PoseTrack17, 18, 21 or COCO tree complete and sane? What `vepe data check` runs."""
+"""Checks that a PoseTrack17, 18, 21 or COCO data set is complete and consistent.
+
+`vepe data check` runs it. The rules for one sequence are in `dataset_rules`.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from typing import Any
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.coco import parse_coco
+from vepe.formats.data_paths import is_inside
 from vepe.formats.dataset_rules import Finding, check_images, check_sequence
 from vepe.formats.detect import is_coco
-from vepe.formats.data_paths import is_inside
 from vepe.formats.files import load_json
 from vepe.formats.image_files import IMAGE_SUFFIXES, ImageFinder
 from vepe.formats.posetrack import parse_sequence, read_sequence
@@ -44,7 +47,7 @@ GET_DATA = (
 
 @dataclass
 class SplitCounts:
-    """How much one folder of annotation files holds."""
+    """The contents of one folder of annotation files, counted."""
 
     files: int = 0
     sequences: int = 0
@@ -75,10 +78,10 @@ class SplitCounts:
 
 @dataclass
 class DatasetReport:
-    """What a tree is, what it holds, and what was found.
+    """What a data set is, what it holds, and what the check found.
 
     Attributes:
-        root: the folder.
+        root: the folder of the data set.
         formats: formats of its annotation files, most frequent first.
         splits: counts by folder of annotation files, relative to `root`.
         findings: problems and notes, in order of files.
@@ -115,16 +118,16 @@ def check_dataset(
 
     Args:
         root: folder of the data set.
-        images: whether to look for images at all.
-        decode: whether to decode every image (slow and sure), or look at its two ends.
+        images: whether to check the images at all.
+        decode: whether to decode every image (slow and reliable), or only inspect its two ends.
         progress: wraps the list of annotation files, for a progress bar.
 
     Raises:
-        VepeError: where the folder does not exist or holds no annotation file.
+        VepeError: if the folder does not exist or has no annotation file.
     """
     root = Path(root)
     if not root.is_dir():
-        raise VepeError(f"{root} is no folder; name the folder of the data set.")
+        raise VepeError(f"{root} is not a folder; name the folder of the data set.")
     files = annotation_files(root)
     if not files:
         raise VepeError(
@@ -133,13 +136,13 @@ def check_dataset(
     report = DatasetReport(root)
     finder = ImageFinder(root)
     kinds: list[str] = []
-    used: set[Path] = set()
-    unread = 0
+    used_folders: set[Path] = set()
+    unreadable = 0
     for file in progress(files):
         try:
             sequences = _read(file)
         except VepeError as error:
-            unread += 1
+            unreadable += 1
             report.findings.append(Finding("problem", str(file), "it cannot be read", str(error)))
             continue
         counts = report.splits.setdefault(_split_of(file, root), SplitCounts())
@@ -149,33 +152,38 @@ def check_dataset(
             counts.add(sequence)
             report.findings += check_sequence(sequence)
             if images:
-                _look_at_images(sequence, finder, decode, report, counts, used)
+                _check_images_of(sequence, finder, decode, report, counts, used_folders)
     report.splits = {name: c for name, c in report.splits.items() if c.files}
-    if not report.splits and not unread:
+    if not report.splits and not unreadable:
         raise VepeError(
             f"{root} holds JSON, but no PoseTrack or COCO annotations, so nothing can be checked. "
             f"{GET_DATA}"
         )
     report.formats = sorted(set(kinds), key=lambda k: (-kinds.count(k), k))
-    _one_for_all(report)
-    report.findings += _tree_findings(report, used if images else None)
+    _merge_missing_images(report)
+    report.findings += _release_notes(report)
+    if images:
+        report.findings += _unused_images(report.root, used_folders)
     return report
 
 
 def annotation_files(root: Path) -> list[Path]:
-    """All .json and .mat files below a folder, by name; hidden ones and doubles (.mat) left out."""
-    found: list[Path] = []
+    """All .json and .mat files below a folder, sorted by name.
+
+    Hidden files are left out, and `X.mat` next to `X.json`.
+    """
+    files: list[Path] = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         here = {n for n in names if n.lower().endswith(".json") and not n.startswith(".")}
         stems = {Path(n).stem for n in here}
         here |= {n for n in names if n.lower().endswith(".mat") and Path(n).stem not in stems}
-        found += [Path(folder) / name for name in sorted(here)]
-    return found
+        files += [Path(folder) / name for name in sorted(here)]
+    return files
 
 
 def _read(file: Path) -> tuple[AnnotatedSequence, ...]:
-    """The sequences of a file; none where it holds something else (lists, settings)."""
+    """The sequences of a file; none if it holds something else (lists, settings)."""
     if file.suffix.lower() == ".mat":
         return (read_sequence(file),)
     data = load_json(file)
@@ -185,70 +193,75 @@ def _read(file: Path) -> tuple[AnnotatedSequence, ...]:
 
 
 def _split_of(file: Path, root: Path) -> str:
-    """The folder of the file; for COCO's one file a split, its name too."""
+    """The folder of the file; with the file's name for COCO, which has one file per split."""
     folder = str(file.parent.relative_to(root))
     return f"{folder}/{file.name}" if file.parent.name == "annotations" else folder
 
 
-def _look_at_images(
+def _check_images_of(
     sequence: AnnotatedSequence,
     finder: ImageFinder,
     decode: bool,
     report: DatasetReport,
     counts: SplitCounts,
-    used: set[Path],
+    used_folders: set[Path],
 ) -> None:
     names = [f.file_name for f in sequence.frames]
     base = finder.base_for(sequence.source, names)
     if base is None:
         if sequence.frames:
-            report.findings.append(_none_there(str(sequence.source), len(names), names[0]))
+            report.findings.append(_no_images(str(sequence.source), len(names), names[0]))
         return
-    used.update((base / name).parent for name in names if is_inside(base, name))
+    used_folders.update((base / name).parent for name in names if is_inside(base, name))
     counts.images += sum(is_inside(base, n) and (base / n).is_file() for n in names if n)
     report.findings += check_images(sequence, base, decode=decode)
 
 
-def _none_there(place: str, count: int, first: str) -> Finding:
-    text = f"none of its {count} images is there (first: {first or 'without a name'})"
+def _no_images(place: str, count: int, first: str) -> Finding:
+    text = f"none of its {count} images exists (first: {first or 'without a name'})"
     return Finding("problem", place, text, GET_DATA)
 
 
-def _one_for_all(report: DatasetReport) -> None:
-    """One finding in place of many, where the tree has no image at all."""
+def _merge_missing_images(report: DatasetReport) -> None:
+    """Puts one finding in place of many if the data set has no image at all."""
     missing = [f for f in report.findings if f.fix == GET_DATA]
     if len(missing) > 1 and not any(c.images for c in report.splits.values()):
         frames = sum(c.frames for c in report.splits.values())
-        text = f"none of the {frames} images is there"
+        text = f"none of the {frames} images exists"
         rest = [f for f in report.findings if f.fix != GET_DATA]
         report.findings = [Finding("problem", str(report.root), text, GET_DATA), *rest]
 
 
-def _tree_findings(report: DatasetReport, used: set[Path] | None) -> list[Finding]:
-    """Folders of images that no file speaks of, and how far each split is from the release."""
-    found = []
+def _release_notes(report: DatasetReport) -> list[Finding]:
+    """How the number of sequences of each split compares with the official release."""
+    notes = []
     for name, counts in report.splits.items():
         for kind in report.formats:
             split = next((s for s in ("train", "val", "test") if s in Path(name).parts), None)
             official = RELEASES.get((kind, split or ""))
-            if official is not None and not official.startswith(f"{counts.sequences} "):
-                if official == str(counts.sequences):
-                    continue
-                found.append(Finding(
-                    "note", f"{report.root / name}", f"it has {counts.sequences} sequence(s)",
-                    f"The {TITLES[kind]} release has {official}; a part is fine for trying out.",
-                ))  # fmt: skip
-    if used is None:
-        return found
-    for folder, folders, names in os.walk(report.root):
+            if official is None or official == str(counts.sequences):
+                continue
+            if official.startswith(f"{counts.sequences} "):
+                continue
+            notes.append(Finding(
+                "note", f"{report.root / name}", f"it has {counts.sequences} sequence(s)",
+                f"The {TITLES[kind]} release has {official}; a part is fine for experiments.",
+            ))  # fmt: skip
+    return notes
+
+
+def _unused_images(root: Path, used_folders: set[Path]) -> list[Finding]:
+    """Folders with images that no annotation file refers to."""
+    notes = []
+    for folder, folders, names in os.walk(root):
         folders.sort()
         path = Path(folder)
-        if path in used or path == report.root or not used:
+        if path in used_folders or path == root or not used_folders:
             continue
         count = sum(Path(n).suffix.lower() in IMAGE_SUFFIXES for n in names)
         if count:
-            found.append(Finding(
-                "note", folder, f"no annotation file speaks of the {count} image(s) here",
-                "Add the annotations of this sequence, or leave it (test sets have none).",
+            notes.append(Finding(
+                "note", folder, f"no annotation file refers to the {count} image(s) here",
+                "Add the annotations of this sequence, or ignore this (test sets have none).",
             ))  # fmt: skip
-    return found
+    return notes

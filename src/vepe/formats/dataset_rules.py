@@ -1,4 +1,4 @@
-"""The rules of `vepe data check` for one sequence: what is wrong in it, and how to fix it."""
+"""The rules of `vepe data check` for one sequence: what is wrong with it, and how to fix it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ from vepe.formats.data_paths import is_inside
 from vepe.formats.image_files import image_problem
 
 MAX_TRACK_ID = 10_000
-"""poseval refuses ground truth with ids from here on."""
+"""poseval refuses ground truth with ids of this size and above."""
 
 MIN_INSIDE = 0.2
-"""Part of a PoseTrack box that must lie in the image. Real boxes leave it: body boxes are 1.3
-times the extent of the keypoints, and heads at the rim are boxed beyond it. COCO clips them."""
+"""Fraction of a PoseTrack box that must lie in the image. Valid boxes do leave it: body boxes are
+1.3 times the extent of the keypoints, and head boxes at the border extend beyond it. COCO clips
+its boxes."""
+
+MIN_INSIDE_COCO = 0.98
+"""Fraction of a COCO box that must lie in the image."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found.
+    """One thing that the check found.
 
     Attributes:
-        level: 'problem' (something is wrong or missing) or 'note' (true, but worth knowing).
+        level: 'problem' (something is wrong or missing) or 'note' (valid, but worth knowing).
         place: file, frame and person.
-        text: what is the matter.
+        text: what is wrong.
         fix: what to do about it.
-        count: how often it happens in this file; `place` is the first time.
+        count: how often it occurs in this file; `place` is the first occurrence.
     """
 
     level: Literal["problem", "note"]
@@ -48,22 +52,22 @@ class Finding:
 
 
 def check_sequence(sequence: AnnotatedSequence) -> list[Finding]:
-    """Findings in the annotations of one sequence, like ones counted together."""
-    found = [
+    """Findings in the annotations of one sequence, one for each kind."""
+    findings = [
         *_duplicates(sequence),
         *(f for i, frame in enumerate(sequence.frames) for f in _frame_rules(sequence, i, frame)),
         *_whole_rules(sequence),
     ]
-    return _gathered(found)
+    return _merged(findings)
 
 
-def _gathered(found: list[Finding]) -> list[Finding]:
-    """One finding for each kind, with the number of times; kinds differ in their fix."""
-    counts = Counter((f.level, f.fix) for f in found)
-    first = {(f.level, f.fix): f for f in reversed(found)}
+def _merged(findings: list[Finding]) -> list[Finding]:
+    """One finding for each kind, with its count; findings with one fix are of one kind."""
+    counts = Counter((f.level, f.fix) for f in findings)
+    first = {(f.level, f.fix): f for f in reversed(findings)}
     return [
         Finding(f.level, f.place, f.text, f.fix, counts[key])
-        for key, f in sorted(first.items(), key=lambda item: found.index(item[1]))
+        for key, f in sorted(first.items(), key=lambda item: findings.index(item[1]))
     ]
 
 
@@ -75,7 +79,7 @@ def _duplicates(sequence: AnnotatedSequence) -> Iterator[Finding]:
         if count > 1:
             yield Finding(
                 "problem", str(sequence.source), f"{count} annotations have the id {annotation_id}",
-                "Give every annotation an id of its own.",
+                "Give every annotation its own id.",
             )  # fmt: skip
     names = Counter(f.file_name for f in sequence.frames if f.file_name)
     for name, count in names.items():
@@ -102,24 +106,24 @@ def _whole_rules(sequence: AnnotatedSequence) -> Iterator[Finding]:
         )  # fmt: skip
     elif annotated == 1:
         yield Finding(
-            "note", place, "one frame alone has annotations",
+            "note", place, "only one frame has annotations",
             "The original evaluators drop the last labelled frame, so it has no MOTA.",
         )  # fmt: skip
 
 
 def _frame_counts(sequence: AnnotatedSequence) -> Iterator[Finding]:
-    """Frames that are there against `nframes`, for every video of the file."""
+    """Compares the number of frames with `nframes`, for every video of the file."""
     records = [f.extra for f in sequence.frames if isinstance(f.extra.get("nframes"), int)]
-    there = Counter((str(r.get("vid_id")), int(r["nframes"])) for r in records)
-    for (video, said), count in there.items():
-        if said != count:
+    counts = Counter((str(r.get("vid_id")), int(r["nframes"])) for r in records)
+    for (video, stated), count in counts.items():
+        if stated != count:
             yield Finding(
-                "problem", str(sequence.source), f"{count} of {said} frames of video {video}",
+                "problem", str(sequence.source), f"{count} of {stated} frames of video {video}",
                 "Restore the missing frames, or correct 'nframes' where a part is meant.",
             )  # fmt: skip
-    if len(there) > 1:
+    if len(counts) > 1:
         yield Finding(
-            "note", str(sequence.source), f"it holds {len(there)} videos",
+            "note", str(sequence.source), f"it holds {len(counts)} videos",
             "PoseTrack's evaluators take a file for one sequence; split it.",
         )  # fmt: skip
 
@@ -150,12 +154,12 @@ def _frame_rules(
     if posetrack and not frame.is_labeled and frame.has_annotations:
         yield Finding(
             "note", place, "the frame is not labelled, but has annotations",
-            "PoseTrack21 has such frames with boxes alone; poseval would count them, ours warns.",
+            "PoseTrack21 has such frames with only boxes; poseval counts them, VEPE warns.",
         )  # fmt: skip
     if posetrack and frame.is_labeled and not frame.has_annotations:
         yield Finding(
             "note", place, "the frame is labelled, but has no annotations",
-            "That is right where nobody is in view; the PoseTrack21 kit stops at such a frame.",
+            "That is right if nobody is in view; the PoseTrack21 kit stops at such a frame.",
         )  # fmt: skip
     for i, person in enumerate(frame.people):
         yield from _person_rules(sequence, frame, person, f"{place}, person {i}")
@@ -164,8 +168,8 @@ def _frame_rules(
 def _person_rules(
     sequence: AnnotatedSequence, frame: AnnotatedFrame, person: Person, place: str
 ) -> Iterator[Finding]:
-    truth = person.score is None
-    if sequence.format != "coco" and truth and person.present.any():
+    is_gt = person.score is None
+    if sequence.format != "coco" and is_gt and person.present.any():
         if person.head_box_xyxy_px is None:
             yield Finding(
                 "problem", place, "a person with keypoints has no head box",
@@ -200,11 +204,14 @@ def _outside(
     inside = float(np.prod(np.maximum(high - low, 0)) / np.prod(box[2:]))
     x, y, w, h = (f"{value:g}" for value in box)
     text = f"the {name} box {x}, {y}, {w}, {h} leaves the image of {width} x {height}"
-    if inside < (0.98 if sequence.format == "coco" else MIN_INSIDE):
+    if inside < (MIN_INSIDE_COCO if sequence.format == "coco" else MIN_INSIDE):
         yield Finding("problem", place, text, f"Correct the {name} box, or clip it to the image.")
-    elif inside < 0.98:
+    elif inside < MIN_INSIDE_COCO:
         yield Finding(
-            "note", place, text, "PoseTrack's boxes do so at the rim; clip if a tool minds."
+            "note",
+            place,
+            text,
+            "PoseTrack's boxes do so at the border; clip them if a tool needs it.",
         )
 
 
@@ -217,25 +224,25 @@ def _head_xywh(person: Person) -> np.ndarray | None:
 
 def check_images(sequence: AnnotatedSequence, base: Path, *, decode: bool) -> list[Finding]:
     """Findings in the images of one sequence below `base`: missing, unreadable, other size."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for i, frame in enumerate(sequence.frames):
         place = frame_place(sequence.source, i, frame.file_name)
         path = base / frame.file_name
         if not frame.file_name or not is_inside(base, frame.file_name) or not path.is_file():
-            found.append(Finding(
+            findings.append(Finding(
                 "problem", place, "the image is missing",
                 "Copy it from the data set's archive, or remove the frame.",
             ))  # fmt: skip
             continue
-        trouble, size = image_problem(path, decode=decode)
-        if trouble is not None:
-            found.append(Finding(
-                "problem", place, f"the image {trouble}", "Copy it again from the archive.",
+        problem, size = image_problem(path, decode=decode)
+        if problem is not None:
+            findings.append(Finding(
+                "problem", place, f"the image {problem}", "Copy it again from the archive.",
             ))  # fmt: skip
         elif size is not None and frame.width is not None and size != (frame.width, frame.height):
-            found.append(Finding(
+            findings.append(Finding(
                 "problem", place,
-                f"the image is {size[0]} x {size[1]}, not {frame.width} x {frame.height} as said",
+                f"the image is {size[0]} x {size[1]}, not {frame.width} x {frame.height} as stated",
                 "Use the images that belong to these annotations.",
             ))  # fmt: skip
-    return _gathered(found)
+    return _merged(findings)

@@ -1,4 +1,4 @@
-"""Reading any format: which one a path holds, found from its content."""
+"""Reading any format, which is detected from the content of the file."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _POSETRACK_IMAGE_KEYS = ("vid_id", "is_labeled", "frame_id", "has_labeled_person
 
 
 def read_any(path: Path, format: str | None = None) -> tuple[AnnotatedSequence, ...]:
-    """All sequences of a file or of the files in a folder, by name.
+    """All sequences of a file, or of the files in a folder, sorted by name.
 
     Args:
         path: file or folder.
-        format: one of `READERS`; detected from the content where it is None.
+        format: one of `READERS`, or None to detect it.
 
     Raises:
-        VepeError: where nothing can be read, with the file and what is wrong.
+        VepeError: if nothing can be read; names the file and what is wrong.
     """
     if format is not None and format not in READERS:
         raise VepeError(f"Format '{format}' is unknown; choose one of {', '.join(READERS)}.")

@@ -27,7 +27,7 @@ class ImageFinder:
         """The folder that contains the first of these names that exists, or None."""
         for name in names:
             for folder in self._candidates(annotation_file):
-                if name and (folder / name).is_file():
+                if name and is_inside(folder, name) and (folder / name).is_file():
                     return folder
         return None
 

@@ -1,8 +1,8 @@
-"""MOTChallenge text: one line a box, `frame, id, x, y, width, height, confidence, -1, -1, -1`.
+"""MOTChallenge text: one line per box, `frame, id, x, y, width, height, confidence, -1, -1, -1`.
 
-Source: the MOT16 paper (arXiv 1603.00831), section 'data format'. Frames count from 1; pixels
-are kept as they are (origin at the corner of the image), as most tools write them today.
-Boxes alone: no keypoints.
+Source: the MOT16 paper (arXiv 1603.00831), section 'data format'. Frames count from 1; pixel
+coordinates are kept (origin at the corner of the image), as most tools write them today.
+Boxes only: no keypoints.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from vepe.skeleton import POSETRACK15
 def write_mot(path: Path, sequence: AnnotatedSequence) -> Path:
     """Writes one sequence and returns the path.
 
-    The box is the file's, else the extent of the keypoints; people without either are left out.
-    The id is -1 where there is none, the confidence 1.
+    The box is the file's, or the extent of the keypoints; people without either are left out. A
+    missing id is written as -1, a missing confidence as 1.
 
     Raises:
-        VepeError: where `path` cannot be written.
+        VepeError: if `path` cannot be written.
     """
     lines = []
     for frame in sequence.frames:
@@ -44,10 +44,10 @@ def write_mot(path: Path, sequence: AnnotatedSequence) -> Path:
 
 
 def read_mot(path: Path) -> AnnotatedSequence:
-    """Reads boxes with ids; people have no keypoints, frames without people are not there.
+    """Reads boxes with ids. People have no keypoints, and frames without people are missing.
 
     Raises:
-        VepeError: where the file is missing, or a line does not begin with six numbers.
+        VepeError: if the file is missing, or a line does not begin with six numbers.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

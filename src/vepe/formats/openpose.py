@@ -1,13 +1,12 @@
-"""OpenPose's JSON: a folder with one file a frame, people in a steady order.
+"""OpenPose's JSON: a folder with one file per frame, people ordered by track id.
 
 Source: OpenPose's documentation, "Output format" (version 1.3, BODY_25). Human skeletons with
 shoulders to ankles are written as BODY_25, whose Neck and MidHip are the middles of shoulders and
-hips; head_bottom and head_top have no place there. Other skeletons keep their own order.
+hips; it has no head_bottom and head_top. Other skeletons keep their own order.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from vepe.formats.annotations import (
     frame_place,
     skeleton_named,
 )
-from vepe.formats.files import load_json, replacing_folder, safe_name
+from vepe.formats.files import encode_json, load_json, replacing_folder, safe_name
 from vepe.skeleton import COCO17, CROWDPOSE14, POSETRACK15, Skeleton
 
 _NAMES = (
@@ -47,12 +46,12 @@ def is_body(skeleton: Skeleton) -> bool:
 def write_openpose(path: Path, sequence: AnnotatedSequence) -> Path:
     """Writes the folder `path` (an old one is replaced) and returns it.
 
-    Files are called `<sequence>_<frame number in 12 digits>_keypoints.json`. People stand in the
-    order of their track ids (`person_id`), those without one last. The third number of a keypoint
-    is its confidence, 1 where the source has none; an absent keypoint is 0, 0, 0.
+    Files are called `<sequence>_<frame number in 12 digits>_keypoints.json`. People are sorted by
+    track id (`person_id`), those without one last. The third number of a keypoint is its
+    confidence, 1 if the source has none; an absent keypoint is 0, 0, 0.
 
     Raises:
-        VepeError: where the folder cannot be written, or holds files of another kind.
+        VepeError: if the folder cannot be written, or holds files of another kind.
     """
     _refuse_foreign(path)
     with replacing_folder(path) as partial:
@@ -62,8 +61,8 @@ def write_openpose(path: Path, sequence: AnnotatedSequence) -> Path:
                 "version": 1.3,
                 "people": [_record(person, sequence.skeleton) for person in people],
             }
-            file = beside / f"{safe_name(sequence.name)}_{frame.index:012d}_keypoints.json"
-            file.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
+            file = partial / f"{safe_name(sequence.name)}_{frame.index:012d}_keypoints.json"
+            file.write_bytes(encode_json(document))
     return path
 
 
@@ -102,14 +101,14 @@ def _body_25(table: Float[np.ndarray, "K 3"], skeleton: Skeleton) -> Float[np.nd
 def read_openpose(path: Path) -> AnnotatedSequence:
     """Reads a folder of `*_keypoints.json` files as one sequence.
 
-    The number of keypoints names the skeleton: 25 BODY_25, 17 COCO, 15 PoseTrack, 14 CrowdPose.
+    The number of keypoints decides the skeleton: 25 BODY_25, 17 COCO, 15 PoseTrack, 14 CrowdPose.
 
     Raises:
-        VepeError: where there is no such file, or one is broken; names it.
+        VepeError: if there is no such file, or one is broken; names it.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else []
     if not files:
-        raise VepeError(f"{path} is no folder with OpenPose's JSON files; check the path.")
+        raise VepeError(f"{path} is not a folder with OpenPose's JSON files; check the path.")
     skeleton: Skeleton | None = None
     frames = []
     for position, file in enumerate(files):
@@ -126,8 +125,8 @@ def read_openpose(path: Path) -> AnnotatedSequence:
                     f"{file}: {len(person.present)} keypoints, but {len(skeleton)} before; "
                     "convert folders of one kind each."
                 )
-        found = _NUMBER.search(file.stem)
-        index = int(found[1]) if found else position
+        number = _NUMBER.search(file.stem)
+        index = int(number[1]) if number else position
         frames.append(_frame(index, read))
     return AnnotatedSequence(path.name, tuple(frames), skeleton or BODY_25, path, "coco")
 
@@ -147,7 +146,7 @@ def _skeleton_of(size: int, file: Path) -> Skeleton:
     for skeleton in (BODY_25, COCO17, POSETRACK15, CROWDPOSE14):
         if len(skeleton) == size:
             return skeleton
-    raise VepeError(f"{file}: people have {size} keypoints; 14, 15, 17 and 25 are understood.")
+    raise VepeError(f"{file}: people have {size} keypoints; 14, 15, 17 and 25 are supported.")
 
 
 def _read_person(record: Any, place: str) -> Person:
@@ -157,7 +156,7 @@ def _read_person(record: Any, place: str) -> Person:
         if not np.isfinite(table).all():
             raise ValueError
     except (TypeError, ValueError):
-        raise VepeError(f"{place}: pose_keypoints_2d is no list of x, y, confidence.") from None
+        raise VepeError(f"{place}: pose_keypoints_2d must be a list of x, y, confidence.") from None
     track_id = next(iter(np.atleast_1d(record.get("person_id", -1)).tolist()), -1)
     present = table[:, 2] > 0
     return Person(

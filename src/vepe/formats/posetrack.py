@@ -1,4 +1,4 @@
-"""PoseTrack of any year: the format is detected from the file, never asked for."""
+"""Reading PoseTrack of any year; the year is detected from the file."""
 
 from __future__ import annotations
 
@@ -14,30 +14,33 @@ from vepe.formats.posetrack18 import parse_posetrack18
 
 
 def posetrack_files(path: Path) -> list[Path]:
-    """Annotation files in a folder by name, or the file itself.
+    """The annotation files of a folder, sorted by name, or the file itself.
 
     `X.json` is preferred over `X.mat`.
 
     Raises:
-        VepeError: where there is no such path, or no annotation file in the folder.
+        VepeError: if the path does not exist, or the folder has no annotation file.
     """
     path = Path(path)
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise VepeError(f"{path} does not exist; name a folder of annotation files, or one file.")
-    found = {file.stem: file for file in path.glob("*.mat") if file.is_file()}
-    found |= {file.stem: file for file in path.glob("*.json") if file.is_file()}
-    if not found:
+    files: dict[str, Path] = {}
+    for pattern in ("*.mat", "*.json"):
+        # A hidden file is none of the data set: macOS writes '._X.json' next to 'X.json'.
+        shown = (f for f in path.glob(pattern) if f.is_file() and not f.name.startswith("."))
+        files |= {file.stem: file for file in shown}
+    if not files:
         raise VepeError(f"{path} holds no .json or .mat file; name the folder of the annotations.")
-    return [found[name] for name in sorted(found)]
+    return [files[name] for name in sorted(files)]
 
 
 def read_sequence(path: Path) -> AnnotatedSequence:
     """One sequence from a PoseTrack17 (JSON, .mat), 18 or 21 file.
 
     Raises:
-        VepeError: where the file is none of these, with what is wrong with it.
+        VepeError: if the file is none of these; says what is wrong with it.
     """
     path = Path(path)
     if path.suffix.lower() == ".mat":
@@ -52,7 +55,7 @@ def parse_sequence(data: Any, source: Path) -> AnnotatedSequence:
     if isinstance(data, dict) and ("images" in data or "annotations" in data):
         return parse_posetrack18(data, source)
     raise VepeError(
-        f"{source} is no PoseTrack file: it has neither 'annolist' (2017) nor 'images' and "
+        f"{source} is not a PoseTrack file: it has neither 'annolist' (2017) nor 'images' and "
         "'annotations' (2018, 2021); check what it is."
     )
 

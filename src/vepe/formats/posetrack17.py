@@ -1,9 +1,4 @@
-"""PoseTrack17's .mat files, brought into the form of its JSON files.
-
-MATLAB squeezes: one frame, person or point is a struct, several are an array of structs, none is
-an empty array. Here they all become lists again, so that one parser serves both.
-
-PoseTrack 2017: one `annolist` a sequence, as JSON (every scalar in a list of one) or .mat.
+"""PoseTrack 2017: one `annolist` per sequence, as JSON (every scalar in a list of one) or .mat.
 
 Source: the poseval README and its loader (leonid-pishchulin/poseval). Head boxes instead of body
 boxes, joints by number, absent joints left out, no image sizes.
@@ -21,15 +16,61 @@ from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, frame_place
 from vepe.formats.files import dump_json, load_json
 from vepe.formats.geometry import posetrack_visibility
-from vepe.formats.records import is_finite_number, track_id_or_none
+from vepe.formats.records import flag_or_none, is_finite_number, track_id_or_none
 from vepe.skeleton import POSETRACK15
+
+# fmt: off
+JOINTS_2017 = (
+    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
+    "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
+    "head_bottom", "nose", "head_top",
+)
+# fmt: on
+"""Names of the joint ids 0 to 14 (PoseTrack17 calls head_bottom the neck)."""
+
+SLOT_OF_ID = tuple(POSETRACK15.index(name) for name in JOINTS_2017)
+"""Index in `POSETRACK15` of every joint id."""
+
+_FRAME_KEYS = frozenset({"image", "annorect", "is_labeled", "ignore_regions"})
+_RECT_KEYS = frozenset({"x1", "y1", "x2", "y2", "track_id", "score", "annopoints"})
+_BOX_KEYS = ("x1", "y1", "x2", "y2")
+_LISTS = frozenset({"annorect", "annopoints", "point", "ignore_regions"})
+"""Fields of a .mat file that are lists of records, of whatever length."""
+
+
+def read_posetrack17(path: Path) -> AnnotatedSequence:
+    """Reads one sequence from `annolist` JSON or .mat.
+
+    Returns:
+        An `AnnotatedSequence` over `POSETRACK15`. If a joint is listed twice, the first counts,
+        as in poseval; joint ids above 14 are kept in `Person.extra["other_points"]`.
+
+    Raises:
+        VepeError: names the file and the frame if something is missing or not a number.
+    """
+    if path.suffix.lower() == ".mat":
+        return parse_posetrack17({"annolist": load_annolist(path)}, path)
+    return parse_posetrack17(load_json(path), path)
+
+
+def parse_posetrack17(data: Any, source: Path) -> AnnotatedSequence:
+    """The sequence in an `annolist` document; `source` is for messages and names it."""
+    annolist = data.get("annolist") if isinstance(data, dict) else None
+    if not isinstance(annolist, list):
+        raise VepeError(f"{source} has no list 'annolist'; it is not a PoseTrack17 file.")
+    frames = tuple(_read_frame(record, source, i) for i, record in enumerate(annolist))
+    extra = {key: value for key, value in data.items() if key != "annolist"}
+    return AnnotatedSequence(source.stem, frames, POSETRACK15, source, "posetrack17", extra)
 
 
 def load_annolist(path: Path) -> list[Any]:
-    """The `annolist` of a .mat file as plain lists, dicts and numbers.
+    """The `annolist` of a .mat file in the form of the JSON files: plain lists, dicts and numbers.
+
+    MATLAB squeezes: one frame, person or point is a struct, several are an array of structs, none
+    is an empty array. Here all become lists again, so that one parser serves both kinds of file.
 
     Raises:
-        VepeError: where the file is missing, no MATLAB file, in the HDF5 form, or has no annolist.
+        VepeError: if the file is missing, not MATLAB's, in its HDF5 form, or has no annolist.
     """
     from scipy.io import loadmat
 
@@ -42,18 +83,15 @@ def load_annolist(path: Path) -> list[Any]:
             f"{path} is a MATLAB v7.3 file; save it again in MATLAB with the option '-v7'."
         ) from None
     except Exception as error:  # scipy raises many kinds for a damaged file
-        raise VepeError(f"{path} is no readable .mat file ({error}); copy it again.") from error
+        raise VepeError(f"{path} is not a readable .mat file ({error}); copy it again.") from error
     if "annolist" not in content:
-        raise VepeError(f"{path} holds no 'annolist'; it is not a PoseTrack17 file.")
+        raise VepeError(f"{path} has no 'annolist'; it is not a PoseTrack17 file.")
     return _records(content["annolist"])
 
 
 def _records(value: Any) -> list[Any]:
     """A list of plain records from a struct, an array of structs or an empty array."""
     return [_plain(item) for item in np.atleast_1d(np.asarray(value, dtype=object)).ravel()]
-
-
-_LISTS = frozenset({"annorect", "annopoints", "point", "ignore_regions"})
 
 
 def _plain(value: Any) -> Any:
@@ -72,73 +110,8 @@ def _plain(value: Any) -> Any:
 
 
 def _is_blank(value: Any) -> bool:
-    """MATLAB's [] in a field of a struct array: the record has no such field."""
+    """Whether it is MATLAB's [] in a struct array, where a record lacks the field."""
     return isinstance(value, np.ndarray) and value.size == 0
-
-
-# fmt: off
-JOINTS_2017 = (
-    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
-    "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
-    "head_bottom", "nose", "head_top",
-)
-# fmt: on
-"""Names of the joint ids 0 to 14 (head_bottom is called neck there)."""
-
-SLOT_OF_ID = tuple(POSETRACK15.index(name) for name in JOINTS_2017)
-"""Place in `POSETRACK15` of every joint id."""
-
-_FRAME_KEYS = frozenset({"image", "annorect", "is_labeled", "ignore_regions"})
-_RECT_KEYS = frozenset({"x1", "y1", "x2", "y2", "track_id", "score", "annopoints"})
-_POINT_KEYS = frozenset({"id", "x", "y", "is_visible", "score"})
-_BOX_KEYS = ("x1", "y1", "x2", "y2")
-
-
-def read_posetrack17(path: Path) -> AnnotatedSequence:
-    """Reads one sequence from `annolist` JSON or .mat.
-
-    Returns:
-        A `AnnotatedSequence` over `POSETRACK15`. Of a joint that is listed twice the first counts, as in
-        poseval; joint ids beyond 14 are kept in `Person.extra["other_points"]`.
-
-    Raises:
-        VepeError: names file and frame where something is missing or not a number.
-    """
-    if path.suffix.lower() == ".mat":
-        from vepe.formats.posetrack17 import load_annolist
-
-        return parse_posetrack17({"annolist": load_annolist(path)}, path)
-    return parse_posetrack17(load_json(path), path)
-
-
-def parse_posetrack17(data: Any, source: Path) -> AnnotatedSequence:
-    """The sequence in an `annolist` document; `source` is used in messages and as its name."""
-    annolist = data.get("annolist") if isinstance(data, dict) else None
-    if not isinstance(annolist, list):
-        raise VepeError(f"{source} has no list 'annolist'; it is not a PoseTrack17 file.")
-    frames = tuple(_read_frame(record, source, i) for i, record in enumerate(annolist))
-    extra = {key: value for key, value in data.items() if key != "annolist"}
-    return AnnotatedSequence(source.stem, frames, POSETRACK15, source, "posetrack17", extra)
-
-
-def write_posetrack17(path: Path, sequence: AnnotatedSequence) -> Path:
-    """Writes one sequence as `annolist` JSON and returns the path.
-
-    Raises:
-        VepeError: where the skeleton lacks PoseTrack's 15 joints, or `path` cannot be written.
-    """
-    index, slots = POSETRACK15.shared_with(sequence.skeleton)
-    if len(index) != len(POSETRACK15):
-        raise VepeError(
-            f"{sequence.source} has the skeleton '{sequence.skeleton.name}', and PoseTrack17 holds "
-            "PoseTrack's 15 joints alone; choose coco, csv or parquet."
-        )
-    order = [int(slots[slot]) for slot in SLOT_OF_ID]
-    document = {
-        **(sequence.extra if sequence.format == "posetrack17" else {}),
-        "annolist": [_frame_record(f, order, sequence) for f in sequence.frames],
-    }
-    return dump_json(path, document)
 
 
 def _one(value: Any) -> Any:
@@ -178,12 +151,12 @@ def _read_frame(record: Any, source: Path, position: int) -> AnnotatedFrame:
     place = frame_place(source, position, name)
     rects = _many(record.get("annorect"), "annorect", place)
     regions = _many(record.get("ignore_regions"), "ignore_regions", place)
-    labeled = _one(record.get("is_labeled"))
+    labeled = flag_or_none(_one(record.get("is_labeled")), "is_labeled", place)
     return AnnotatedFrame(
         index=position,
         file_name=name,
         image_id=None,
-        is_labeled=bool(rects) if labeled is None else bool(labeled),
+        is_labeled=bool(rects) if labeled is None else labeled,
         has_annotations=bool(rects),
         people=tuple(_read_person(r, f"{place}, person {i}") for i, r in enumerate(rects)),
         ignore_regions_px=tuple(_read_region(r, place) for r in regions),
@@ -218,8 +191,8 @@ def _read_person(rect: dict[str, Any], place: str) -> Person:
         present[slot] = True
         xy[slot, 0] = _number(point.get("x"), f"x of {name}", place)
         xy[slot, 1] = _number(point.get("y"), f"y of {name}", place)
-        seen, score = _one(point.get("is_visible")), _one(point.get("score"))
-        visibility[slot] = np.nan if seen is None else _number(seen, f"is_visible of {name}", place)
+        flag, score = _one(point.get("is_visible")), _one(point.get("score"))
+        visibility[slot] = np.nan if flag is None else _number(flag, f"is_visible of {name}", place)
         scores[slot] = np.nan if score is None else _number(score, f"score of {name}", place)
     extra = {key: value for key, value in rect.items() if key not in _RECT_KEYS}
     if others:
@@ -242,6 +215,26 @@ def _head_box(rect: dict[str, Any], place: str) -> np.ndarray | None:
     if any(_one(rect.get(key)) is None for key in _BOX_KEYS):
         return None
     return np.array([_number(rect[key], f"{key} of the head box", place) for key in _BOX_KEYS])
+
+
+def write_posetrack17(path: Path, sequence: AnnotatedSequence) -> Path:
+    """Writes one sequence as `annolist` JSON and returns the path.
+
+    Raises:
+        VepeError: if the skeleton lacks PoseTrack's 15 joints, or `path` cannot be written.
+    """
+    index, slots = POSETRACK15.shared_with(sequence.skeleton)
+    if len(index) != len(POSETRACK15):
+        raise VepeError(
+            f"{sequence.source} has the skeleton '{sequence.skeleton.name}', but PoseTrack17 "
+            "needs PoseTrack's 15 joints; choose coco, csv or parquet."
+        )
+    order = [int(slots[slot]) for slot in SLOT_OF_ID]
+    document = {
+        **(sequence.extra if sequence.format == "posetrack17" else {}),
+        "annolist": [_frame_record(f, order, sequence) for f in sequence.frames],
+    }
+    return dump_json(path, document)
 
 
 def _frame_record(
@@ -290,9 +283,9 @@ def _point_record(
 ) -> dict[str, Any]:
     x, y = person.keypoints_px[slot].tolist()
     record: dict[str, Any] = {"id": [joint], "x": [x], "y": [y]}
-    seen = visibility[slot]
-    if not np.isnan(seen):
-        record["is_visible"] = [int(seen) if seen == int(seen) else float(seen)]
+    flag = visibility[slot]
+    if not np.isnan(flag):
+        record["is_visible"] = [int(flag) if flag == int(flag) else float(flag)]
     if not np.isnan(person.keypoint_scores[slot]):
         record["score"] = [float(person.keypoint_scores[slot])]
     return record

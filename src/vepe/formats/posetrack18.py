@@ -1,15 +1,11 @@
-"""PoseTrack's coded frame ids, TSSSSSSFFFF, made from the names of images.
+"""Reading PoseTrack 2018 and 2021: COCO-like JSON, one file per sequence.
 
-What PoseTrack21 adds to PoseTrack18; all else is shared.
+17 keypoint slots, of which the two ears stay empty. PoseTrack21 adds `has_labeled_person` to
+images (there are boxes, but perhaps no poses) and `person_id` to people (an identity over all
+sequences), and frames with `is_labeled` false may have records with boxes alone.
 
-Source: the PoseTrack21 kit and its documentation (anDoer/PoseTrack21). Images say
-`has_labeled_person` (boxes are there, poses may not be), people carry a `person_id` over all
-sequences, and frames with `is_labeled` false may hold records with boxes alone.
-
-PoseTrack 2018 and 2021: COCO-like JSON, one file a sequence, 17 slots of which two stay empty.
-
-Source: the PoseTrack18 release as read by poseval and mmpose; PoseTrack21's documentation. What
-PoseTrack21 adds lies in `posetrack21.py`. `vepe track` writes its results in this layout too.
+Sources: the PoseTrack18 release as read by poseval and mmpose; the PoseTrack21 kit and its
+documentation (anDoer/PoseTrack21). `vepe track` writes its results in this layout too.
 """
 
 from __future__ import annotations
@@ -42,32 +38,32 @@ from vepe.formats.records import (
 from vepe.skeleton import POSETRACK15
 
 FIRST_CODED_ID = 10**10
-"""The smallest coded id: 11 digits."""
+"""The smallest frame id in PoseTrack's code, TSSSSSSFFFF (11 digits); see `coded_frame_id`."""
 
 _KINDS = {"mpii": 1, "bonn": 2, "mpiinew": 3, "synth": 9}
 _NAME = re.compile(r"(?:^|/)(\d{6})_(mpiinew|mpii|bonn|synth)[^/]*/(\d+)\.\w+$")
 
 
 def coded_frame_id(file_name: str) -> int | None:
-    """The id of an image such as 'images/val/012834_mpii_test/000003.jpg', or None.
+    """The id TSSSSSSFFFF of an image such as 'images/val/012834_mpii_test/000003.jpg', or None.
 
     T is 1 for mpii, 2 for bonn, 3 for mpiinew, 9 for synthetic video; S the sequence's six
     digits; F the frame.
     """
-    found = _NAME.search(file_name)
-    if found is None or len(found[3].lstrip("0")) > 4:
+    match = _NAME.search(file_name)
+    if match is None or len(match[3].lstrip("0")) > 4:
         return None
-    return _KINDS[found[2]] * FIRST_CODED_ID + int(found[1]) * 10_000 + int(found[3])
+    return _KINDS[match[2]] * FIRST_CODED_ID + int(match[1]) * 10_000 + int(match[3])
 
 
 def video_id(file_name: str) -> str | None:
     """The six digits of the sequence in an image's name, or None."""
-    found = _NAME.search(file_name)
-    return found[1] if found else None
+    match = _NAME.search(file_name)
+    return match[1] if match else None
 
 
 def frame_ids(file_names: Iterable[str], indices: Iterable[int]) -> list[int]:
-    """An id for every frame: coded where all names allow it, else the frames' numbers."""
+    """An id for every frame: coded if all names allow it, else the frame numbers."""
     coded = [coded_frame_id(name) for name in file_names]
     if None not in coded and len(set(coded)) == len(coded):
         return [i for i in coded if i is not None]
@@ -75,7 +71,7 @@ def frame_ids(file_names: Iterable[str], indices: Iterable[int]) -> list[int]:
 
 
 def is_posetrack21(data: dict[str, Any]) -> bool:
-    """Whether a PoseTrack18-like document has one of the fields that PoseTrack21 brought."""
+    """Whether a PoseTrack18-like document has one of the fields that PoseTrack21 added."""
     return _has(data.get("images"), "has_labeled_person") or _has(
         data.get("annotations"), "person_id"
     )
@@ -93,18 +89,18 @@ def read_posetrack18(path: Path) -> AnnotatedSequence:
     """Reads one sequence of PoseTrack18 or PoseTrack21.
 
     Returns:
-        A `AnnotatedSequence` over `POSETRACK15`; the ears, where a file fills them, are kept in
-        `Person.extra["ears"]` and `Person.extra["ear_scores"]`. `index` is the frame's own
-        number where its `frame_id` tells it, else its place in the file.
+        An `AnnotatedSequence` over `POSETRACK15`; ears, if a file has them, are kept in
+        `Person.extra["ears"]` and `Person.extra["ear_scores"]`. `index` is the frame number from
+        `frame_id`, or the position in the file if those do not ascend.
 
     Raises:
-        VepeError: names file and frame where something is missing or not a number.
+        VepeError: names the file and the frame if something is missing or not a number.
     """
     return parse_posetrack18(load_json(path), path)
 
 
 def parse_posetrack18(data: Any, source: Path) -> AnnotatedSequence:
-    """The sequence in a document; `source` is used in messages and as its name."""
+    """The sequence in a document; `source` is for messages and names it."""
     names = keypoint_names(data, source)
     missing = [name for name in POSETRACK15.keypoints if name not in names]
     if missing:
@@ -125,7 +121,7 @@ def parse_posetrack18(data: Any, source: Path) -> AnnotatedSequence:
 
 
 def _frame_indices(images: list[dict[str, Any]]) -> list[int]:
-    """Frame numbers from `frame_id`, or the places in the file where those do not ascend."""
+    """Frame numbers from `frame_id`, or positions in the file if those do not ascend."""
     ids = [image.get("frame_id") for image in images]
     numbers = [
         (i % 10_000 if i >= FIRST_CODED_ID else i) if isinstance(i, int) and i >= 0 else -1
@@ -142,7 +138,7 @@ def _read_people(
     images: list[dict[str, Any]],
     places: list[str],
 ) -> defaultdict[int, list[Person]]:
-    """People by position of their frame, in the file's order."""
+    """People by the position of their frame, in the file's order."""
     annotations, positions = annotation_table(data, source, images)
     where = [f"{places[p]}, annotation {i}" for i, p in enumerate(positions)]
     points = keypoint_array(annotations, len(names), where)

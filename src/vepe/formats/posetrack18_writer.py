@@ -1,4 +1,4 @@
-"""Writing PoseTrack18 and PoseTrack21 files, ground truth and results alike."""
+"""Writing PoseTrack18 and PoseTrack21 files, both ground truth and results."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from jaxtyping import Float
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.files import dump_json
-from vepe.formats.geometry import posetrack_visibility, flat_numbers, xyxy_to_xywh
+from vepe.formats.geometry import flat_numbers, posetrack_visibility, xyxy_to_xywh
 from vepe.formats.posetrack18 import FIRST_CODED_ID, SLOTS_2018, frame_ids, video_id
 from vepe.skeleton import POSETRACK15, Skeleton
 
 NO_SCORE = -9999.0
-"""poseval's own value for a keypoint without a score among others that have one."""
+"""poseval's value for a keypoint without a score among others that have one."""
 
 ONLY_2021 = ("has_labeled_person", "person_id")
 """Fields that PoseTrack18 lacks."""
 
 NOT_POSETRACK = ("attributes", "category_id", "video_id", "frame_id", "source_frame_id")
-"""Fields of COCO-video files that are not carried over as they are."""
+"""Fields of COCO-video files that are not copied."""
 
 CATEGORY_2018 = {
     "supercategory": "person",
@@ -40,22 +40,22 @@ CATEGORY_2018 = {
 def write_posetrack18(path: Path, sequence: AnnotatedSequence, *, year: int = 2018) -> Path:
     """Writes one sequence as PoseTrack18 (or, with `year=2021`, PoseTrack21) and returns the path.
 
-    Ids are kept where the source has them, else made: frame ids in PoseTrack's code where the
-    images' names allow it, `annotation id = frame id * 100 + k`. A skeleton that lacks
-    PoseTrack's joints is written under its own keypoint names.
+    Ids are kept if the source has them, else made: frame ids in PoseTrack's code if the images'
+    names allow it, `annotation id = frame id * 100 + k`. A skeleton that lacks PoseTrack's joints
+    is written with its own keypoint names.
 
     Raises:
-        VepeError: where `path` cannot be written.
+        VepeError: if `path` cannot be written.
     """
     return dump_json(path, posetrack18_document(sequence, year=year))
 
 
 def require_posetrack_joints(sequence: AnnotatedSequence, target: str) -> None:
-    """Raises VepeError where the skeleton lacks one of PoseTrack's 15 joints."""
+    """Raises VepeError if the skeleton lacks one of PoseTrack's 15 joints."""
     missing = [n for n in POSETRACK15.keypoints if n not in sequence.skeleton.keypoints]
     if missing:
         raise VepeError(
-            f"{sequence.source} has no {', '.join(missing)}, and {target} needs PoseTrack's 15 "
+            f"{sequence.source} has no {', '.join(missing)}, but {target} needs PoseTrack's 15 "
             "joints; choose coco, csv or parquet instead."
         )
 
@@ -67,7 +67,7 @@ def posetrack18_document(sequence: AnnotatedSequence, *, year: int = 2018) -> di
     keep = sequence.format != "posetrack17"
     slots = _Slots(sequence)
     # A person with a score is a prediction; a file without any is ground truth.
-    truth = all(p.score is None for f in frames for p in f.people)
+    is_gt = all(p.score is None for f in frames for p in f.people)
     crowded = any(len(f.people) > 100 for f in frames) or min(ids, default=0) < FIRST_CODED_ID
     annotations: list[dict[str, Any]] = []
     for frame, image_id in zip(frames, ids, strict=True):
@@ -78,7 +78,7 @@ def posetrack18_document(sequence: AnnotatedSequence, *, year: int = 2018) -> di
     return {
         **{k: v for k, v in sequence.extra.items() if keep and k not in ("categories", "videos")},
         "images": [
-            _image(frame, image_id, len(frames), _carried(frame.extra, year) if keep else {}, truth,
+            _image(frame, image_id, len(frames), _carried(frame.extra, year) if keep else {}, is_gt,
                    year)
             for frame, image_id in zip(frames, ids, strict=True)
         ],
@@ -88,7 +88,7 @@ def posetrack18_document(sequence: AnnotatedSequence, *, year: int = 2018) -> di
 
 
 def image_ids(sequence: AnnotatedSequence) -> list[int]:
-    """Ids of all frames: the source's where it has them, else made from names or numbers."""
+    """Ids of all frames: the source's if it has them, else made from names or numbers."""
     own = [frame.image_id for frame in sequence.frames]
     if None not in own:
         return [i for i in own if i is not None]
@@ -96,13 +96,13 @@ def image_ids(sequence: AnnotatedSequence) -> list[int]:
 
 
 def _carried(extra: dict[str, Any], year: int) -> dict[str, Any]:
-    """What of a COCO-like source's own fields the target has too."""
+    """Those of a COCO-like source's own fields that the target has too."""
     drop = NOT_POSETRACK + (ONLY_2021 if year == 2018 else ())
     return {key: value for key, value in extra.items() if key not in drop}
 
 
 def _image(
-    frame: AnnotatedFrame, image_id: int, count: int, extra: dict[str, Any], truth: bool, year: int
+    frame: AnnotatedFrame, image_id: int, count: int, extra: dict[str, Any], is_gt: bool, year: int
 ) -> dict[str, Any]:
     coded = image_id >= FIRST_CODED_ID
     number = frame.extra.get("source_frame_id", image_id if coded else frame.index)
@@ -116,10 +116,10 @@ def _image(
         record["time_s"] = frame.time_s
     if frame.width is not None and frame.height is not None:
         record |= {"width": frame.width, "height": frame.height}
-    if truth or frame.ignore_regions_px:
+    if is_gt or frame.ignore_regions_px:
         record["ignore_regions_x"] = [r[:, 0].tolist() for r in frame.ignore_regions_px]
         record["ignore_regions_y"] = [r[:, 1].tolist() for r in frame.ignore_regions_px]
-    if truth and coded:
+    if is_gt and coded:
         record |= {"vid_id": video_id(frame.file_name), "nframes": count}
     if year == 2021:
         record["has_labeled_person"] = frame.has_annotations
@@ -127,7 +127,7 @@ def _image(
 
 
 class _Slots:
-    """Where each keypoint of a sequence goes in the file's lists."""
+    """The index in the file's lists of each keypoint of a sequence."""
 
     def __init__(self, sequence: AnnotatedSequence) -> None:
         skeleton = sequence.skeleton
@@ -181,12 +181,12 @@ class _Slots:
         return flat_numbers(table)
 
     def _scores(self, person: Person, ear_scores: list[float] | None) -> list[float]:
-        given = person.keypoint_scores[self.columns]
-        if np.isnan(given).all():
+        own_scores = person.keypoint_scores[self.columns]
+        if np.isnan(own_scores).all():
             return []
         scores: Float[np.ndarray, "S"] = np.zeros(len(self.names))
         missing = np.where(person.present[self.columns], NO_SCORE, 0.0)
-        scores[self.slots] = np.where(np.isnan(given), missing, given)
+        scores[self.slots] = np.where(np.isnan(own_scores), missing, own_scores)
         if ear_scores is not None and len(ear_scores) == len(self.ears):
             scores[self.ears] = ear_scores
         return scores.tolist()
@@ -195,7 +195,7 @@ class _Slots:
 def _category(
     sequence: AnnotatedSequence, names: tuple[str, ...], skeleton: Skeleton
 ) -> dict[str, Any]:
-    """The source's category where it has these very keypoints, else PoseTrack's or an own one."""
+    """The source's category if it has exactly these keypoints, else PoseTrack's or a new one."""
     for category in sequence.extra.get("categories", []):
         if isinstance(category, dict) and category.get("keypoints") == list(names):
             return category

@@ -1,15 +1,16 @@
-"""Fields that all COCO-like files share, read with messages that name file and frame."""
+"""Fields that all COCO-like files share, read with errors that name the file and the frame."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 from vepe.formats.annotations import AnnotatedFrame, Person
 
 _IMAGE_KEYS = frozenset({
@@ -20,32 +21,44 @@ _IMAGE_KEYS = frozenset({
 ANNOTATION_KEYS = frozenset({
     "id", "image_id", "track_id", "bbox", "keypoints", "scores", "score",
 })  # fmt: skip
-"""Keys of an annotation that have a field of their own in `Person`; others are kept in `extra`."""
+"""Keys of an annotation that have their own field in `Person`; others go to `extra`."""
 
 
 def keypoint_names(data: Any, source: Path) -> list[str]:
-    """Names of the keypoints, from the category 'person' or the only one with keypoints.
+    """Names of the keypoints, from the category 'person' or the first one with keypoints.
 
     Raises:
-        VepeError: where the document is no COCO-like file, or no category has keypoints.
+        VepeError: if the document is no COCO-like file, or no category has keypoints.
     """
+    names = _keypoint_category(data, source)["keypoints"]
+    if not isinstance(names, list) or len(set(map(str, names))) != len(names):
+        raise VepeError(f"{source}: the category's keypoint names must be a list of unique names.")
+    return [str(name) for name in names]
+
+
+def _keypoint_category(data: Any, source: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise VepeError(f"{source} is not a JSON object with 'images'; check what it is.")
     categories = data.get("categories")
     if not isinstance(categories, list) or not categories:
         raise VepeError(f"{source} has no 'categories'; add the category with its keypoint names.")
-    able = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
-    able = [c for c in able if c.get("name") == "person"] or able
-    if not able:
+    candidates = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
+    candidates = [c for c in candidates if c.get("name") == "person"] or candidates
+    if not candidates:
         raise VepeError(f"{source}: no category has keypoint names; add them to 'categories'.")
-    names = able[0]["keypoints"]
-    if not isinstance(names, list) or len(set(map(str, names))) != len(names):
-        raise VepeError(f"{source}: the category's keypoint names are no list of unique names.")
-    return [str(name) for name in names]
+    category: dict[str, Any] = candidates[0]
+    return category
+
+
+def _other_categories(data: dict[str, Any], source: Path) -> list[Any]:
+    """Ids of the other categories with keypoints; their people have another skeleton."""
+    own = _keypoint_category(data, source)
+    able = [c for c in data["categories"] if isinstance(c, dict) and c.get("keypoints")]
+    return [c["id"] for c in able if c.get("id") not in (None, own.get("id"))]
 
 
 def image_table(data: dict[str, Any], source: Path) -> list[dict[str, Any]]:
-    """The list `images`, each with a whole, unique `id`. Raises VepeError otherwise."""
+    """The list `images`, each with a unique integer `id`. Raises VepeError otherwise."""
     images = data.get("images")
     if not isinstance(images, list):
         raise VepeError(f"{source} has no list 'images'; write the file again.")
@@ -53,7 +66,7 @@ def image_table(data: dict[str, Any], source: Path) -> list[dict[str, Any]]:
     for i, image in enumerate(images):
         image_id = image.get("id") if isinstance(image, dict) else None
         if not isinstance(image_id, int) or abs(image_id) >= 2**63:
-            raise VepeError(f"{source}, frame {i}: the image has no whole number 'id'; add one.")
+            raise VepeError(f"{source}, frame {i}: the image has no integer 'id'; add one.")
         if image_id in seen:
             raise VepeError(f"{source}, frame {i}: image id {image_id} is used twice; renumber.")
         seen.add(image_id)
@@ -63,22 +76,36 @@ def image_table(data: dict[str, Any], source: Path) -> list[dict[str, Any]]:
 def annotation_table(
     data: dict[str, Any], source: Path, images: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[int]]:
-    """The list `annotations`, and for each the position of its image in `images`.
+    """The annotations of the keypoint category, and for each the position of its image.
+
+    Annotations of another category with keypoints are left out, with a warning.
 
     Raises:
-        VepeError: where there is no such list, or an annotation speaks of an image that is not
-            there.
+        VepeError: if there is no such list, or an annotation refers to a missing image.
     """
     annotations = data.get("annotations")
     if not isinstance(annotations, list):
         raise VepeError(f"{source} has no list 'annotations'; write the file again.")
+    others = _other_categories(data, source)
+    if others:
+        every = annotations
+        annotations = [
+            r for r in every if not (isinstance(r, dict) and r.get("category_id") in others)
+        ]
+        if len(annotations) < len(every):
+            warnings.warn(
+                f"{source}: {len(every) - len(annotations)} annotations of other categories with "
+                "keypoints are left out.",
+                VepeWarning,
+                stacklevel=2,
+            )
     position_of = {image["id"]: i for i, image in enumerate(images)}
     positions = []
     for i, record in enumerate(annotations):
         image_id = record.get("image_id") if isinstance(record, dict) else None
         if not isinstance(image_id, int) or image_id not in position_of:
             raise VepeError(
-                f"{source}: annotation {i} speaks of image {image_id!r}, which 'images' lacks; "
+                f"{source}: annotation {i} refers to image {image_id!r}, which is not in 'images'; "
                 "add the image or remove the annotation."
             )
         positions.append(position_of[image_id])
@@ -88,10 +115,13 @@ def annotation_table(
 def keypoint_array(
     records: list[dict[str, Any]], num_keypoints: int, where: list[str]
 ) -> Float[np.ndarray, "N K 3"]:
-    """x, y and v of every record; zeros where a record has no keypoints.
+    """x, y and v of every record; zeros if a record has no keypoints.
+
+    Args:
+        where: how messages name each record.
 
     Raises:
-        VepeError: where a list has another length or holds something that is no finite number.
+        VepeError: if a list has another length, or a value is not a finite number.
     """
     zeros = [0.0] * (3 * num_keypoints)
     array = _array([r.get("keypoints") or zeros for r in records], 3 * num_keypoints, where,
@@ -108,15 +138,15 @@ def keypoint_array(
 def score_array(
     records: list[dict[str, Any]], num_keypoints: int, where: list[str]
 ) -> Float[np.ndarray, "N K"]:
-    """Keypoint scores, NaN where a record has none (`scores` missing, empty or null inside)."""
+    """Keypoint scores, NaN if a record has none (`scores` missing, empty or null inside)."""
     nan = [np.nan] * num_keypoints
     lists = [r.get("scores") or nan for r in records]
     array = _array(lists, num_keypoints, where, "scores")
     bad = ~np.isfinite(array)
     if bad.any():
         for row in np.flatnonzero(bad.any(axis=1)):
-            given = lists[row]
-            if given is not nan and not all(s is None or is_finite_number(s) for s in given):
+            scores = lists[row]
+            if scores is not nan and not all(s is None or is_finite_number(s) for s in scores):
                 raise VepeError(f"{where[row]}: a keypoint's score is not finite; give a number.")
     return array
 
@@ -136,11 +166,11 @@ def _array(
         if not isinstance(values, list) or len(values) != length:
             count = len(values) if isinstance(values, list) else "no list of"
             raise VepeError(
-                f"{where[row]}: {count} numbers in {what}, {length} are needed; fix the record."
+                f"{where[row]}: {count} numbers in {what} instead of {length}; fix the record."
             )
         for value in values:
             if isinstance(value, bool) or not isinstance(value, int | float | None):
-                raise VepeError(f"{where[row]}: {what} hold {value!r}, not a number; fix it.")
+                raise VepeError(f"{where[row]}: {what} contain {value!r}, not a number; fix it.")
     raise VepeError(f"{where[0]}: {what} cannot be read as numbers; write the file again.")
 
 
@@ -164,17 +194,24 @@ def number_or_none(value: Any, what: str, place: str) -> float | None:
 
 
 def whole_or_none(value: Any, what: str, place: str) -> int | None:
-    """A whole number, or None for a missing one. Raises VepeError otherwise."""
+    """An integer, or None for a missing one. Raises VepeError otherwise."""
     if value is None or (type(value) is int and abs(value) < 2**63):
         return value
     number = number_or_none(value, what, place)
     if number is None or number != int(number) or abs(number) >= 2**63:
-        raise VepeError(f"{place}: {what} is {value!r}; give a whole number or leave it out.")
+        raise VepeError(f"{place}: {what} is {value!r}; give an integer or leave it out.")
     return int(number)
 
 
+def flag_or_none(value: Any, what: str, place: str) -> bool | None:
+    """True or false (or a number for it), or None for a missing one. Raises VepeError otherwise."""
+    if value is None or isinstance(value, bool | int | float | np.number | np.bool_):
+        return None if value is None else bool(value)
+    raise VepeError(f"{place}: {what} is {value!r}; give true or false.")
+
+
 def track_id_or_none(value: Any, place: str) -> int | None:
-    """A track id; None where it is missing, null or -1, which stands for none in our results."""
+    """A track id; None if it is missing, null or -1 (our results' value for none)."""
     track_id = whole_or_none(value, "track_id", place)
     return None if track_id == -1 else track_id
 
@@ -196,7 +233,7 @@ def ignore_regions(image: dict[str, Any], place: str) -> tuple[Float[np.ndarray,
     """Polygons from `ignore_regions_x` and `ignore_regions_y` (lists of lists, or one list).
 
     Raises:
-        VepeError: where the two differ in length or hold something that is no number.
+        VepeError: if the two differ in length or a value is not a number.
     """
     xs, ys = image.get("ignore_regions_x") or [], image.get("ignore_regions_y") or []
     if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
@@ -221,17 +258,17 @@ def read_frame(
     """One record of `images` with its people.
 
     Args:
-        image: the record; keys that have no field of their own are kept in `extra`.
-        index: frame number in its video.
-        people: who is labelled in it.
+        image: the record; keys without their own field go to `extra`.
+        index: frame number in its video, from 0.
+        people: the people of this frame.
         place: file and frame, for messages.
     """
-    labeled = image.get("is_labeled")
+    labeled = flag_or_none(image.get("is_labeled"), "is_labeled", place)
     return AnnotatedFrame(
         index=index,
         file_name=str(image.get("file_name", "")),
         image_id=image["id"],
-        is_labeled=bool(people) if labeled is None else bool(labeled),
+        is_labeled=bool(people) if labeled is None else labeled,
         has_annotations=bool(people),
         people=tuple(people),
         ignore_regions_px=ignore_regions(image, place),

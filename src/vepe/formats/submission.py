@@ -1,6 +1,6 @@
-"""A PoseTrack submission: one JSON a sequence, named and framed as the ground truth, in a zip.
+"""A PoseTrack submission: one JSON per sequence, with the ground truth's names and frames.
 
-Source: poseval's README. The evaluator pairs files by name and frames by place, needs every
+Source: poseval's README. The evaluator pairs files by name and frames by position, needs every
 frame, joint scores for AP, and track ids below 1000 that are unique within a frame.
 """
 
@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
@@ -24,7 +26,7 @@ MAX_TRACK_ID = 999
 
 @dataclass
 class SubmissionNotes:
-    """What was changed on the way, as lines for the user."""
+    """Counts of what was changed, with a line for the user about each."""
 
     empty_frames: int = 0
     dropped_frames: int = 0
@@ -37,7 +39,7 @@ class SubmissionNotes:
         texts = {
             "empty_frames": "frames have no prediction and were added empty",
             "dropped_frames": "frames are not in the ground truth and were left out",
-            "new_ids": "people had no track id or a taken one and got one that means nothing",
+            "new_ids": "people had no track id or a taken one and got an arbitrary one",
             "renumbered": f"sequences had track ids over {MAX_TRACK_ID} and were renumbered from 0",
             "without_scores": "people have no keypoint scores; AP ranks keypoints by them",
         }
@@ -47,32 +49,39 @@ class SubmissionNotes:
 def write_submission(
     path: Path,
     results: Iterable[AnnotatedSequence],
-    truth: Iterable[AnnotatedSequence] = (),
+    gt: Iterable[AnnotatedSequence] = (),
     *,
     overwrite: bool = False,
 ) -> list[str]:
     """Writes `path` (a folder, or a .zip) and returns lines about what was changed.
 
-    With ground truth, files take its names, formats (2017 or 2018), frames, image names and ids;
-    results are paired with it by name, frames by image name, else by place where the numbers of
-    frames agree. Without it, every sequence is written as it is, in PoseTrack18's layout.
+    With ground truth, files take its names, formats (2017 or 2018), frames, image names and ids.
+    Results are paired with it by name; frames by image name, or by position if their numbers
+    agree. Without it, every sequence is written as it is, in PoseTrack18's layout.
+
+    Args:
+        path: the folder or archive to write.
+        results: the predictions.
+        gt: the ground truth, or nothing.
+        overwrite: whether existing files may be replaced; files that were read never may.
 
     Raises:
-        VepeError: where a sequence of the ground truth has no result, frames cannot be paired, or
-            a joint of PoseTrack is missing; where a file is there already (unless `overwrite`) or
-            is one that was read.
+        VepeError: if a sequence of the ground truth has no result, frames cannot be paired, a
+            joint of PoseTrack is missing, or a file exists already.
     """
     notes = SubmissionNotes()
-    results, truth = tuple(results), tuple(truth)
+    results, gt = tuple(results), tuple(gt)
     by_name = {sequence.name: sequence for sequence in results}
     ready: list[tuple[str, AnnotatedSequence, bool]] = []
     names = set()
-    for gt in truth:
-        if gt.name not in by_name:
-            raise VepeError(f"The results have no sequence '{gt.name}' of {gt.source}; add it.")
-        names.add(gt.name)
-        fitted = _fit(by_name[gt.name], gt, notes)
-        ready.append((gt.source.stem, fitted, gt.format == "posetrack17"))
+    for target in gt:
+        if target.name not in by_name:
+            raise VepeError(
+                f"The results have no sequence '{target.name}' of {target.source}; add it."
+            )
+        names.add(target.name)
+        aligned = _align(by_name[target.name], target, notes)
+        ready.append((target.source.stem, aligned, target.format == "posetrack17"))
     if not names:
         ready = [(s.name, s, False) for s in by_name.values()]
     elif names != set(by_name):
@@ -80,7 +89,7 @@ def write_submission(
         raise VepeError(f"The ground truth has no sequence '{extra}'; remove it from the results.")
     ready = [(name, _with_ids(sequence, notes), old) for name, sequence, old in ready]
     files = [_file(path, name) for name, _, _ in ready] if path.suffix.lower() != ".zip" else [path]
-    check_targets(files, {s.source for s in (*results, *truth)}, overwrite=overwrite)
+    check_targets(files, {s.source for s in (*results, *gt)}, overwrite=overwrite)
     _write(path, ready)
     return notes.lines()
 
@@ -110,14 +119,14 @@ def _write_one(path: Path, sequence: AnnotatedSequence, old: bool) -> Path:
     return (write_posetrack17 if old else write_posetrack18)(path, sequence)
 
 
-def _fit(
+def _align(
     result: AnnotatedSequence, gt: AnnotatedSequence, notes: SubmissionNotes
 ) -> AnnotatedSequence:
     """The result with the ground truth's frames, in its order."""
     by_image = {PurePosixPath(f.file_name).name: f for f in result.frames if f.file_name}
-    wanted = [PurePosixPath(f.file_name).name for f in gt.frames]
-    if len(by_image) == len(result.frames) and set(by_image) & set(wanted):
-        chosen = [by_image.get(name) for name in wanted]
+    names = [PurePosixPath(f.file_name).name for f in gt.frames]
+    if len(by_image) == len(result.frames) and set(by_image) & set(names):
+        chosen = [by_image.get(name) for name in names]
     elif len(result) == len(gt):
         chosen = list(result.frames)
     else:
@@ -127,25 +136,26 @@ def _fit(
         )
     notes.empty_frames += sum(frame is None for frame in chosen)
     notes.dropped_frames += len(result) - sum(frame is not None for frame in chosen)
-    frames = tuple(_as_in(g, frame) for g, frame in zip(gt.frames, chosen, strict=True))
+    frames = tuple(_with_people_of(f, pred) for f, pred in zip(gt.frames, chosen, strict=True))
     return replace(result, frames=frames)
 
 
-def _as_in(truth: AnnotatedFrame, found: AnnotatedFrame | None) -> AnnotatedFrame:
-    people = () if found is None else found.people
+def _with_people_of(gt: AnnotatedFrame, pred: AnnotatedFrame | None) -> AnnotatedFrame:
+    """The frame of the ground truth with the predicted people."""
+    people = () if pred is None else pred.people
     return AnnotatedFrame(
-        index=truth.index,
-        file_name=truth.file_name,
-        image_id=truth.image_id,
-        is_labeled=truth.is_labeled,
+        index=gt.index,
+        file_name=gt.file_name,
+        image_id=gt.image_id,
+        is_labeled=gt.is_labeled,
         has_annotations=bool(people),
         people=people,
-        time_s=None if found is None else found.time_s,
+        time_s=None if pred is None else pred.time_s,
     )
 
 
 def _with_ids(sequence: AnnotatedSequence, notes: SubmissionNotes) -> AnnotatedSequence:
-    """The sequence with ids from 0 to 999, each once a frame."""
+    """The sequence with track ids from 0 to 999, unique within a frame."""
     ids = {p.track_id for f in sequence.frames for p in f.people if p.track_id is not None}
     renumber = {i: i for i in ids}
     if ids and (max(ids) > MAX_TRACK_ID or min(ids) < 0):
@@ -154,7 +164,7 @@ def _with_ids(sequence: AnnotatedSequence, notes: SubmissionNotes) -> AnnotatedS
         if len(ids) > MAX_TRACK_ID + 1:
             raise VepeError(
                 f"{sequence.source} has {len(ids)} tracks and PoseTrack takes {MAX_TRACK_ID + 1}; "
-                "drop short or unsure tracks first."
+                "drop short or low-scoring tracks first."
             )
     frames = tuple(
         replace(frame, people=_unique_ids(frame.people, renumber, notes))
@@ -166,15 +176,15 @@ def _with_ids(sequence: AnnotatedSequence, notes: SubmissionNotes) -> AnnotatedS
 def _unique_ids(
     people: tuple[Person, ...], renumber: dict[int, int], notes: SubmissionNotes
 ) -> tuple[Person, ...]:
-    wanted = [None if p.track_id is None else renumber[p.track_id] for p in people]
-    free = iter(i for i in range(MAX_TRACK_ID + 1 + len(people)) if i not in set(wanted))
+    own_ids = [None if p.track_id is None else renumber[p.track_id] for p in people]
+    free = iter(i for i in range(MAX_TRACK_ID + 1 + len(people)) if i not in set(own_ids))
     taken: set[int] = set()
     result = []
-    for person, track_id in zip(people, wanted, strict=True):
+    for person, track_id in zip(people, own_ids, strict=True):
         if track_id is None or track_id in taken:
             track_id = next(free)
             notes.new_ids += 1
         taken.add(track_id)
-        notes.without_scores += bool((person.keypoint_scores != person.keypoint_scores).all())
+        notes.without_scores += bool(np.isnan(person.keypoint_scores).all())
         result.append(replace(person, track_id=track_id))
     return tuple(result)

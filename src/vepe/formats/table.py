@@ -1,14 +1,10 @@
-"""One row a person: the table that CSV and Parquet files hold.
+"""CSV and Parquet: one table with a row per person, for spreadsheets and pandas.
 
-Ours, made for pandas and spreadsheets. Columns: `frame_index, time_s, file_name, image_id,
-is_labeled, width, height, track_id, score, box_{x,y,width,height}, head_{x1,y1,x2,y2}`, then for
-every keypoint `<name>_x, <name>_y, <name>_visible` (1 seen, 0 hidden, empty unknown) and
-`<name>_score`. A frame without people has one row with the frame's columns alone. A keypoint that
-is absent has no x and y.
-
-CSV: one row a person, for spreadsheets and pandas. The columns stand in `table.py`.
-
-Parquet: the table of `table.py` with types, through pyarrow (extra `vepe[parquet]`).
+A format of our own. Columns: `frame_index, time_s, file_name, image_id, is_labeled, width, height,
+track_id, score, box_{x,y,width,height}, head_{x1,y1,x2,y2}`, then for every keypoint `<name>_x,
+<name>_y, <name>_visible` (1 visible, 0 hidden, empty if unknown) and `<name>_score`. A frame
+without people has one row with only the frame's columns filled. An absent keypoint has no x and y.
+Parquet holds the same table with types, through pyarrow (extra `vepe[parquet]`).
 """
 
 from __future__ import annotations
@@ -62,8 +58,8 @@ def rows(sequence: AnnotatedSequence) -> list[Row]:
             frame.index, frame.time_s, frame.file_name, frame.image_id, int(frame.is_labeled),
             frame.width, frame.height,
         ]  # fmt: skip
-        empty = [None] * (len(names) - len(head))
-        people = [_person_cells(p, sequence) for p in frame.people] or [empty]
+        no_person = [None] * (len(names) - len(head))
+        people = [_person_cells(p, sequence) for p in frame.people] or [no_person]
         result += [dict(zip(names, head + cells, strict=True)) for cells in people]
     return result
 
@@ -79,8 +75,8 @@ def _person_cells(person: Person, sequence: AnnotatedSequence) -> list[Any]:
     visibility = posetrack_visibility(person, sequence.format)
     for j, (x, y) in enumerate(person.keypoints_px.tolist()):
         score = _cell(person.keypoint_scores[j])
-        seen = _cell(visibility[j])
-        cells += [x, y, seen, score] if person.present[j] else [None, None, None, score]
+        visible = _cell(visibility[j])
+        cells += [x, y, visible, score] if person.present[j] else [None, None, None, score]
     return cells
 
 
@@ -91,8 +87,13 @@ def _cell(value: float) -> float | None:
 def sequence_from_rows(table: list[Row], names: list[str], source: Path) -> AnnotatedSequence:
     """The sequence in rows of plain values (None for an empty cell).
 
+    Args:
+        table: the rows, in the order of frames.
+        names: all column names.
+        source: the file, for messages and for the sequence's name.
+
     Raises:
-        VepeError: where columns are missing or a cell holds no number; names the row.
+        VepeError: if columns are missing or a cell is not a number; names the row.
     """
     missing = [c for c in ("frame_index", "track_id") if c not in names]
     keypoints = [n[:-2] for n in names if n.endswith("_x") and n != "box_x"]
@@ -160,7 +161,7 @@ def _box(row: Row, names: tuple[str, ...], place: str) -> np.ndarray | None:
 
 
 def write_csv(path: Path, sequence: AnnotatedSequence) -> Path:
-    """Writes one sequence as CSV and returns the path. Raises VepeError where it cannot."""
+    """Writes one sequence as CSV and returns the path. Raises VepeError if it cannot."""
     with (
         replacing(path) as partial,
         partial.open("w", newline="", encoding="utf-8") as handle,
@@ -175,7 +176,7 @@ def read_csv(path: Path) -> AnnotatedSequence:
     """Reads what `write_csv` wrote, or any table with those columns (most may be missing).
 
     Raises:
-        VepeError: where the file is missing, not text, or a cell holds no number.
+        VepeError: if the file is missing, not text, or a cell is not a number.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
@@ -222,10 +223,10 @@ def _pyarrow() -> tuple[Any, Any]:
 def write_parquet(path: Path, sequence: AnnotatedSequence) -> Path:
     """Writes one sequence as Parquet (zstd) and returns the path.
 
-    The file's metadata hold the skeleton as JSON under `vepe.skeleton`.
+    The file's metadata have the skeleton as JSON under `vepe.skeleton`.
 
     Raises:
-        VepeError: where pyarrow is missing or `path` cannot be written.
+        VepeError: if pyarrow is missing or `path` cannot be written.
     """
     arrow, parquet = _pyarrow()
     table = rows(sequence)
@@ -254,7 +255,7 @@ def read_parquet(path: Path) -> AnnotatedSequence:
     """Reads what `write_parquet` wrote, or any table with those columns.
 
     Raises:
-        VepeError: where pyarrow is missing, or the file is missing or no Parquet file.
+        VepeError: if pyarrow is missing, or the file is missing or not Parquet.
     """
     arrow, parquet = _pyarrow()
     try:
@@ -262,5 +263,5 @@ def read_parquet(path: Path) -> AnnotatedSequence:
     except FileNotFoundError:
         raise VepeError(f"{path} does not exist; check the path.") from None
     except (arrow.ArrowException, OSError) as error:
-        raise VepeError(f"{path} is no readable Parquet file ({error}); check it.") from error
+        raise VepeError(f"{path} is not a readable Parquet file ({error}); check it.") from error
     return sequence_from_rows(table.to_pylist(), table.column_names, path)

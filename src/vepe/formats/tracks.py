@@ -1,26 +1,50 @@
-"""Poses of a video (`PoseTracks`) and annotated sequences, each from the other."""
+"""Writing the poses of a video (`PoseTracks`) in any result format of `vepe track`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, FormatName, Person
+from vepe.formats.coco_writer import results_document
+from vepe.formats.files import dump_json
 from vepe.formats.geometry import COORDINATE_DECIMALS, SCORE_DECIMALS, person_box, rounded
+from vepe.formats.mot import write_mot
+from vepe.formats.openpose import write_openpose
+from vepe.formats.posetrack18_writer import write_posetrack18
+from vepe.formats.table import write_csv, write_parquet
 from vepe.skeleton import POSETRACK15
-from vepe.types import NO_TRACK, FramePoses, PoseTracks, VideoInfo
+from vepe.types import NO_TRACK, FramePoses, PoseTracks
 
-NOMINAL_FPS = 25.0
-"""Frame rate of a sequence that does not tell its timestamps."""
+
+def write_tracks(format: str, path: Path, tracks: PoseTracks) -> Path:
+    """Writes the poses of a video and returns the path written; it is replaced at the end.
+
+    Args:
+        format: one of `WRITERS`.
+        path: output path without suffix, such as `out/clip`; the format's suffix is added
+            (`.json`, `.coco.json`, `.csv`, `.mot.txt`, `.parquet`, folder `_openpose`).
+        tracks: the poses.
+
+    Raises:
+        VepeError: if the format is unknown or the path cannot be written.
+    """
+    if format not in WRITERS:
+        raise VepeError(f"Format '{format}' is unknown; choose one of {', '.join(WRITERS)}.")
+    suffix, write = WRITERS[format]
+    target = path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
+    return write(target, tracks)
 
 
 def sequence_from_tracks(tracks: PoseTracks) -> AnnotatedSequence:
-    """Results as a sequence: every keypoint present, boxes the extents of the keypoints.
+    """The poses as a sequence: every keypoint present, boxes the extents of the keypoints.
 
     Coordinates are rounded to 0.001 px, scores to 6 decimals, times to a microsecond. A frame
-    without a name of its own is called '<video>/<frame number in 6 digits>.jpg'.
+    without a name is called '<video>/<frame number in 6 digits>.jpg'.
     """
     stem = Path(tracks.video.name).stem or "video"
     names = tracks.file_names or tuple(f"{stem}/{f.frame_index:06d}.jpg" for f in tracks.frames)
@@ -35,7 +59,7 @@ def sequence_from_tracks(tracks: PoseTracks) -> AnnotatedSequence:
             image_id=None,
             is_labeled=True,
             has_annotations=len(poses) > 0,
-            people=_people(poses, seen=2.0 if kind == "coco" else 1.0),
+            people=_people(poses, visibility=2.0 if kind == "coco" else 1.0),
             width=width,
             height=height,
             time_s=round(float(poses.time_s), 6),
@@ -46,16 +70,16 @@ def sequence_from_tracks(tracks: PoseTracks) -> AnnotatedSequence:
     return AnnotatedSequence(stem, frames, tracks.skeleton, source, kind)
 
 
-def _people(poses: FramePoses, seen: float) -> tuple[Person, ...]:
-    k = poses.keypoint_scores.shape[1]
+def _people(poses: FramePoses, visibility: float) -> tuple[Person, ...]:
+    num_keypoints = poses.keypoint_scores.shape[1]
     xy = rounded(poses.keypoints_px, COORDINATE_DECIMALS)
     keypoint_scores = rounded(poses.keypoint_scores, SCORE_DECIMALS)
     people = []
     for i in range(len(poses)):
         person = Person(
             keypoints_px=xy[i],
-            present=np.ones(k, bool),
-            visibility=np.full(k, seen),
+            present=np.ones(num_keypoints, bool),
+            visibility=np.full(num_keypoints, visibility),
             keypoint_scores=keypoint_scores[i],
             score=round(float(poses.scores[i]), SCORE_DECIMALS),
             track_id=None if poses.track_ids[i] == NO_TRACK else int(poses.track_ids[i]),
@@ -66,41 +90,29 @@ def _people(poses: FramePoses, seen: float) -> tuple[Person, ...]:
     return tuple(people)
 
 
-def tracks_from_sequence(sequence: AnnotatedSequence) -> PoseTracks:
-    """A sequence as poses: what is not present stands at (0, 0) with confidence 0.
-
-    Scores that the file lacks count as 1 (keypoints that are present, and people). Times that it
-    lacks are the frame numbers at 25 fps. People of a frame stand in the file's order.
-    """
-    frames = tuple(_poses(frame, len(sequence.skeleton)) for frame in sequence.frames)
-    sized = [f for f in sequence.frames if f.width is not None and f.height is not None]
-    times = [f.time_s for f in frames]
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    info = VideoInfo(
-        name=sequence.name,
-        width=(sized[0].width or 0) if sized else 0,
-        height=(sized[0].height or 0) if sized else 0,
-        fps=1.0 / step if step > 0 else NOMINAL_FPS,
-        frame_count=len(frames),
+def _write_coco(path: Path, tracks: PoseTracks) -> Path:
+    """COCO results (x, y, confidence) with `track_id` and `time_s`."""
+    sequence = sequence_from_tracks(tracks)
+    fields = (
+        {
+            "frame_id": frame.index,
+            "file_name": frame.file_name,
+            "width": frame.width,
+            "height": frame.height,
+            "time_s": frame.time_s,
+        }
+        for frame in sequence.frames
     )
-    names = tuple(frame.file_name for frame in sequence.frames)
-    return PoseTracks(info, sequence.skeleton, frames, names)
+    entries = zip(fields, tracks.frames, strict=True)
+    return dump_json(path, results_document(tracks.skeleton, entries))
 
 
-def _poses(frame: AnnotatedFrame, k: int) -> FramePoses:
-    time_s = frame.index / NOMINAL_FPS if frame.time_s is None else frame.time_s
-    if not frame.people:
-        return FramePoses.empty(frame.index, time_s, k)
-    people = frame.people
-    present = np.stack([p.present for p in people])
-    given = np.stack([p.keypoint_scores for p in people])
-    scores = np.where(present, np.where(np.isnan(given), 1.0, given), 0.0)
-    xy = np.stack([p.keypoints_px for p in people]) * present[..., None]
-    return FramePoses(
-        frame_index=frame.index,
-        time_s=time_s,
-        keypoints_px=xy.astype(np.float32),
-        keypoint_scores=scores.astype(np.float32),
-        scores=np.array([1.0 if p.score is None else p.score for p in people], np.float32),
-        track_ids=np.array([NO_TRACK if p.track_id is None else p.track_id for p in people]),
-    )
+WRITERS: dict[str, tuple[str, Callable[[Path, PoseTracks], Path]]] = {
+    "posetrack": (".json", lambda path, t: write_posetrack18(path, sequence_from_tracks(t))),
+    "coco": (".coco.json", _write_coco),
+    "csv": (".csv", lambda path, t: write_csv(path, sequence_from_tracks(t))),
+    "mot": (".mot.txt", lambda path, t: write_mot(path, sequence_from_tracks(t))),
+    "parquet": (".parquet", lambda path, t: write_parquet(path, sequence_from_tracks(t))),
+    "openpose": ("_openpose", lambda path, t: write_openpose(path, sequence_from_tracks(t))),
+}
+"""Each format's file suffix and writer, by name."""

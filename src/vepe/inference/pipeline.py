@@ -2,9 +2,9 @@
 
     reading thread ─► frames ─► this thread: network, tracker ─► poses ─► writing thread
 
-Queues between them are short, so the slowest stage sets the pace. Offline smoothing tells poses
-seconds after their frames; the writing thread then decodes the video once more, rather than
-keeping seconds of pictures.
+Queues between them are short, so the slowest stage sets the pace. Offline smoothing returns poses
+seconds after their frames; the writing thread then decodes the video a second time, rather than
+keep seconds of images in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -24,29 +24,28 @@ import numpy as np
 
 from vepe.errors import VepeError
 from vepe.inference.predictor import Predictor
-from vepe.inference.prefetch import Prefetched
-from vepe.inference.smoothing import OfflineSmoothing
+from vepe.inference.prefetch import DEPTH, read_ahead
 from vepe.inference.spool import PoseSpool, result_paths, write_results
+from vepe.inference.stream import track_frames
 from vepe.types import Frame, FramePoses
 from vepe.video.source import VideoSource
 from vepe.video.writer import VideoWriter
 from vepe.viz.drawing import draw_poses
 
-_DEPTH, _LIVE_DEPTH = 4, 1  # a live picture should be shown while it is news
 _POLL_S = 0.1
 
 
 @dataclass(frozen=True)
 class TrackJob:
-    """What is to be made of a video.
+    """What to write, and where.
 
     Attributes:
-        folder: where results go.
+        folder: of the results.
         stem: their name without ending.
-        video: whether an annotated video is written.
-        formats: of `vepe.formats.writers`.
-        overwrite: whether files that are there may be replaced.
-        start_s, stride: the part of the source that is read; the source was opened with them.
+        video: whether to write an annotated video.
+        formats: names from `vepe.formats.tracks.WRITERS`.
+        overwrite: whether existing files may be replaced.
+        start_s, stride: part of the source that is read; the source was opened with them.
     """
 
     folder: Path
@@ -58,7 +57,7 @@ class TrackJob:
     stride: int = 1
 
     def paths(self) -> list[Path]:
-        """All files (and folders) that will be made, the video first."""
+        """All files (and folders) that will be written, the video first."""
         stem = self.folder / self.stem
         video = [self.video_path] if self.video else []
         return [*video, *result_paths(stem, self.formats)]
@@ -68,25 +67,25 @@ class TrackJob:
         return self.folder / f"{self.stem}.mp4"
 
     def check(self, source: Path | None) -> None:
-        """Tells before the work what would spoil it.
+        """Checks before the work that the results can be written.
 
         Raises:
-            VepeError: where a result would replace the source, or something unasked; the folder is
-                a file or cannot be written to; a format needs a package that is missing.
+            VepeError: where a result would replace the source, or an existing file without
+                `overwrite`; the folder is a file or not writable; a format's package is missing.
         """
         if "parquet" in self.formats and find_spec("pyarrow") is None:
             raise VepeError(
                 "Parquet needs the package pyarrow; install it with: pip install 'vepe[parquet]'."
             )
         self._check_folder()
-        there = [path for path in self.paths() if path.exists()]
-        if source is not None and source.exists() and any(p.samefile(source) for p in there):
+        existing = [path for path in self.paths() if path.exists()]
+        if source is not None and source.exists() and any(p.samefile(source) for p in existing):
             raise VepeError(
                 f"The result would replace '{source}' itself; give another folder: -o DIR."
             )
-        if there and not self.overwrite:
+        if existing and not self.overwrite:
             raise VepeError(
-                f"'{there[0]}' is already there; add --overwrite to replace it, or give another "
+                f"'{existing[0]}' already exists; add --overwrite to replace it, or give another "
                 "folder: -o DIR."
             )
 
@@ -106,11 +105,11 @@ class TrackReport:
     """What was done.
 
     Attributes:
-        frames, people, track_ids: how many frames, people in all frames, and identities.
+        frames, people, track_ids: number of frames, of people in all frames, and of identities.
         seconds: how long it took.
-        paths: files that were written.
+        paths: the files written.
         warnings: sentences for the user.
-        stopped: whether reading ended early because it was asked to.
+        stopped: whether the work was stopped early on request.
     """
 
     frames: int
@@ -127,8 +126,8 @@ class TrackReport:
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
 
-Told = tuple[FramePoses, str, np.ndarray | None]
-"""Poses of a frame with its name and, unless it is decoded again, its picture."""
+Result = tuple[FramePoses, str, np.ndarray | None]
+"""Poses of a frame with its name and, unless it is decoded again, its image."""
 
 
 def run(
@@ -139,46 +138,39 @@ def run(
     on_frame: Callable[[int], None] = lambda frames: None,
     show: Callable[[np.ndarray], None] | None = None,
     stop: threading.Event | None = None,
-    again: Callable[[], VideoSource] | None = None,
+    reopen: Callable[[], VideoSource] | None = None,
 ) -> TrackReport:
     """Tracks a video and writes what the job asks for.
 
     Args:
-        predictor: its `smooth` says how keypoints are smoothed.
+        predictor: the model; its `smooth` also decides how keypoints are smoothed.
         source: the open video.
         job: what to write, and where.
-        on_frame: told the number of frames that went through the network.
-        show: given every annotated picture (before offline smoothing), in this thread.
-        stop: ends the work at the next frame when set; what was done is written.
-        again: opens the source a second time; needed for a video with offline smoothing.
+        on_frame: called with the number of frames that went through the network.
+        show: called with every annotated image (before offline smoothing), in this thread.
+        stop: ends the work at the next frame when set; finished frames are written.
+        reopen: opens the source a second time; needed for a video with offline smoothing.
 
     Raises:
-        VepeError: where the source breaks, or a result cannot be written. The video takes its place
-            last, so that it never stands beside poses of another run.
+        VepeError: where the source breaks, or a result cannot be written. The video is put in place
+            last, so that it never lies next to poses of another run.
     """
     stop = stop or threading.Event()
     begun = time.monotonic()
     job.check(source.info.path)
-    made = not job.folder.exists()
+    new_folder = not job.folder.exists()
     try:
         with ExitStack() as stack:
-            spool = PoseSpool(job.folder, source.info, predictor.skeleton)
-            stack.enter_context(spool)
+            spool = stack.enter_context(PoseSpool(job.folder, source.info, predictor.skeleton))
             writer = _open_writer(job, source) if job.video else None
             if writer is not None:
-                stack.callback(writer.discard)  # nothing to do once it is closed
-            second = again() if writer and again and predictor.smooth == "offline" else None
+                stack.callback(writer.discard)  # does nothing once it is closed
+            second = reopen() if writer and reopen and predictor.smooth == "offline" else None
             if second is not None:
                 stack.enter_context(second)
             writing = _Writing(spool, predictor, writer, second)
-            depth = _LIVE_DEPTH if source.info.live else _DEPTH
-            frames = Prefetched(source, depth, stop.is_set)
-            try:
-                with writing:
-                    _infer(predictor, frames, source, writing, on_frame, show)
-            finally:
-                source.close()  # first, lest the reading thread wait for a camera that hangs
-                frames.close()
+            with read_ahead(source, stop.is_set) as frames, writing:
+                _infer(predictor, frames, source, writing, on_frame, show)
             paths = []
             if spool.frames:
                 paths = write_results(spool, job.folder / job.stem, job.formats)
@@ -195,24 +187,24 @@ def run(
                 frames.stopped,
             )
     finally:
-        if made:
+        if new_folder:
             _remove_if_empty(job.folder)
 
 
 def _warnings(source: VideoSource, writer: VideoWriter | None) -> list[str]:
-    """What the user should know of a run that went well."""
-    told = [w for w in (source.warning, writer.warning if writer else None) if w]
+    """What the user should know about a run that succeeded."""
+    warnings = [w for w in (source.warning, writer.warning if writer else None) if w]
     if source.dropped:
-        told.append(
+        warnings.append(
             f"{source.dropped} frames of '{source.info.name}' came faster than they could be "
             "tracked and were left out."
         )
     if writer is not None and source.info.has_audio and source.info.path is None:
-        told.append(
+        warnings.append(
             f"The sound of '{source.info.name}' is left out, as of all network addresses; "
             "download the file to keep it."
         )
-    return told
+    return warnings
 
 
 def _open_writer(job: TrackJob, source: VideoSource) -> VideoWriter:
@@ -230,52 +222,44 @@ def _open_writer(job: TrackJob, source: VideoSource) -> VideoWriter:
 
 def _infer(
     predictor: Predictor,
-    frames: Prefetched[Frame],
+    frames: Iterable[Frame],
     source: VideoSource,
     writing: _Writing,
     on_frame: Callable[[int], None],
     show: Callable[[np.ndarray], None] | None,
 ) -> None:
-    """Runs every frame through the network and the tracker, and hands the results on."""
-    stream = predictor.new_stream()
-    offline = OfflineSmoothing() if predictor.smooth == "offline" else None
-    keep = writing.wants_pictures
-    waiting: deque[tuple[str, np.ndarray | None]] = deque()  # frames whose poses are still to come
-    # A single picture is its own source; in a folder the name starts with the folder's.
+    """Runs every frame through the network and the tracker, and queues the results for writing."""
+    pending: deque[tuple[str, np.ndarray | None]] = deque()  # frames whose poses are not final
+    not_shown: deque[np.ndarray] = deque()
+    # A single image is its own source; in a folder the name starts with the folder's.
     folder = "" if source.info.path is not None else f"{source.info.name}/"
-
-    def hand_on(told: list[FramePoses]) -> None:
-        for poses in told:
-            name, image = waiting.popleft()
-            writing.put((poses, name, image))
-
-    shown: deque[np.ndarray] = deque()
-    for count, frame in enumerate(frames, start=1):
-        name = f"{folder}{frame.name}" if frame.name else _name(source, frame.index)
-        waiting.append((name, frame.image if keep else None))
-        told = stream.push(frame.image, frame.time_s, frame.index)
+    steps = track_frames(predictor.new_stream(), frames, predictor.offline_smoother())
+    for count, step in enumerate(steps, start=1):
+        frame = step.frame
+        if frame is not None:
+            name = f"{folder}{frame.name}" if frame.name else _name(source, frame.index)
+            pending.append((name, frame.image if writing.wants_images else None))
         if show is not None:
-            shown.append(frame.image)
-            for poses in told:
-                show(draw_poses(shown.popleft(), poses, predictor.skeleton))
-        hand_on([p for t in told for p in offline.push(t)] if offline else told)
-        on_frame(count)
-    told = stream.finish()
-    hand_on([p for t in told for p in offline.push(t)] if offline else told)
-    if offline:
-        hand_on(offline.finish())
+            if frame is not None:
+                not_shown.append(frame.image)
+            for poses in step.live:
+                show(draw_poses(not_shown.popleft(), poses, predictor.skeleton))
+        for poses in step.poses:
+            writing.put((poses, *pending.popleft()))
+        if frame is not None:
+            on_frame(count)
 
 
 def _name(source: VideoSource, index: int) -> str:
-    """The name of a frame that is no picture file: as PoseTrack's, in a folder of the video."""
+    """The name of a frame that is no image file: as in PoseTrack, in a folder of the video."""
     return f"{Path(source.info.name).stem or 'video'}/{index:06d}.jpg"
 
 
 class _Writing:
     """The writing thread: draws, encodes and spools. A context manager.
 
-    Leaving it waits until all is written and the video is complete; the caller puts it in its place
-    or discards it. After an exception, also one during the wait, the video is left as it is.
+    Leaving it waits until everything is written and the video is complete; the caller puts the
+    video in place or discards it. After an exception, also one during the wait, it is left as is.
     """
 
     def __init__(
@@ -287,21 +271,21 @@ class _Writing:
     ) -> None:
         self._spool, self._skeleton = spool, predictor.skeleton
         self._writer, self._second = writer, second
-        self._queue: queue.Queue[Told | None] = queue.Queue(maxsize=_DEPTH)
+        self._queue: queue.Queue[Result | None] = queue.Queue(maxsize=DEPTH)
         self._abandoned = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="writing", daemon=True)
 
     @property
-    def wants_pictures(self) -> bool:
-        """Whether pictures must come with the poses."""
+    def wants_images(self) -> bool:
+        """Whether images must come with the poses."""
         return self._writer is not None and self._second is None
 
-    def put(self, told: Told | None) -> None:
-        """Hands on the next frame; waits while the queue is full. Raises the thread's error."""
+    def put(self, result: Result | None) -> None:
+        """Queues the next frame; waits while the queue is full. Raises the thread's error."""
         while self._error is None:
             try:
-                self._queue.put(told, timeout=_POLL_S)
+                self._queue.put(result, timeout=_POLL_S)
                 return
             except queue.Full:
                 continue
@@ -325,7 +309,7 @@ class _Writing:
             raise self._error
 
     def _abandon(self) -> None:
-        """Ends the thread at its next frame; what it writes to must not be freed before."""
+        """Ends the thread at its next frame; its outputs must not be freed before."""
         self._abandoned.set()
         while self._thread.is_alive():
             with suppress(KeyboardInterrupt):
@@ -333,10 +317,10 @@ class _Writing:
 
     def _work(self) -> None:
         try:
-            pictures = iter(self._second) if self._second is not None else None
-            for poses, name, image in self._told():
-                if pictures is not None:
-                    image = _picture_of(poses.frame_index, pictures)
+            images = iter(self._second) if self._second is not None else None
+            for poses, name, image in self._results():
+                if images is not None:
+                    image = _image_of(poses.frame_index, images)
                 if self._writer is not None and image is not None:
                     self._writer.write(draw_poses(image, poses, self._skeleton), poses.time_s)
                 self._spool.append(poses, name)
@@ -345,19 +329,19 @@ class _Writing:
         except BaseException as error:
             self._error = error
 
-    def _told(self) -> Iterator[Told]:
+    def _results(self) -> Iterator[Result]:
         while not self._abandoned.is_set():
             try:
-                told = self._queue.get(timeout=_POLL_S)
+                result = self._queue.get(timeout=_POLL_S)
             except queue.Empty:
                 continue
-            if told is None:
+            if result is None:
                 return
-            yield told
+            yield result
 
 
-def _picture_of(frame_index: int, frames: Iterator[Frame]) -> np.ndarray:
-    """The picture of that frame; frames come in order, so those before it are passed over."""
+def _image_of(frame_index: int, frames: Iterator[Frame]) -> np.ndarray:
+    """The image of that frame; frames come in order, so earlier ones are skipped."""
     for frame in frames:
         if frame.index == frame_index:
             return frame.image
@@ -365,6 +349,6 @@ def _picture_of(frame_index: int, frames: Iterator[Frame]) -> np.ndarray:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """Leaves no empty folder behind where nothing came of the work."""
+    """Leaves no empty folder behind where nothing was written."""
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

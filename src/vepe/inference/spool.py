@@ -1,45 +1,47 @@
-"""Poses on their way to disk: kept in a nameless file while they come, written as files at the end.
+"""Poses on their way to disk: spooled to a nameless file while they come, written at the end.
 
 A long video must not cost more memory than a short one, and an interrupted one must leave a valid
 file of what was done. So every frame is appended to a temporary file that the system removes by
-itself, and PoseTrack's JSON is put together from it, frame by frame.
+itself, and PoseTrack's JSON is written from it frame by frame.
+
+A pose takes three forms from network to JSON: tensors (`PoseOutput`), arrays (`FramePoses`, also in
+the spool) and the JSON record.
 """
 
 from __future__ import annotations
 
 import json
+import pickle
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import IO, Any, Self
 
 import numpy as np
 
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
+from vepe.formats.geometry import COORDINATE_DECIMALS, SCORE_DECIMALS, flat_numbers, rounded
 from vepe.formats.posetrack18 import coded_frame_id
 from vepe.formats.posetrack18_writer import posetrack18_document
-from vepe.formats.tracks import sequence_from_tracks
-from vepe.formats.writers import WRITERS, write_tracks
+from vepe.formats.tracks import WRITERS, sequence_from_tracks, write_tracks
 from vepe.skeleton import Skeleton
 from vepe.types import FramePoses, PoseTracks, VideoInfo
 
-_TRUTH_ONLY = ("ignore_regions_x", "ignore_regions_y", "vid_id", "nframes")
-
 
 class PoseSpool:
-    """Frames that were done, in order, on disk; a context manager, empty once it is closed.
+    """The finished frames of a video, in order, on disk; a context manager, empty once closed.
 
     Args:
-        folder: where the temporary file lies; made if missing.
-        video, skeleton: what the poses are of.
+        folder: where the temporary file lies; created if missing.
+        video, skeleton: what the poses belong to.
 
     Attributes:
-        frames: how many frames were added.
-        people: how many people in all of them.
+        frames: number of frames so far.
+        people: number of people in all of them.
 
     Raises:
         VepeError: where the folder cannot be written to.
@@ -51,29 +53,21 @@ class PoseSpool:
         self._ids: set[int] = set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file: TextIO = tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder)  # noqa: SIM115
+            self._file: IO[bytes] = tempfile.TemporaryFile("w+b", dir=folder)  # noqa: SIM115
         except OSError as error:
             raise _unwritable(folder, error) from None
         self._folder = folder
 
     @property
     def track_ids(self) -> int:
-        """How many identities there are so far."""
+        """Number of identities so far."""
         return len(self._ids)
 
     def append(self, poses: FramePoses, file_name: str) -> None:
         """Adds the next frame. Raises VepeError where the disk is full."""
-        record = {
-            "name": file_name,
-            "frame_index": poses.frame_index,
-            "time_s": poses.time_s,
-            "keypoints_px": poses.keypoints_px.tolist(),
-            "keypoint_scores": poses.keypoint_scores.tolist(),
-            "scores": poses.scores.tolist(),
-            "track_ids": poses.track_ids.tolist(),
-        }
         try:
-            self._file.write(json.dumps(record) + "\n")
+            # No one else can write to the file: it has no name.
+            pickle.dump((replace(poses, embeddings=None), file_name), self._file, protocol=5)
         except OSError as error:
             raise _unwritable(self._folder, error) from None
         self.frames += 1
@@ -87,25 +81,14 @@ class PoseSpool:
         except OSError as error:
             raise _unwritable(self._folder, error) from None
         self._file.seek(0)
-        count = len(self.skeleton)
-        for line in self._file:
-            record = json.loads(line)
-            points = np.asarray(record["keypoints_px"], np.float32).reshape(-1, count, 2)
-            poses = FramePoses(
-                frame_index=record["frame_index"],
-                time_s=record["time_s"],
-                keypoints_px=points,
-                keypoint_scores=np.asarray(record["keypoint_scores"]).reshape(-1, count),
-                scores=np.asarray(record["scores"]),
-                track_ids=np.asarray(record["track_ids"], np.int64),
-            )
-            yield poses, record["name"]
+        for _ in range(self.frames):
+            yield pickle.load(self._file)
 
     def tracks(self) -> PoseTracks:
-        """All of it in memory, for formats that need it so."""
-        everything = list(self.read())
-        names = tuple(name for _, name in everything)
-        return PoseTracks(self.video, self.skeleton, tuple(p for p, _ in everything), names)
+        """All frames in memory, for formats that are written at once."""
+        entries = list(self.read())
+        names = tuple(name for _, name in entries)
+        return PoseTracks(self.video, self.skeleton, tuple(p for p, _ in entries), names)
 
     def __enter__(self) -> Self:
         return self
@@ -116,7 +99,7 @@ class PoseSpool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with suppress(OSError):  # a full disk says so again when the last bytes are flushed
+        with suppress(OSError):  # a full disk raises again when the last bytes are flushed
             self._file.close()
 
 
@@ -133,7 +116,7 @@ def result_paths(stem: Path, formats: tuple[str, ...]) -> list[Path]:
 
 
 def write_results(spool: PoseSpool, stem: Path, formats: tuple[str, ...]) -> list[Path]:
-    """Writes the poses in each format; PoseTrack's costs no memory that grows with the video.
+    """Writes the poses in each format; PoseTrack's takes no memory that grows with the video.
 
     Raises:
         VepeError: where a file cannot be written.
@@ -148,31 +131,34 @@ def write_results(spool: PoseSpool, stem: Path, formats: tuple[str, ...]) -> lis
 
 
 def write_posetrack(spool: PoseSpool, path: Path) -> Path:
-    """PoseTrack18's layout, as `vepe.formats.posetrack18_writer` has it, written frame by frame."""
-    ids = _coded_ids(spool)
-    with replacing(path) as beside, beside.open("w", encoding="utf-8") as out:
-        out.write('{"images": [')
-        for i, document in enumerate(_documents(spool, ids)):
-            image = {k: v for k, v in document["images"][0].items() if k not in _TRUTH_ONLY}
-            out.write((", " if i else "") + json.dumps(image, allow_nan=False))
-        out.write('], "annotations": [')
+    """PoseTrack18's JSON as `vepe.formats.posetrack18_writer` writes it, but frame by frame."""
+    ids, records = _coded_ids(spool), _Records(spool.video, spool.skeleton)
+
+    def entries() -> Iterator[tuple[FramePoses, str, int]]:
+        for i, (poses, name) in enumerate(spool.read()):
+            yield poses, name, poses.frame_index if ids is None else ids[i]
+
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write('{"images": [')
+        for i, (poses, name, image_id) in enumerate(entries()):
+            record = records.image(poses, name, image_id, coded=ids is not None)
+            file.write((", " if i else "") + json.dumps(record, allow_nan=False))
+        file.write('], "annotations": [')
         count = 0
-        for document in _documents(spool, ids):
-            for annotation in document["annotations"]:
+        for poses, _, image_id in entries():
+            for record in records.annotations(poses, image_id):
                 count += 1
-                record = {**annotation, "id": count}
-                out.write((", " if count > 1 else "") + json.dumps(record, allow_nan=False))
-        empty = FramePoses.empty(0, 0.0, len(spool.skeleton))
-        categories = _document(spool, empty, "", 0)["categories"]
-        out.write('], "categories": ' + json.dumps(categories) + "}\n")
+                text = json.dumps({"id": count, **record}, allow_nan=False)
+                file.write((", " if count > 1 else "") + text)
+        file.write('], "categories": ' + json.dumps(records.categories) + "}\n")
     return path
 
 
 def _coded_ids(spool: PoseSpool) -> list[int] | None:
-    """PoseTrack's own ids of the frames, where all their names allow it; else frames are numbered.
+    """PoseTrack's own ids of the frames, where all file names hold them; else None.
 
-    The rule of `vepe.formats.posetrack18`, but for a video, whose frames have no names of their own,
-    the first one decides.
+    As `vepe.formats.posetrack18.frame_ids`, but for a video, whose frames have no names of their
+    own, the first frame decides.
     """
     ids = []
     for _, name in spool.read():
@@ -183,16 +169,54 @@ def _coded_ids(spool: PoseSpool) -> list[int] | None:
     return ids if len(set(ids)) == len(ids) else None
 
 
-def _documents(spool: PoseSpool, ids: list[int] | None) -> Iterator[dict[str, Any]]:
-    for i, (poses, name) in enumerate(spool.read()):
-        yield _document(spool, poses, name, poses.frame_index if ids is None else ids[i])
+class _Records:
+    """JSON records of poses in PoseTrack18's layout.
 
+    Attributes:
+        categories: with the names of the keypoints, as the formats' own writer has them.
+    """
 
-def _document(spool: PoseSpool, poses: FramePoses, name: str, image_id: int) -> dict[str, Any]:
-    """The document of one frame as if it were a whole video."""
-    sequence = sequence_from_tracks(PoseTracks(spool.video, spool.skeleton, (poses,), (name,)))
-    frame = replace(sequence.frames[0], image_id=image_id)
-    return posetrack18_document(replace(sequence, frames=(frame,)))
+    def __init__(self, video: VideoInfo, skeleton: Skeleton) -> None:
+        document = posetrack18_document(sequence_from_tracks(PoseTracks(video, skeleton, ())))
+        self.categories = document["categories"]
+        self._size = {"width": video.width, "height": video.height} if video.width else {}
+        names = self.categories[0]["keypoints"]
+        self._slots = [names.index(n) for n in skeleton.keypoints if n in names]
+        self._columns = [i for i, n in enumerate(skeleton.keypoints) if n in names]
+        self._count = len(names)
+
+    def image(self, poses: FramePoses, name: str, image_id: int, *, coded: bool) -> dict[str, Any]:
+        """The record of a frame."""
+        return {
+            "id": image_id,
+            "frame_id": image_id if coded else poses.frame_index,
+            "file_name": name,
+            "is_labeled": True,
+            "time_s": round(float(poses.time_s), 6),
+            **self._size,
+        }
+
+    def annotations(self, poses: FramePoses, image_id: int) -> Iterator[dict[str, Any]]:
+        """The records of its people, without their ids."""
+        people = len(poses)
+        points = rounded(poses.keypoints_px, COORDINATE_DECIMALS)  # (P, K, 2)
+        low, high = points.min(axis=1), points.max(axis=1)  # (P, 2)
+        boxes = rounded(np.concatenate([low, high - low], axis=1), COORDINATE_DECIMALS)
+        keypoints = np.zeros((people, self._count, 3))
+        keypoints[:, self._slots, :2] = points[:, self._columns]
+        keypoints[:, self._slots, 2] = 1
+        scores = np.zeros((people, self._count))
+        scores[:, self._slots] = rounded(poses.keypoint_scores, SCORE_DECIMALS)[:, self._columns]
+        for i in range(people):
+            yield {
+                "image_id": image_id,
+                "category_id": self.categories[0].get("id", 1),
+                "track_id": int(poses.track_ids[i]),
+                "bbox": boxes[i].tolist(),
+                "keypoints": flat_numbers(keypoints[i]),
+                "scores": scores[i].tolist(),
+                "score": round(float(poses.scores[i]), SCORE_DECIMALS),
+            }
 
 
 def _unwritable(folder: Path, error: OSError) -> VepeError:

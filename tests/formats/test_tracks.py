@@ -1,4 +1,4 @@
-"""Results of `vepe track` and `vepe predict`, in the layouts that the commands promise."""
+"""Results of `vepe track` and `vepe predict`, in the layouts that the documentation promises."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from vepe.errors import VepeError
-from vepe.formats.coco_writer import Picture, write_coco_results
+from vepe.formats.coco_writer import ResultImage, write_coco_results
 from vepe.formats.detect import read_any
 from vepe.formats.posetrack import read_sequence
 from vepe.formats.posetrack18 import SLOTS_2018
-from vepe.formats.tracks import sequence_from_tracks, tracks_from_sequence
-from vepe.formats.writers import WRITERS, write_tracks
+from vepe.formats.tracks import WRITERS, sequence_from_tracks, write_tracks
 from vepe.skeleton import COCO17, POSETRACK15
 from vepe.types import NO_TRACK, FramePoses, PoseTracks
 
@@ -51,18 +50,19 @@ def test_posetrack_layout(tracks: PoseTracks, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", ["posetrack", "csv", "parquet"])
-def test_tracks_come_back(name, tracks: PoseTracks, tmp_path) -> None:
+def test_tracks_round_trip(name, tracks: PoseTracks, tmp_path) -> None:
     (sequence,) = read_any(write_tracks(name, tmp_path / "walk", tracks))
-    again = tracks_from_sequence(sequence)
-    assert again.skeleton == tracks.skeleton
-    for a, b in zip(again.frames, tracks.frames, strict=True):
-        assert a.frame_index == b.frame_index
-        assert a.time_s == pytest.approx(b.time_s, abs=1e-6)
-        np.testing.assert_allclose(a.keypoints_px, b.keypoints_px, atol=6e-4)
-        np.testing.assert_allclose(a.keypoint_scores, b.keypoint_scores, atol=1e-6)
-        np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)
-        np.testing.assert_array_equal(a.track_ids, b.track_ids)
-    assert again.video.fps == pytest.approx(15, rel=1e-3)  # every second frame of 30 fps
+    assert sequence.skeleton == tracks.skeleton
+    for frame, poses in zip(sequence.frames, tracks.frames, strict=True):
+        assert frame.index == poses.frame_index
+        assert frame.time_s == pytest.approx(poses.time_s, abs=1e-6)
+        assert (frame.width, frame.height) == (640, 480)
+        assert [p.track_id for p in frame.people] == poses.track_ids.tolist()
+        for i, person in enumerate(frame.people):
+            assert person.present.all()
+            np.testing.assert_allclose(person.keypoints_px, poses.keypoints_px[i], atol=6e-4)
+            np.testing.assert_allclose(person.keypoint_scores, poses.keypoint_scores[i], atol=1e-6)
+            assert person.score == pytest.approx(float(poses.scores[i]), abs=1e-6)
 
 
 def test_coco_tracks_are_results(tracks: PoseTracks, tmp_path) -> None:
@@ -81,7 +81,7 @@ def test_coco_tracks_are_results(tracks: PoseTracks, tmp_path) -> None:
 def test_predict_layout(tracks: PoseTracks, tmp_path) -> None:
     poses = replace(tracks.frames[0], track_ids=np.full(2, NO_TRACK))
     path = tmp_path / "out.json"
-    write_coco_results(path, POSETRACK15, [(Picture("a.jpg", 64, 48), poses)])
+    write_coco_results(path, POSETRACK15, [(ResultImage("a.jpg", 64, 48), poses)])
     data = json.loads(path.read_text())
     assert set(data) == {"categories", "images", "annotations"}
     assert data["images"] == [{"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}]
@@ -140,7 +140,7 @@ def test_nothing_is_half_written(tracks: PoseTracks, tmp_path) -> None:
     assert [f.name for f in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_a_file_in_the_way_is_said(tracks: PoseTracks, tmp_path) -> None:
+def test_file_in_the_way_is_named(tracks: PoseTracks, tmp_path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(VepeError, match="cannot be written"):
         write_tracks("csv", tmp_path / "file" / "a", tracks)

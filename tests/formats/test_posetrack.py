@@ -29,7 +29,7 @@ def test_years_agree_on_the_same_sequence(same) -> None:
     same(old, new, without=without, atol=1e-9)
 
 
-def test_values_stand_as_in_the_file() -> None:
+def test_values_are_those_of_the_file() -> None:
     record = json.loads(NEW.read_text())["annotations"][0]
     person = read_sequence(NEW).frames[0].people[0]
     table = np.reshape(record["keypoints"], (17, 3))
@@ -41,7 +41,7 @@ def test_values_stand_as_in_the_file() -> None:
     assert person.extra["person_id"] == record["person_id"]
 
 
-def test_joint_ids_of_2017_are_poseval_s() -> None:
+def test_joint_ids_of_2017_match_poseval() -> None:
     assert JOINTS_2017[0] == "right_ankle"
     assert JOINTS_2017[12:] == ("head_bottom", "nose", "head_top")
     assert sorted(JOINTS_2017) == sorted(POSETRACK15.keypoints)
@@ -83,7 +83,7 @@ def as_struct(value):
     return value
 
 
-def test_mat_says_the_same_as_json(same, tmp_path) -> None:
+def test_mat_equals_json(same, tmp_path) -> None:
     path = tmp_path / "pt17.mat"
     savemat(path, {"annolist": as_struct(json.loads(OLD.read_text())["annolist"])})
     assert read_sequence(path).format == "posetrack17"
@@ -146,7 +146,7 @@ def first_rect(data):
 BAD = {
     "empty": ("", "is empty"),
     "cut": ('{"annolist": [', "not valid JSON"),
-    "list": ("[1, 2]", "no PoseTrack file"),
+    "list": ("[1, 2]", "not a PoseTrack file"),
     "annolist is no list": ('{"annolist": 3}', "no list 'annolist'"),
     "no name": (broken(2017, lambda d: d["annolist"][1].pop("image")), "frame 1: 'image'"),
     "nan 2017": (
@@ -172,15 +172,15 @@ BAD = {
     ),
     "words": (
         broken(2018, lambda d: d["annotations"][0].update(keypoints=["a"] * 51)),
-        "annotation 0: keypoints (x, y, v for 17) hold 'a'",
+        "annotation 0: keypoints (x, y, v for 17) contain 'a'",
     ),
     "scores": (
         broken(2018, lambda d: d["annotations"][0].update(scores=[1.0])),
-        "annotation 0: 1 numbers in scores, 17 are needed",
+        "annotation 0: 1 numbers in scores instead of 17",
     ),
     "stray": (
         broken(2018, lambda d: d["annotations"][0].update(image_id=5)),
-        "annotation 0 speaks of image 5",
+        "annotation 0 refers to image 5",
     ),
     "twice": (
         broken(2018, lambda d: d["images"][1].update(id=d["images"][0]["id"])),
@@ -218,7 +218,7 @@ def test_bad_places(tmp_path) -> None:
     with pytest.raises(VepeError, match=r"holds no \.json or \.mat"):
         read_posetrack(tmp_path)
     (tmp_path / "a.mat").write_bytes(b"no matlab file at all")
-    with pytest.raises(VepeError, match=r"no readable \.mat"):
+    with pytest.raises(VepeError, match=r"not a readable \.mat"):
         read_posetrack(tmp_path)
 
 
