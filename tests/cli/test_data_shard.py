@@ -17,7 +17,7 @@ from vepe.skeleton import COCO17
 
 
 def write_set(root: Path) -> Path:
-    """Three pictures of one person each; the picture of the last is missing."""
+    """Three images of one person each; the image of the last is missing."""
     root.mkdir()
     for i in range(2):
         cv2.imwrite(str(root / f"{i}.png"), np.full((40, 30, 3), 90 * i, np.uint8))
@@ -33,13 +33,13 @@ def write_set(root: Path) -> Path:
     return path
 
 
-def test_a_set_is_packed_once(tmp_path: Path) -> None:
+def test_data_set_is_packed_once(tmp_path: Path) -> None:
     labels, out = write_set(tmp_path / "set"), tmp_path / "packed"
     arguments = ["shard", str(labels), "-o", str(out), "--stills"]
-    with pytest.warns(VepeWarning, match="1 of 3 pictures are missing"):
+    with pytest.warns(VepeWarning, match="1 of 3 images are missing"):
         done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    assert "2 pictures, 2 people." in done.output
+    assert "2 images, 2 people." in done.output
     stills = read_shard(out / "packed-000.tar", COCO17)
     assert [int(s.image().mean()) for s in stills] == [0, 90]
     with pytest.warns(VepeWarning, match="missing"):
@@ -47,5 +47,5 @@ def test_a_set_is_packed_once(tmp_path: Path) -> None:
     assert isinstance(again.exception, VepeError)
     assert "add --overwrite" in str(again.exception)
     strict = CliRunner().invoke(app, [*arguments, "--overwrite", "--strict"])
-    assert "1 of 3 pictures are missing" in str(strict.exception)
+    assert "1 of 3 images are missing" in str(strict.exception)
     assert len(read_shard(out / "packed-000.tar", COCO17)) == 2

@@ -77,6 +77,10 @@ CASES: dict[str, tuple[Callable[[Document, Document], Any], list[str]]] = {
         lambda t, p: p["annotations"][2].pop("track_id"),
         ["000001_x_test, frame 1", "no track_id"],
     ),
+    "is_labeled": (
+        lambda t, p: t["images"][1].update(is_labeled="false"),
+        [f"gt/{NAME}, frame 1", "is_labeled is 'false'"],
+    ),
     "image": (lambda t, p: p["annotations"][0].update(image_id=99), [f"pred/{NAME}", "99"]),
     "unlabelled": (lambda t, p: t.update(annotations=[]), ["gt", "no labelled frame"]),
 }  # fmt: skip
@@ -130,7 +134,7 @@ def _another_json(gt: Path, pred: Path) -> None:
         (_missing_prediction, [NAME, "does not exist"]),
         (_empty_folder, ["pred", "no .json or .mat file"]),
         (_broken_json, [NAME, "not valid JSON"]),
-        (_another_json, [NAME, "no PoseTrack file"]),
+        (_another_json, [NAME, "not a PoseTrack file"]),
     ],
 )
 def test_bad_files(
@@ -157,3 +161,21 @@ def test_no_ids_at_all_leaves_tracking_out(tmp_path: Path) -> None:
     assert (result.mota, result.hota) == (None, None)
     assert any("no track ids" in text for text in result.warnings)
     assert result.to_dict()["hota"] is None
+
+
+def test_head_boxes_without_size_are_counted(tmp_path: Path) -> None:
+    gt = _gt()
+    for record in gt["annotations"][:5]:
+        record["bbox_head"] = [40, 80, 0, 0]
+    result = evaluate_posetrack(*_folders(tmp_path, gt, _pred()))
+    assert result.ap.total < 100
+    (text,) = [t for t in result.warnings if "head box" in t]
+    assert "5 of 6 people" in text
+
+
+def test_hidden_files_are_no_sequences(tmp_path: Path) -> None:
+    """macOS writes '._X.json' next to 'X.json'."""
+    gt, pred = _folders(tmp_path, _gt(), _pred())
+    for folder in (gt, pred):
+        (folder / f"._{NAME}").write_bytes(b"\0\5\x16\7")
+    assert evaluate_posetrack(gt, pred).counts.sequences == 1

@@ -45,7 +45,7 @@ def test_predict_reads_files_upright(predictor, frames, tmp_path: Path) -> None:
     image.rotate(90, expand=True).save(tmp_path / "a.png", exif=exif)
     poses, expected = predictor.predict(tmp_path / "a.png"), predictor.predict(frames[0])
     np.testing.assert_array_equal(poses.keypoints_px, expected.keypoints_px)
-    with pytest.raises(VepeError, match="There is no picture"):
+    with pytest.raises(VepeError, match="There is no image"):
         predictor.predict(tmp_path / "nosuch.png")
 
 

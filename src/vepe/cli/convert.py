@@ -12,9 +12,13 @@ _FORMATS = "posetrack17, posetrack18, posetrack21, coco, csv, parquet, mot, open
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(help="File, or folder with one file a sequence.", show_default=False)
+        Path,
+        typer.Argument(help="File, or folder with one file per sequence.", show_default=False),
     ],
-    target: Annotated[Path, typer.Argument(help="File or folder to write; .zip for a submission.")],
+    target: Annotated[
+        Path,
+        typer.Argument(help="File or folder to write; .zip for a submission.", show_default=False),
+    ],
     to: Annotated[
         str,
         typer.Option("--to", help=f"Format to write: {_FORMATS}, submission (cvat means coco)."),
@@ -25,15 +29,15 @@ def convert(
     ] = None,
     like: Annotated[
         Path | None,
-        typer.Option(help="Submission: ground truth whose names, frames and year are taken."),
+        typer.Option(help="Ground truth whose names, frames and year a submission takes."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that are there; never the source.")
+        bool, typer.Option("--overwrite", help="Replace existing files (never the source).")
     ] = False,
 ) -> None:
     """Convert PoseTrack 2017/2018/2021, COCO, CVAT, MOT, CSV, Parquet and OpenPose files.
 
-    What the target format cannot hold is said, one line each.
+    Prints one line for each kind of data that the target format cannot hold.
     """
     from vepe.formats.conversion import convert_annotations
 
@@ -42,7 +46,8 @@ def convert(
     )
     for note in done.notes:
         typer.echo(f"note: {note}")
-    where = str(done.written[0]) if len(done.written) == 1 else f"{len(done.written)} in {target}"
+    written = str(done.written[0]) if len(done.written) == 1 else f"{len(done.written)} in {target}"
     typer.echo(
-        f"Wrote {where}: {done.sequences} sequence(s), {done.frames} frames, {done.people} people."
+        f"Wrote {written}: {done.sequences} sequence(s), {done.frames} frames, "
+        f"{done.people} people."
     )

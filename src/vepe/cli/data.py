@@ -1,21 +1,22 @@
-"""`vepe data`: looking after data sets."""
+"""`vepe data`: check data sets and pack them into shards."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 
-app = typer.Typer(no_args_is_help=True, help="Look after data sets.")
+app = typer.Typer(no_args_is_help=True, help="Check data sets and pack them into shards.")
 
 
 @app.callback()
 def data() -> None:
-    """Look after data sets."""
+    """Check data sets and pack them into shards."""
 
 
 @app.command()
@@ -24,31 +25,37 @@ def check(
         Path,
         typer.Argument(metavar="DIR", help="Folder of the data set.", show_default=False),
     ],
-    pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="Look for the pictures, too.")
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Whether to check the images too.")
     ] = True,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Look at both ends of pictures, do not decode them.")
+        bool,
+        typer.Option("--quick", help="Inspect only the two ends of images; do not decode them."),
     ] = False,
     limit: Annotated[
         int, typer.Option(min=0, help="Print at most this many findings (0: all).")
     ] = 50,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write everything to this file.")
+        Path | None, typer.Option("--json", help="Write the whole report to this file.")
     ] = None,
+    pictures: Annotated[bool | None, typer.Option("--pictures/--no-pictures", hidden=True)] = None,
 ) -> None:
-    """Is this PoseTrack17, 18, 21 or COCO tree complete and sane?
+    """Check that a PoseTrack17, 18, 21 or COCO data set is complete and consistent.
 
-    Exit code 0: sane; 1: problems were found; 2: it cannot be checked.
+    Exit code 0: no problems; 1: problems were found; 2: it cannot be checked.
     """
     from vepe.formats.dataset_check import TITLES, check_dataset
     from vepe.formats.files import dump_json
 
+    if pictures is not None:
+        message = "--pictures is now called --images; the old name will go in version 0.3."
+        warnings.warn(message, VepeWarning, stacklevel=2)
+        images = pictures
     if json_file is not None and json_file.exists():
         inside = directory.resolve() in json_file.resolve().parents
         if inside or json_file.resolve() == directory.resolve():
             raise VepeError(f"'{json_file}' is part of the data; name another file for --json.")
-    report = check_dataset(directory, pictures=pictures, decode=not quick, progress=_progress)
+    report = check_dataset(directory, images=images, decode=not quick, progress=_progress)
     kinds = " and ".join(TITLES[kind] for kind in report.formats) or "unreadable"
     typer.echo(f"{directory}: {kinds}")
     for name, counts in report.splits.items():
@@ -61,7 +68,7 @@ def check(
     if json_file is not None:
         dump_json(json_file, report.to_dict())
     problems = sum(f.count for f in report.problems)
-    typer.echo(f"{problems} problem(s) found." if problems else "Sane: no problems found.")
+    typer.echo(f"{problems} problem(s) found." if problems else "No problems found.")
     if problems:
         raise typer.Exit(1)
 
@@ -81,26 +88,28 @@ def shard(
     ],
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder that the names of pictures are relative to, or one above it."),
+        typer.Option(help="Folder that image names are relative to, or one above it."),
     ] = None,
     stills: Annotated[
-        bool, typer.Option("--stills/--video", help="Pictures on their own, or frames of videos.")
+        bool, typer.Option("--stills/--video", help="Single images, or frames of videos.")
     ] = False,
-    megabytes: Annotated[
-        float, typer.Option(min=1, help="Size at which the next shard begins.")
-    ] = 1000,
-    fps: Annotated[float, typer.Option(min=0.1, help="Of videos without timestamps.")] = 25,
+    megabytes: Annotated[float, typer.Option(min=1, help="Size of a shard in megabytes.")] = 1000,
+    fps: Annotated[
+        float, typer.Option(min=0.1, help="Frames per second of videos without timestamps.")
+    ] = 25,
     complete: Annotated[
         bool,
         typer.Option(
             "--complete/--incomplete",
-            help="Is everybody in a labelled picture labelled (where the set does not say)?",
+            help="Whether all people in a labelled image are labelled, if the labels do not say.",
         ),
     ] = True,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at a missing picture.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace shards.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if an image is missing.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing shards.")
+    ] = False,
 ) -> None:
-    """Pack a labelled set into tar shards, for training from few big files or from a server."""
+    """Pack a labelled data set into tar shards, to train from few large files or a server."""
     from vepe.data.images import ImageIndex, LabelPolicy
     from vepe.data.read_labels import annotation_files, read_label_files
     from vepe.data.shards import write_shards
@@ -108,18 +117,18 @@ def shard(
 
     files = annotation_files(annotations)
     index = read_label_files(files, images or files[0].parent, single=stills)
-    pictures = ImageIndex([index], skeleton_named(index.keypoints), LabelPolicy(fps=fps))
-    pictures = pictures.there(strict=strict, title=str(annotations[0]))
+    labelled = ImageIndex([index], skeleton_named(index.keypoints), LabelPolicy(fps=fps))
+    labelled = labelled.drop_missing(strict=strict, title=str(annotations[0]))
     if stills:
-        pictures = pictures.labelled()
-    paths = write_shards(out, pictures, megabytes=megabytes, complete=complete, overwrite=overwrite)
+        labelled = labelled.labelled()
+    paths = write_shards(out, labelled, megabytes=megabytes, complete=complete, overwrite=overwrite)
     for path in paths:
         typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
-    typer.echo(f"{len(pictures)} pictures, {int(pictures.people_counts().sum())} people.")
+    typer.echo(f"{len(labelled)} images, {int(labelled.people_counts().sum())} people.")
 
 
 def _progress(files: list[Path]) -> Iterable[Path]:
-    """The files with a progress bar on stderr, where that is a terminal."""
+    """The files with a progress bar on stderr, if that is a terminal."""
     from rich.console import Console
     from rich.progress import track
 
