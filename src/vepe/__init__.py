@@ -1,6 +1,6 @@
 """VEPE: video end-to-end pose estimation.
 
-The public names load on first use, so that `import vepe` is quick and imports no torch.
+The public names load on first use, so that `import vepe` is fast and imports no torch.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOME = {
     "load": "vepe.inference.predictor",
     "Predictor": "vepe.inference.predictor",
+    "keep_freed_memory": "vepe.inference.devices",
     "FramePoses": "vepe.types",
     "PoseTracks": "vepe.types",
     "VideoInfo": "vepe.types",
@@ -23,6 +24,7 @@ __all__ = [*sorted(_HOME), "__version__"]
 
 if TYPE_CHECKING:
     from vepe.errors import VepeError as VepeError
+    from vepe.inference.devices import keep_freed_memory as keep_freed_memory
     from vepe.inference.predictor import Predictor as Predictor
     from vepe.inference.predictor import load as load
     from vepe.skeleton import Skeleton as Skeleton

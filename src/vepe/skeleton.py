@@ -1,8 +1,8 @@
-"""Skeletons: which keypoints a pose has, how they are joined, mirrored and weighed.
+"""Skeletons: which keypoints a pose has, how they are connected, mirrored and weighted.
 
-A `Skeleton` travels with the data, the checkpoint and the results, so that any set of 1 to 133
-keypoints works without a line of code. Sigmas are COCO's per-keypoint falloffs of OKS
-(PoseTrack's head points: the values that PoseTrack18 tools use; see the table's comments).
+A `Skeleton` is stored with the data, the weights and the results, so that any set of 1 to 133
+keypoints works without code. To add one, add it to `SKELETONS`. Sigmas are COCO's falloffs of OKS;
+those of PoseTrack's head points are the values of the PoseTrack18 tools.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Skeleton:
     """Names, edges, mirror pairs and OKS sigmas of a set of keypoints.
 
     Attributes:
-        name: short name, written into checkpoints and results.
+        name: short name, stored in weights and results.
         keypoints: K names, unique; their order is the order of every K axis.
         edges: pairs of keypoint indices that are drawn as limbs.
-        flip_pairs: pairs of indices that change places when the picture is mirrored.
+        flip_pairs: pairs of indices that are swapped when the image is mirrored.
         sigmas: K falloffs of OKS, in units of the square root of the person's area.
 
     Raises:
@@ -56,14 +56,15 @@ class Skeleton:
         for a, b in (*self.edges, *self.flip_pairs):
             if not (0 <= a < k and 0 <= b < k):
                 raise VepeError(
-                    f"Skeleton '{self.name}' names keypoint {max(a, b)}, but has only 0 to {k - 1}."
+                    f"Skeleton '{self.name}' refers to keypoint {max(a, b)}, but it has only 0 to "
+                    f"{k - 1}."
                 )
 
     def __len__(self) -> int:
         return len(self.keypoints)
 
     def index(self, keypoint: str) -> int:
-        """Position of a keypoint by name. Raises VepeError where the skeleton lacks it."""
+        """Index of a keypoint by name. Raises VepeError where the skeleton lacks it."""
         try:
             return self.keypoints.index(keypoint)
         except ValueError:
@@ -73,7 +74,7 @@ class Skeleton:
             ) from None
 
     def flip_order(self) -> Int[np.ndarray, "K"]:
-        """Index array that reorders keypoints after a horizontal mirror."""
+        """Index array that reorders keypoints after a horizontal flip."""
         order = np.arange(len(self))
         for a, b in self.flip_pairs:
             order[a], order[b] = b, a
@@ -84,7 +85,7 @@ class Skeleton:
         return np.asarray(self.sigmas, np.float64)
 
     def shared_with(self, other: Skeleton) -> tuple[Int[np.ndarray, "S"], Int[np.ndarray, "S"]]:
-        """Indices of the keypoints that both have by name: (in self, in other), in self's order."""
+        """Indices of the keypoints with names in both: (in self, in other), in self's order."""
         pairs = [
             (i, other.keypoints.index(name))
             for i, name in enumerate(self.keypoints)
@@ -110,13 +111,13 @@ class Skeleton:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise VepeError(
-                f"This skeleton lacks or garbles {error}; give name, keypoints, edges, flip_pairs, "
-                "sigmas."
+                f"This skeleton is incomplete or malformed ({error}); give name, keypoints, edges, "
+                "flip_pairs, sigmas."
             ) from error
 
 
 def _body_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Mirror pairs of names that differ in `left_` and `right_` alone."""
+    """Mirror pairs of names that differ only in `left_` and `right_`."""
     return tuple(
         (i, names.index("right_" + name.removeprefix("left_")))
         for i, name in enumerate(names)
@@ -156,7 +157,7 @@ POSETRACK15 = Skeleton(
     keypoints=_POSETRACK_NAMES,
     edges=_edges(_POSETRACK_NAMES, "head_top nose head_bottom", *_ARMS_AND_LEGS),
     flip_pairs=_body_pairs(_POSETRACK_NAMES),
-    # head_bottom and head_top inherit the sigmas of COCO's eyes, as in PoseTrack18 tools.
+    # head_bottom and head_top inherit the sigmas of COCO's eyes, as in the PoseTrack18 tools.
     sigmas=(0.026, 0.025, 0.025, *_LIMB_SIGMAS),
 )
 
@@ -185,4 +186,4 @@ CROWDPOSE14 = Skeleton(
 )
 
 SKELETONS = {s.name: s for s in (POSETRACK15, COCO17, CROWDPOSE14)}
-"""Skeletons known by name."""
+"""Skeletons by name."""

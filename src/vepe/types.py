@@ -1,4 +1,4 @@
-"""Value types that users touch: what a video is, the poses of one frame, the poses of a video.
+"""Value types of the public API: video, frame, poses of one frame, poses of a video.
 
 Arrays are NumPy, values are frozen, and nothing here imports torch. Dimension letters: P people
 in a frame, K keypoints of the skeleton.
@@ -20,13 +20,13 @@ NO_TRACK = -1
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What is known of a video before it is decoded.
+    """What is known about a video before it is decoded.
 
     Attributes:
-        name: file name, folder name or address, for messages and results.
-        width, height: size of the upright picture in pixels (rotation already applied).
-        fps: nominal frames per second; true times come with every frame.
-        frame_count: number of frames that will be read, or None where unknown (live sources).
+        name: file name, folder name or URL, for messages and results.
+        width, height: size of the upright image in pixels (rotation already applied).
+        fps: nominal frames per second; every frame has its own timestamp.
+        frame_count: number of frames that will be read, or None if unknown (live sources).
         path: the file, where the source is one.
         has_audio: whether the source holds an audio stream.
         live: True for cameras and network streams, which cannot be rewound.
@@ -44,7 +44,7 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded frame: `image` is uint8 RGB of shape (H, W, 3), `time_s` its true timestamp."""
+    """One decoded frame: `image` is uint8 RGB of shape (H, W, 3), `time_s` its timestamp."""
 
     index: int
     time_s: float
@@ -54,15 +54,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class FramePoses:
-    """The people of one frame, best score first.
+    """The people of one frame, highest score first.
 
     Attributes:
         frame_index: counts from 0 in the source (not in the processed subset).
         time_s: timestamp of the frame in seconds.
-        keypoints_px: (P, K, 2) x, y in pixels of the source picture, origin at its top left corner.
-        keypoint_scores: (P, K) trained confidence of every keypoint in 0..1.
+        keypoints_px: (P, K, 2) x, y in pixels of the source image, origin at its top left corner.
+        keypoint_scores: (P, K) confidence of every keypoint in 0..1.
         scores: (P,) confidence in 0..1 that this is a person.
-        track_ids: (P,) identity over the video, `NO_TRACK` where none is given.
+        track_ids: (P,) identity over the video, `NO_TRACK` for people without a track.
         embeddings: (P, D) unit-length identity embeddings, or None where the source has none.
     """
 
@@ -78,7 +78,7 @@ class FramePoses:
         return len(self.scores)
 
     def select(self, index: Int[np.ndarray, "Q"] | Bool[np.ndarray, "P"]) -> FramePoses:
-        """The same frame with only the people at `index` (integers or a mask), in that order."""
+        """The frame with only the people at `index` (integers or a mask), in that order."""
         return replace(
             self,
             keypoints_px=self.keypoints_px[index],
@@ -108,9 +108,9 @@ class FramePoses:
 
 @dataclass(frozen=True)
 class PoseTracks:
-    """The poses of a whole video: `frames` in order of time, with the skeleton they speak of.
+    """The poses of a whole video: `frames` in order of time, and their skeleton.
 
-    `file_names` holds one name a frame where the source has them (a folder of pictures).
+    `file_names` has one name per frame where the source has names (a folder of images).
     """
 
     video: VideoInfo

@@ -1,4 +1,4 @@
-"""`vepe doctor`: what it finds, and when it says that tracking cannot run."""
+"""`vepe doctor`: its findings, and when it reports that tracking cannot run."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def only(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("state", "exit_code"), [("ok", 0), ("optional", 0), ("warning", 0), ("broken", 1)]
 )
-def test_exit_code_tells_whether_tracking_can_run(state, exit_code, only, capsys) -> None:
-    only(Finding("versions", "thing", "found this", state, "do that [now]"))
+def test_exit_code_says_whether_tracking_can_run(state, exit_code, only, capsys) -> None:
+    only(Finding("versions", "thing", "some value", state, "do that [now]"))
     assert cli.run(["doctor"]) == exit_code
     out = capsys.readouterr().out
     assert "thing" in out
@@ -49,13 +49,13 @@ def test_exit_code_tells_whether_tracking_can_run(state, exit_code, only, capsys
 
 def test_a_package_that_does_not_import_is_broken(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)  # what Python does for a failing import
-    found = by_name(doctor.find_versions())
-    assert found["timm"].state == "broken"
-    assert found["timm"].advice == "pip install --force-reinstall timm"
-    assert found["numpy"].state == "ok"
+    findings = by_name(doctor.find_versions())
+    assert findings["timm"].state == "broken"
+    assert findings["timm"].advice == "pip install --force-reinstall timm"
+    assert findings["numpy"].state == "ok"
 
 
-def test_two_builds_of_opencv_are_warned_of(monkeypatch) -> None:
+def test_two_builds_of_opencv_give_a_warning(monkeypatch) -> None:
     both = {"opencv-python": "5.0", "opencv-python-headless": "5.0"}
     monkeypatch.setattr(doctor, "_installed", both.get)
     warning = by_name(doctor.find_versions())["opencv"]
@@ -85,31 +85,31 @@ def test_bundled_weights_are_opened(monkeypatch, tmp_path) -> None:
     assert (finding.name, finding.value, finding.state) == ("vepe-n.safetensors", size, "ok")
     data = whole.read_bytes()
     (tmp_path / "vepe-s.safetensors").write_bytes(data[: len(data) // 2])
-    found = by_name(doctor.find_weights())
-    assert found["vepe-n.safetensors"].state == "ok"
-    assert found["vepe-s.safetensors"].state == "warning"  # tracking does not need it
-    assert "is cut off or damaged" in found["vepe-s.safetensors"].value
+    findings = by_name(doctor.find_weights())
+    assert findings["vepe-n.safetensors"].state == "ok"
+    assert findings["vepe-s.safetensors"].state == "warning"  # tracking does not need it
+    assert "is cut off or damaged" in findings["vepe-s.safetensors"].value
     whole.write_bytes(data[:-100])
     finding = by_name(doctor.find_weights())["vepe-n.safetensors"]
     assert (finding.state, "cut off" in finding.value) == ("broken", True)
-    assert "install VEPE again" in finding.advice
+    assert "reinstall VEPE" in finding.advice
 
 
 def test_a_missing_extra_says_how_to_get_it(monkeypatch) -> None:
     monkeypatch.setattr(doctor, "_installed", {"pyarrow": "1.0"}.get)
-    found = by_name(doctor.find_optional())
-    assert (found["pyarrow"].state, found["pyarrow"].value) == ("ok", "1.0")
-    assert found["matplotlib"].state == "optional"
-    assert "pip install 'vepe[report]'" in found["matplotlib"].advice
+    findings = by_name(doctor.find_optional())
+    assert (findings["pyarrow"].state, findings["pyarrow"].value) == ("ok", "1.0")
+    assert findings["matplotlib"].state == "optional"
+    assert "pip install 'vepe[report]'" in findings["matplotlib"].advice
     monkeypatch.setattr(util, "find_spec", lambda name: None)
     assert by_name(doctor.find_optional())["tkinter"].state == "optional"
 
 
-def test_every_dependency_is_looked_at_and_every_extra_exists() -> None:
+def test_every_dependency_is_checked_and_every_extra_exists() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
-    told = {name for name, _ in doctor._REQUIRED} | {name for name, *_ in doctor._OPTIONAL}
-    assert wanted <= told
+    dependencies = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
+    assert dependencies <= {name for name, _ in doctor._REQUIRED}
+    assert dependencies.isdisjoint(name for name, *_ in doctor._OPTIONAL)
     for name, _, how in doctor._OPTIONAL:
         for extra in re.findall(r"vepe\[(\w+)\]", how):
             lines = project["optional-dependencies"][extra]

@@ -1,14 +1,18 @@
-"""`vepe models`: every preset with its cost, and what weights say of themselves."""
+"""`vepe models`: every preset with its cost, and the metadata of weights."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tiny_models import TINY, tiny_model
 from vepe.cli import app as cli
-from vepe.config.load import preset_names
+from vepe.cli.models import model_cost
+from vepe.config.load import parse, preset_names, read_yaml
+from vepe.config.model import ModelConfig
 from vepe.inference import weights as checkpoint
 from vepe.inference.weights import save_weights
 
@@ -28,16 +32,16 @@ def test_all_presets(capsys) -> None:
         assert part in small
 
 
-def test_what_weights_say(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_metadata_of_weights_is_printed(tmp_path: Path, monkeypatch, capsys) -> None:
     training = {"data": ["LSP", "COCO"], "recipe": "two hours on two cores [sic]"}
     save_weights(tmp_path / "vepe-n.safetensors", tiny_model(), TINY, training)
     monkeypatch.setattr(checkpoint.resources, "files", lambda _: tmp_path)
     assert cli.run(["models", str(tmp_path / "vepe-n.safetensors")]) == 0
-    told = capsys.readouterr().out
-    assert "data: LSP, COCO" in told
-    assert "recipe: two hours on two cores [sic]" in told
-    assert "mobilenetv2_035" in told
-    assert " MB" in told
+    printed = capsys.readouterr().out
+    assert "data: LSP, COCO" in printed
+    assert "recipe: two hours on two cores [sic]" in printed
+    assert "mobilenetv2_035" in printed
+    assert " MB" in printed
 
 
 def test_presets_without_weights(tmp_path: Path, monkeypatch, capsys) -> None:
@@ -49,3 +53,28 @@ def test_presets_without_weights(tmp_path: Path, monkeypatch, capsys) -> None:
 def test_unknown_names(capsys) -> None:
     assert cli.run(["models", "vepe-q"]) == 2
     assert "There is no preset 'vepe-q'; did you mean" in capsys.readouterr().err
+
+
+def test_counted_cost_equals_a_real_run() -> None:
+    model, cost = tiny_model(), model_cost(TINY)
+    assert cost.input_wh == (64, 64)  # 64x36, padded
+    assert cost.parameters == sum(p.numel() for p in model.parameters())
+    assert 0 < cost.backbone_parameters < cost.parameters
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        frame, _ = model.encode_frame(torch.zeros(1, 3, 64, 64))
+        model.fuse([frame] * 3, torch.tensor([[0.0, 0.1, 0.2]]), 2)
+    assert cost.flops == counter.get_total_flops()
+
+
+def test_the_small_preset_stays_small() -> None:
+    cost = model_cost(parse(ModelConfig, read_yaml("vepe-n"), "vepe-n"))
+    assert cost.input_wh == (448, 256)
+    assert 1e6 < cost.parameters < 12.5e6  # 25 MB in fp16
+    assert 1e9 < cost.flops < 6e9
+
+
+@pytest.mark.parametrize(("window", "more"), [(1, False), (5, True)])
+def test_cost_grows_with_the_window(window: int, more: bool) -> None:
+    temporal = TINY.temporal.model_copy(update={"window": window})
+    cost = model_cost(TINY.model_copy(update={"temporal": temporal}))
+    assert (cost.flops > model_cost(TINY).flops) is more

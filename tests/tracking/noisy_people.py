@@ -1,4 +1,4 @@
-"""Real annotated motion with seeded noise, and what trackers make of it (test support, no tests).
+"""Real annotated motion with seeded noise (test support, no tests).
 
 Reads PoseTrack18 annotations with a few lines of its own: the tracker's tests depend on no format.
 """
@@ -29,7 +29,7 @@ class LabelledFrame:
 
 @dataclass(frozen=True)
 class Noise:
-    """What a pose estimator does wrong; lengths in person sizes, the rest as probabilities."""
+    """Errors of a pose estimator; lengths in person sizes, the rest as probabilities."""
 
     jitter: float = 0.0
     hide_person: float = 0.0
@@ -37,7 +37,7 @@ class Noise:
     spell_frames: int = 8
     hide_keypoint: float = 0.0
     false_people: float = 0.0
-    doubles: float = 0.0
+    duplicates: float = 0.0
 
 
 CLEAN = Noise()
@@ -75,7 +75,7 @@ def size_of(points: np.ndarray) -> float:
 def observed(
     frames: list[LabelledFrame], noise: Noise, embedding_noise: float | None, seed: int
 ) -> list[FramePoses]:
-    """What a pose estimator with such faults would report of `frames`."""
+    """What a pose estimator with such errors would report for `frames`."""
     rng = np.random.default_rng(seed)
     persons = sorted({int(i) for frame in frames for i in frame.person_ids})
     identity = {p: _unit(rng.normal(size=32)) for p in persons}
@@ -97,9 +97,9 @@ def _observed_frame(index, frame, noise, embedding_noise, identity, hidden, rng)
         if hidden[person] > 0 or rng.random() < noise.hide_person:
             continue
         rows.append(_seen(points, labelled, identity[person], noise, embedding_noise, rng))
-        if rng.random() < noise.doubles:
-            double = _seen(points, labelled, identity[person], noise, embedding_noise, rng)
-            rows.append((*double[:2], 0.7 * double[2], double[3]))
+        if rng.random() < noise.duplicates:
+            duplicate = _seen(points, labelled, identity[person], noise, embedding_noise, rng)
+            rows.append((*duplicate[:2], 0.7 * duplicate[2], duplicate[3]))
     for _ in range(rng.poisson(noise.false_people)):
         rows.append(_invented(frame, rng))
     empty = FramePoses.empty(index, frame.time_s, len(POSETRACK15))
@@ -120,7 +120,7 @@ def _observed_frame(index, frame, noise, embedding_noise, identity, hidden, rng)
 
 
 def _seen(points, labelled, identity, noise, embedding_noise, rng):
-    """One person as reported: jitter grows with size, lost keypoints lie anywhere near."""
+    """One person as reported: jitter grows with size, lost keypoints lie anywhere nearby."""
     size, count = size_of(points[labelled]), len(points)
     reported = points + rng.normal(size=points.shape) * noise.jitter * size
     scores = np.clip(rng.normal(0.75, 0.15, count) - 2 * noise.jitter, 0.05, 1.0)
@@ -132,13 +132,13 @@ def _seen(points, labelled, identity, noise, embedding_noise, rng):
     embedding = _unit(
         identity + blur * rng.normal(size=identity.shape) / np.sqrt(len(identity)) * 1.7
     )
-    # A person seen badly scores badly: a tail of real people falls under any threshold.
+    # Poorly visible people score low: a tail of real people falls below any threshold.
     score = np.clip(rng.beta(5, 2) * (0.35 + 0.65 * (~lost).mean()) + 0.1, 0, 1)
     return reported, scores, score, embedding
 
 
 def _invented(frame, rng):
-    """A person that is not there: somewhere in the picture, mostly with a low score."""
+    """A false positive: anywhere in the image, mostly with a low score."""
     width, height = 1280.0, 720.0
     spread = rng.uniform(40, 250)
     points = rng.uniform((0, 0), (width, height)) + rng.normal(size=(15, 2)) * spread * 0.3
@@ -150,9 +150,9 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def oks_distances(frame: LabelledFrame, poses: FramePoses) -> np.ndarray:
-    """1 - OKS of all pairs (truth, reported) over labelled keypoints; NaN from 0.5 on."""
+    """1 - OKS of all pairs (gt, pred) over labelled keypoints; NaN from 0.5 on."""
     sigmas = 2 * POSETRACK15.sigma_array()
-    # The annotators' head points scatter more than eyes; a shoulder's falloff keeps them honest.
+    # Annotated head points scatter more than eyes, so they get the falloff of a shoulder.
     sigmas[:3] = 2 * 0.079
     table = np.full((len(frame.person_ids), len(poses)), np.nan)
     for row, (points, labelled) in enumerate(zip(frame.keypoints_px, frame.labelled, strict=True)):

@@ -1,9 +1,9 @@
 """The tracker on real annotated motion: ground-truth poses with seeded noise in, ids out.
 
-`pytest -s` prints the table that the defaults of `TrackerSettings` were chosen by. Only what has an
-id counts as reported, so missed and invented people are scored with the switches. The noise is
-another draw than the one of the sweeps; the bars lie a little under what was measured. With right
-ids for every person reported at all, MOTA would be 100 (clean), 92 (noisy) and 79 (harsh).
+`pytest -s` prints the table that the defaults of `TrackerSettings` were chosen by. Only people with
+an id count as predictions, so misses and false positives are scored together with the switches. The
+noise has another seed than in the sweeps; the bars lie a little below what was measured. With
+correct ids for every reported person, MOTA would be 100 (clean), 92 (noisy) and 79 (harsh).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def videos(shared_dir):
 
 
 def score(videos, noise, embeddings, stride):
-    """CLEAR MOT and IDF1 over all videos, percent where a share."""
-    tracker, books = Tracker(), []
+    """CLEAR MOT and IDF1 over all videos; ratios in percent."""
+    tracker, accumulators = Tracker(), []
     for number, video in enumerate(videos):
         frames = video[::stride]
-        book = motmetrics.MOTAccumulator(auto_id=True)
+        accumulator = motmetrics.MOTAccumulator(auto_id=True)
         state = tracker.start()
         for frame, poses in zip(
             frames,
@@ -40,9 +40,12 @@ def score(videos, noise, embeddings, stride):
         ):
             state, out = tracker.step(state, poses)
             tracked = out.select(out.track_ids >= 0)
-            book.update(frame.person_ids, tracked.track_ids, oks_distances(frame, tracked))
-        books.append(book)
-    table = motmetrics.metrics.create().compute_many(books, metrics=METRICS, generate_overall=True)
+            distances = oks_distances(frame, tracked)
+            accumulator.update(frame.person_ids, tracked.track_ids, distances)
+        accumulators.append(accumulator)
+    table = motmetrics.metrics.create().compute_many(
+        accumulators, metrics=METRICS, generate_overall=True
+    )
     row = table.loc["OVERALL"].to_dict()
     return {**row, "mota": 100 * row["mota"], "idf1": 100 * row["idf1"]}
 
@@ -63,28 +66,29 @@ def score(videos, noise, embeddings, stride):
     ],
 )
 def test_mota_on_real_motion(videos, noise, embeddings, stride, mota, idf1, switches):
-    got = score(videos, noise, embeddings, stride)
+    result = score(videos, noise, embeddings, stride)
     print(
         f"\n{noise:6}{25 / stride:5.1f} fps, embeddings {embeddings:7}"
-        f"MOTA {got['mota']:5.1f}  IDF1 {got['idf1']:5.1f}  switches {got['num_switches']:3.0f}"
-        f"  misses {got['num_misses']:4.0f}  false {got['num_false_positives']:4.0f}"
-        f"  of {got['num_objects']:.0f} poses",
+        f"MOTA {result['mota']:5.1f}  IDF1 {result['idf1']:5.1f}"
+        f"  switches {result['num_switches']:3.0f}"
+        f"  misses {result['num_misses']:4.0f}  false {result['num_false_positives']:4.0f}"
+        f"  of {result['num_objects']:.0f} poses",
         end="",
     )
-    assert got["mota"] > mota
-    assert got["idf1"] > idf1
-    assert got["num_switches"] < switches
+    assert result["mota"] > mota
+    assert result["idf1"] > idf1
+    assert result["num_switches"] < switches
 
 
-def test_the_measure_sees_wrong_ids(videos):
-    """The same table for a tracker that gives new ids in every frame: the bars must fail it."""
+def test_the_metrics_detect_wrong_ids(videos):
+    """The same table for a tracker that gives new ids in every frame: it must fail the bars."""
     frames = videos[0]
-    book = motmetrics.MOTAccumulator(auto_id=True)
+    accumulator = motmetrics.MOTAccumulator(auto_id=True)
     for index, (frame, poses) in enumerate(
         zip(frames, observed(frames, CLEAN, None, 0), strict=True)
     ):
         ids = 100 * index + np.arange(len(poses))
-        book.update(frame.person_ids, ids, oks_distances(frame, poses))
-    row = motmetrics.metrics.create().compute(book, metrics=METRICS).iloc[0]
+        accumulator.update(frame.person_ids, ids, oks_distances(frame, poses))
+    row = motmetrics.metrics.create().compute(accumulator, metrics=METRICS).iloc[0]
     assert row["num_switches"] == row["num_objects"] - 2
     assert row["mota"] < 0.1

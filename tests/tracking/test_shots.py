@@ -1,4 +1,4 @@
-"""Shot cuts: pictures joined, panned, flashed and faded."""
+"""Shot cuts: joined scenes, pans, flashes and fades."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from vepe.tracking.shots import ShotDetector
 
 
 def scene(seed: int, width: int = 1600, height: int = 180) -> np.ndarray:
-    """A wide smooth picture of coloured blobs, float 0..1."""
+    """A wide smooth image of coloured blobs, float 0..1."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
-    picture = np.ones((height, width, 3)) * rng.uniform(0.2, 0.6, 3)
+    image = np.ones((height, width, 3)) * rng.uniform(0.2, 0.6, 3)
     for _ in range(60):
         centre, radius = rng.uniform((0, 0), (width, height)), rng.uniform(20, 70)
         blob = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / radius**2)
-        picture += blob[..., None] * rng.uniform(-0.5, 0.5, 3)
-    return np.clip(picture, 0, 1)
+        image += blob[..., None] * rng.uniform(-0.5, 0.5, 3)
+    return np.clip(image, 0, 1)
 
 
-def as_frame(picture: np.ndarray, gain: float = 1.0, noise: float = 0.02, seed: int = 0):
-    noisy = picture * gain + np.random.default_rng(seed).normal(size=picture.shape) * noise
+def as_frame(image: np.ndarray, gain: float = 1.0, noise: float = 0.02, seed: int = 0):
+    noisy = image * gain + np.random.default_rng(seed).normal(size=image.shape) * noise
     return (np.clip(noisy, 0, 1) * 255).astype(np.uint8)
 
 
@@ -46,7 +46,7 @@ def fade() -> list[np.ndarray]:
 
 
 def dark() -> list[np.ndarray]:
-    """Hardly anything but sensor noise."""
+    """Little but sensor noise."""
     return [as_frame(np.full((180, 320, 3), 0.02), noise=0.01, seed=i) for i in range(12)]
 
 
@@ -80,24 +80,24 @@ def test_cuts(name, frames, expected):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (1080, 1920)])
-def test_any_picture_size(shape):
+def test_any_image_size(shape):
     image = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
     assert cuts_of([image, image]) == []
 
 
-def test_a_change_of_picture_size_alone_is_no_cut():
+def test_a_change_of_image_size_alone_is_no_cut():
     view = scene(2)[:, :320]
     assert cuts_of([as_frame(view), as_frame(view[::2, ::2])]) == []
 
 
-def test_thresholds_are_what_decides():
+def test_settings_decide():
     frames = still(0, 4) + still(1, 4)
     detector = ShotDetector(ShotSettings(structure_change=2.0))
-    state, found = detector.start(), []
+    state, cuts = detector.start(), []
     for index, image in enumerate(frames):
         state, cut = detector.step(state, image, index / 25)
-        found.append(cut)
-    assert not any(found)
+        cuts.append(cut)
+    assert not any(cuts)
 
 
 def test_real_clips_joined(shared_dir):

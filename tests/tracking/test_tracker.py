@@ -1,4 +1,4 @@
-"""The tracker on figures whose identity is known exactly."""
+"""The tracker on walking figures with exact identities."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ CROSSING = [Walker(0, (200, 300), (250, 0)), Walker(1, (700, 310), (-250, 0))]
 
 
 def ids_of(tracker, frames, state=None):
-    """Ids that each person got, in order of time: {person: [ids]}; and the last state."""
+    """Track ids per person in order of time, {person: [ids]}, and the last state."""
     state = tracker.start() if state is None else state
-    given: dict[int, list[int]] = {}
+    ids: dict[int, list[int]] = {}
     for poses, people in frames:
         state, out = tracker.step(state, poses)
         for person, track_id in zip(people, out.track_ids.tolist(), strict=True):
-            given.setdefault(person, []).append(track_id)
-    return given, state
+            ids.setdefault(person, []).append(track_id)
+    return ids, state
 
 
 def times(fps: float, seconds: float) -> np.ndarray:
@@ -34,24 +34,24 @@ def times(fps: float, seconds: float) -> np.ndarray:
 
 @pytest.mark.parametrize("fps", [10, 25, 60])
 def test_crossing_people_keep_their_ids_by_embedding(fps):
-    given, _ = ids_of(Tracker(), film(CROSSING, times(fps, 2.0)))
-    assert [set(ids) for ids in given.values()] == [{1}, {2}]
+    ids, _ = ids_of(Tracker(), film(CROSSING, times(fps, 2.0)))
+    assert [set(i) for i in ids.values()] == [{1}, {2}]
 
 
 @pytest.mark.parametrize("fps", [10, 25, 60])
 def test_crossing_people_keep_their_ids_by_motion_alone(fps):
-    given, _ = ids_of(Tracker(), film(CROSSING, times(fps, 2.0), embeddings=False))
-    assert [set(ids) for ids in given.values()] == [{1}, {2}]
+    ids, _ = ids_of(Tracker(), film(CROSSING, times(fps, 2.0), embeddings=False))
+    assert [set(i) for i in ids.values()] == [{1}, {2}]
 
 
 def test_uneven_frame_times_keep_ids(rng):
     uneven = np.cumsum(rng.choice([1 / 60, 1 / 30, 0.15], size=60))
-    given, _ = ids_of(Tracker(), film(CROSSING, uneven[uneven < 2.0], embeddings=False))
-    assert [set(ids) for ids in given.values()] == [{1}, {2}]
+    ids, _ = ids_of(Tracker(), film(CROSSING, uneven[uneven < 2.0], embeddings=False))
+    assert [set(i) for i in ids.values()] == [{1}, {2}]
 
 
 @pytest.mark.parametrize(
-    ("gap_s", "embeddings", "ids"),
+    ("gap_s", "embeddings", "expected"),
     [
         (0.3, False, {1}),
         (0.3, True, {1}),
@@ -61,91 +61,91 @@ def test_uneven_frame_times_keep_ids(rng):
     ],
 )
 @pytest.mark.parametrize("fps", [10, 30])
-def test_gaps_shorter_than_the_longest_revive_the_id(gap_s, embeddings, ids, fps):
+def test_ids_continue_after_gaps_up_to_max_gap(gap_s, embeddings, expected, fps):
     settings = TrackerSettings(max_gap_s=2.0)
     walker = Walker(0, (100, 300), (60, 0), unseen_s=(1.0, 1.0 + gap_s))
-    given, _ = ids_of(Tracker(settings), film([walker], times(fps, 7.0), embeddings=embeddings))
-    assert set(given[0]) == ids
+    ids, _ = ids_of(Tracker(settings), film([walker], times(fps, 7.0), embeddings=embeddings))
+    assert set(ids[0]) == expected
 
 
-@pytest.mark.parametrize(("likeness", "taken"), [(1.0, False), (0.2, True)])
-def test_a_body_seen_twice_does_not_keep_a_lost_track_alive(likeness, taken):
-    """Somebody steps before another; the network then sees the one in front twice."""
-    double = np.eye(4)[0] * likeness + np.eye(4)[1] * np.sqrt(1 - likeness**2)
+@pytest.mark.parametrize(("similarity", "tracked"), [(1.0, False), (0.2, True)])
+def test_a_duplicate_does_not_continue_a_lost_track(similarity, tracked):
+    """One person steps in front of another; the network then detects the front one twice."""
+    duplicate = np.eye(4)[0] * similarity + np.eye(4)[1] * np.sqrt(1 - similarity**2)
     frames = []
     for index in range(30):
         behind = (300, 300) if index < 10 else (340, 300)
         walkers = [Walker(0, (340, 300)), Walker(1, behind)]
         poses, people = frame_of(walkers, index, index / 25)
-        second = np.eye(4)[1] if index < 10 else double
+        second = np.eye(4)[1] if index < 10 else duplicate
         embeddings = np.stack([np.eye(4)[0], second]).astype(np.float32)
         scores = np.array([0.9, 0.9 if index < 10 else 0.3], np.float32)
         frames.append((replace(poses, embeddings=embeddings, scores=scores), people))
-    given, _ = ids_of(Tracker(), frames)
-    front, behind_id = given[0][0], given[1][0]
-    assert set(given[0]) == {front}
-    assert set(given[1][10:]) == ({behind_id} if taken else {NO_TRACK})
+    ids, _ = ids_of(Tracker(), frames)
+    front, behind_id = ids[0][0], ids[1][0]
+    assert set(ids[0]) == {front}
+    assert set(ids[1][10:]) == ({behind_id} if tracked else {NO_TRACK})
 
 
 @pytest.mark.parametrize(
-    ("gap_s", "embeddings", "ids"),
+    ("gap_s", "embeddings", "expected"),
     [
         (1.5, False, {1}),
-        (4.0, False, {1, 2}),  # by now anybody may stand there
+        (4.0, False, {1, 2}),  # by now, another person may stand there
         (4.0, True, {1}),
         (12.0, True, {1, 2}),
     ],
 )
-def test_after_a_while_only_identity_finds_a_track(gap_s, embeddings, ids):
-    settings = TrackerSettings(max_gap_s=10.0, place_gap_s=2.0)
+def test_after_motion_gap_only_reid_continues_a_track(gap_s, embeddings, expected):
+    settings = TrackerSettings(max_gap_s=10.0, motion_gap_s=2.0)
     walker = Walker(0, (300, 300), unseen_s=(1.0, 1.0 + gap_s))
-    given, _ = ids_of(Tracker(settings), film([walker], times(10, 15.0), embeddings=embeddings))
-    assert set(given[0]) == ids
+    ids, _ = ids_of(Tracker(settings), film([walker], times(10, 15.0), embeddings=embeddings))
+    assert set(ids[0]) == expected
 
 
 @pytest.mark.parametrize(
-    ("lookalike", "margin", "revived"),
+    ("lookalike", "margin", "continued"),
     [
         (0.0, 0.3, True),
         (0.5, 0.3, True),
-        (0.9, 0.3, False),  # who looks like somebody else in view is nobody's for sure
+        (0.9, 0.3, False),  # too similar to another person in view
         (0.9, 0.05, True),
         (0.9, 0.0, True),
     ],
 )
-def test_only_a_likeness_that_stands_out_revives(lookalike, margin, revived):
-    settings = TrackerSettings(revive_margin=margin, gate_sizes=0.1, gate_sizes_per_s=0.1)
+def test_reid_requires_the_margin(lookalike, margin, continued):
+    settings = TrackerSettings(reid_margin=margin, gate_sizes=0.1, gate_sizes_per_s=0.1)
     other = np.eye(8)[0] * lookalike + np.eye(8)[1] * np.sqrt(1 - lookalike**2)
     frames = []
     for index, at in enumerate(times(25, 2.0)):
         walkers = [Walker(1, (900, 300))]
-        if at < 1.0 or at >= 1.5:  # comes back a little way off
+        if at < 1.0 or at >= 1.5:  # comes back a small distance away
             walkers.append(Walker(0, (300 if at < 1.0 else 420, 300)))
         poses, people = frame_of(walkers, index, float(at))
         embeddings = np.stack([np.eye(8)[0] if p == 0 else other for p in people])
         frames.append((replace(poses, embeddings=embeddings.astype(np.float32)), people))
-    given, _ = ids_of(Tracker(settings), frames)
-    assert set(given[1]) == {1} or set(given[1]) == {2}
-    assert (len(set(given[0])) == 1) == revived
+    ids, _ = ids_of(Tracker(settings), frames)
+    assert set(ids[1]) == {1} or set(ids[1]) == {2}
+    assert (len(set(ids[0])) == 1) == continued
 
 
 def test_another_person_in_the_same_place_does_not_take_a_lost_id():
     frames = film([Walker(0, (300, 300), unseen_s=(1.0, 99.0))], times(25, 1.5))
     frames += [frame_of([Walker(1, (300, 300))], 40 + i, 1.6 + i / 25) for i in range(5)]
-    given, _ = ids_of(Tracker(), frames)
-    assert set(given[0]) == {1}
-    assert set(given[1]) == {2}
+    ids, _ = ids_of(Tracker(), frames)
+    assert set(ids[0]) == {1}
+    assert set(ids[1]) == {2}
 
 
-def test_ids_count_from_one_and_never_return():
+def test_ids_count_from_one_and_are_never_reused():
     walkers = [Walker(i % 8, (200 + 130 * (i % 8), 300), unseen_s=(-1, 4.0 * i)) for i in range(8)]
     walkers = [replace(w, unseen_s=(w.unseen_s[1] + 1, 99.0)) for w in walkers]
     frames = []
     for index, at in enumerate(times(10, 32.0)):
         seen = [w for w in walkers if w.unseen_s[0] - 1 <= at < w.unseen_s[0]]
         frames.append(frame_of(seen, index, float(at)))
-    given, state = ids_of(Tracker(), frames)
-    assert [set(given[p]) for p in range(8)] == [{i} for i in range(1, 9)]
+    ids, state = ids_of(Tracker(), frames)
+    assert [set(ids[p]) for p in range(8)] == [{i} for i in range(1, 9)]
     assert state.next_id == 9
 
 
@@ -160,7 +160,7 @@ def test_order_of_people_in_the_frame_does_not_matter(rng):
     assert ids_of(Tracker(), shuffled)[0] == plain
 
 
-def test_two_videos_do_not_touch_and_states_can_be_taken_up_again():
+def test_videos_are_independent_and_states_can_be_continued():
     tracker = Tracker()
     first, second = film(CROSSING, times(25, 2.0)), film(CROSSING[::-1], times(10, 2.0))
     alone, _ = ids_of(tracker, first)
@@ -172,7 +172,7 @@ def test_two_videos_do_not_touch_and_states_can_be_taken_up_again():
     assert {p: half[p] + rest[p] for p in half} == alone
 
 
-def test_step_changes_neither_its_state_nor_its_poses():
+def test_step_mutates_neither_state_nor_poses():
     tracker = Tracker()
     frames = film(CROSSING, times(25, 0.4))
     _, state = ids_of(tracker, frames[:5])
@@ -186,31 +186,31 @@ def test_step_changes_neither_its_state_nor_its_poses():
     assert np.array_equal(out.keypoints_px, copied)
 
 
-def test_weak_people_continue_tracks_but_start_none():
-    settings = TrackerSettings(birth_score=0.5, confident_score=0.4, weak_score=0.1)
+def test_low_scores_continue_tracks_but_start_none():
+    settings = TrackerSettings(new_track_threshold=0.5, high_threshold=0.4, low_threshold=0.1)
     walker = Walker(0, (300, 300), (50, 0))
     scores = [0.3, 0.9, 0.3, 0.2, 0.05, 0.9]
     frames = [frame_of([walker], i, i / 25, score=s) for i, s in enumerate(scores)]
-    given, _ = ids_of(Tracker(settings), frames)
-    assert given[0] == [NO_TRACK, 1, 1, 1, NO_TRACK, 1]
+    ids, _ = ids_of(Tracker(settings), frames)
+    assert ids[0] == [NO_TRACK, 1, 1, 1, NO_TRACK, 1]
 
 
 @pytest.mark.parametrize(("hits", "expected"), [(1, [1, 1, 1]), (3, [-1, -1, 1])])
 def test_confirmation_waits_for_hits(hits, expected):
     frames = film([Walker(0, (300, 300))], times(25, 0.12))
-    given, _ = ids_of(Tracker(TrackerSettings(confirm_hits=hits)), frames)
-    assert given[0] == expected
+    ids, _ = ids_of(Tracker(TrackerSettings(confirm_hits=hits)), frames)
+    assert ids[0] == expected
 
 
-def test_unconfirmed_tracks_die_at_their_first_miss():
+def test_unconfirmed_tracks_end_at_their_first_miss():
     tracker = Tracker(TrackerSettings(confirm_hits=2))
     frames = film([Walker(0, (300, 300), unseen_s=(0.03, 0.07))], times(25, 0.16))
-    given, state = ids_of(tracker, frames)
-    assert given[0] == [-1, -1, 1]
+    ids, state = ids_of(tracker, frames)
+    assert ids[0] == [-1, -1, 1]
     assert state.next_id == 2
 
 
-def test_a_doubled_person_starts_one_track():
+def test_a_duplicate_person_starts_one_track():
     walker = Walker(0, (300, 300), (30, 0))
     tracker, ids = Tracker(), []
     state = tracker.start()
@@ -223,14 +223,14 @@ def test_a_doubled_person_starts_one_track():
     assert ids == [[1, NO_TRACK]] * 10
 
 
-def test_a_shot_cut_leaves_identity_alone():
+def test_after_a_shot_cut_only_reid_continues_tracks():
     tracker = Tracker()
     here = [Walker(0, (200, 300)), Walker(1, (600, 300))]
     swapped = [Walker(1, (200, 300)), Walker(0, (600, 300))]
     _, state = ids_of(tracker, film(here, times(25, 1.0)))
     later = [frame_of(swapped, 25 + i, 1.0 + i / 25) for i in range(5)]
-    given, _ = ids_of(tracker, later, tracker.end_shot(state))
-    assert {p: set(i) for p, i in given.items()} == {0: {1}, 1: {2}}
+    ids, _ = ids_of(tracker, later, tracker.end_shot(state))
+    assert {p: set(i) for p, i in ids.items()} == {0: {1}, 1: {2}}
 
 
 def test_a_shot_cut_without_embeddings_ends_all_tracks():
@@ -239,19 +239,19 @@ def test_a_shot_cut_without_embeddings_ends_all_tracks():
     _, state = ids_of(tracker, film(walkers, times(25, 1.0), embeddings=False))
     cut = tracker.end_shot(state)
     assert len(cut.tracks) == 0
-    given, _ = ids_of(tracker, [frame_of(walkers, 25, 1.0, embeddings=False)], cut)
-    assert given[0] == [2]
+    ids, _ = ids_of(tracker, [frame_of(walkers, 25, 1.0, embeddings=False)], cut)
+    assert ids[0] == [2]
 
 
-def test_embeddings_may_come_and_go():
+def test_frames_with_and_without_embeddings_mix():
     walker = Walker(0, (300, 300), (50, 0))
     frames = [frame_of([walker], i, i / 25, embeddings=i % 3 == 1) for i in range(12)]
-    given, state = ids_of(Tracker(), frames)
-    assert set(given[0]) == {1}
+    ids, state = ids_of(Tracker(), frames)
+    assert set(ids[0]) == {1}
     assert state.tracks.embedding_hits.tolist() == [4]
 
 
-def test_no_people_ever():
+def test_no_people_at_all():
     tracker = Tracker()
     state = tracker.start()
     for index in range(50):
@@ -267,7 +267,7 @@ def test_empty_frames_between():
     assert set(ids_of(Tracker(), frames)[0][0]) == {1}
 
 
-def test_people_with_nan_are_left_out_and_poison_nothing():
+def test_people_with_nan_get_no_track_and_leave_state_finite():
     walkers = [Walker(0, (200, 300)), Walker(1, (600, 300))]
     tracker = Tracker()
     state = tracker.start()
@@ -281,11 +281,11 @@ def test_people_with_nan_are_left_out_and_poison_nothing():
 
 
 @pytest.mark.parametrize("stamps", [[0.0] * 8, [1.0, 0.5, 0.5, 0.2, 0.1, 0.1, 0.0, 0.0]])
-def test_broken_timestamps_do_no_harm(stamps):
+def test_broken_timestamps_are_harmless(stamps):
     frames = [frame_of(CROSSING, i, 0.0) for i in range(8)]
     frames = [(replace(p, time_s=t), who) for (p, who), t in zip(frames, stamps, strict=True)]
-    given, state = ids_of(Tracker(), frames)
-    assert [set(ids) for ids in given.values()] == [{1}, {2}]
+    ids, state = ids_of(Tracker(), frames)
+    assert [set(i) for i in ids.values()] == [{1}, {2}]
     assert np.isfinite(state.tracks.velocities_px_s).all()
 
 
@@ -310,7 +310,7 @@ def test_any_skeleton(keypoints, rng):
     assert ids == [[1, 2]] * 20
 
 
-def test_another_skeleton_is_refused():
+def test_a_different_skeleton_is_refused():
     tracker = Tracker()
     _, state = ids_of(tracker, film(CROSSING, times(25, 0.1)))
     wrong = replace(
@@ -322,7 +322,7 @@ def test_another_skeleton_is_refused():
         tracker.step(state, wrong)
 
 
-def test_other_embeddings_are_refused():
+def test_different_embedding_widths_are_refused():
     tracker = Tracker()
     _, state = ids_of(tracker, film(CROSSING, times(25, 0.1)))
     wrong = replace(frame_of(CROSSING, 7, 0.2)[0], embeddings=np.eye(2, 5))
@@ -331,7 +331,7 @@ def test_other_embeddings_are_refused():
 
 
 def crowd(rng, index: int, people: int) -> FramePoses:
-    """Strangers anywhere, in every frame anew: the worst that can come."""
+    """New strangers at random positions in every frame: the worst case."""
     points = rng.uniform(0, 2000, (people, 1, 2)) + rng.normal(size=(people, K, 2)) * 50
     embeddings = rng.normal(size=(people, 32))
     return FramePoses(

@@ -35,7 +35,7 @@ def direction(person: int, width: int = 16) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Walker:
-    """A person with a straight path: place at time 0, velocity, times at which it is unseen."""
+    """A person on a straight path: position at time 0, velocity, and when it is unseen."""
 
     person: int
     start_px: tuple[float, float]
@@ -52,7 +52,7 @@ class Walker:
 def frame_of(
     walkers: list[Walker], index: int, time_s: float, *, embeddings: bool = True, score: float = 0.9
 ) -> tuple[FramePoses, list[int]]:
-    """The visible walkers at a time, with the true person of each row."""
+    """The visible walkers at a time, with the person of each row."""
     seen = [w for w in walkers if w.sees(time_s)]
     poses = FramePoses.empty(index, time_s, K)
     if not seen:

@@ -1,14 +1,19 @@
-"""The command line: `vepe COMMAND`. Every command has a file of its own beside this one.
+"""The command line: `vepe COMMAND`. Each command has a file of its own next to this one.
 
 Only Typer and the standard library load here, and the command modules do the same, so that
-`vepe --help` is quick. What a command needs beyond that, it imports when it runs.
+`vepe --help` is fast. What a command needs beyond that, it imports when it runs.
+
+To add a command, write a function in a new module, register it below and add it to `ORDER`.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -23,38 +28,48 @@ from vepe.cli.predict import predict
 from vepe.cli.track import track
 from vepe.cli.train import page, train
 from vepe.errors import VepeError, VepeWarning
-from vepe_synth.command import synth
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-# As one meets them: use, then score, then train, then data.
+# The order of use: run a model, score it, train one, then data.
 ORDER = [
     *("track", "predict", "models", "evaluate", "train", "page"),
     *("synth", "data", "convert", "doctor"),
 ]
 
+_HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
-class _InOrder(TyperGroup):
-    """Lists the commands in `ORDER`; Typer would put those with commands of their own last."""
+
+class _Commands(TyperGroup):
+    """Lists the commands in `ORDER`, and loads `vepe synth` only when it runs."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name == "synth":
+            from vepe_synth.command import synth
+
+            lazy = typer.Typer(add_completion=False, context_settings=_HELP_OPTIONS)
+            lazy.command("synth")(synth)
+            command = typer.main.get_command(lazy)
+        return name, command, rest
+
 
 app = typer.Typer(
     name="vepe",
-    cls=_InOrder,
+    cls=_Commands,
     help="Every person's pose and identity in every frame of a video, from one network.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_HELP_OPTIONS,
 )
 app.command()(track)
 app.command()(predict)
 app.command()(models)
 app.command()(train)
-app.command()(synth)
 app.command()(page)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(convert)
@@ -62,8 +77,13 @@ app.add_typer(data.app, name="data")
 app.command()(doctor)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+@app.command("synth", help="Render labelled multi-person video, in PoseTrack18's layout.")
+def _synth() -> None:
+    """Stands for `vepe_synth.command.synth` in the list of commands, see `_Commands`."""
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"vepe {__version__}")
         raise typer.Exit
 
@@ -80,8 +100,40 @@ def root(
     pass
 
 
-def _system_trouble(error: OSError) -> str | None:
-    """A sentence for what the machine refuses and the user can mend; None for anything else."""
+def run(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0 done, 2 user error, 130 interrupted.
+
+    `arguments` defaults to those of the shell. An error that the user can fix becomes one line on
+    stderr; anything else is a bug and leaves with its traceback.
+    """
+    try:
+        with _one_line_warnings():
+            code = app(args=arguments, prog_name="vepe", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if isinstance(error, VepeError):
+            message: str | None = " ".join(str(error).split())
+        elif isinstance(error, OSError):
+            message = _system_error(error)
+        else:
+            message = _usage_error(error)
+        if message is None:
+            raise
+        if message:
+            typer.echo(f"vepe: {message}", err=True)
+        return EXIT_USER_ERROR
+
+
+def main() -> None:
+    """Entry point of the `vepe` command."""
+    _open_missing_streams()
+    sys.exit(run())
+
+
+def _system_error(error: OSError) -> str | None:
+    """The sentence for a system error that the user can fix; None for any other."""
     where = f" ('{error.filename}')" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full{where}; free some space or choose another output folder."
@@ -90,59 +142,54 @@ def _system_trouble(error: OSError) -> str | None:
     return None
 
 
-def _usage_trouble(error: Exception) -> str | None:
-    """The sentence of a wrong option, argument or command; None for any other exception."""
+def _usage_error(error: Exception) -> str | None:
+    """The sentence for a wrong option, argument or command; None for any other exception."""
     # The class of these errors moved between releases of Typer; the method did not.
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         return None
     message = format_message().rstrip(".")
-    if not message:  # no arguments at all: the help has been printed and says enough
+    if not message:  # no arguments at all: the help is printed and says enough
         return ""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "vepe"
     return f"{' '.join(message.split())}. Try '{command} --help'."
 
 
-def _warning_line(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,
-) -> str:
-    """What we warn of is one line for the user; other warnings say where they come from."""
-    if issubclass(category, VepeWarning):
-        return f"vepe: {message}\n"
-    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Shows each `VepeWarning` as one line; other warnings look as usual."""
+    usual = warnings.formatwarning
 
+    def formatted(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        if issubclass(category, VepeWarning):
+            return f"vepe: {message}\n"
+        return usual(message, category, filename, lineno, line)
 
-def run(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0 done, 2 user error, 130 interrupted.
-
-    `arguments` are those of the shell unless given. A problem that the user can mend becomes one
-    line on stderr; anything else is a bug and leaves with its traceback.
-    """
-    warnings.formatwarning = _warning_line
+    warnings.formatwarning = formatted
     try:
-        code = app(args=arguments, prog_name="vepe", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except (KeyboardInterrupt, typer.Abort):
-        return EXIT_INTERRUPTED
-    except Exception as error:
-        if isinstance(error, VepeError):
-            message: str | None = " ".join(str(error).split())
-        elif isinstance(error, OSError):
-            message = _system_trouble(error)
-        else:
-            message = _usage_trouble(error)
-        if message is None:
-            raise
-        if message:
-            print(f"vepe: {message}", file=sys.stderr)
-        return EXIT_USER_ERROR
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
-def main() -> None:
-    """Entry point of the `vepe` command."""
-    sys.exit(run())
+def _open_missing_streams() -> None:
+    """Opens stdin, stdout and stderr on the null device where the parent process closed them.
+
+    Otherwise a result file would get the number of a standard stream, and messages of libraries
+    would end up in it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is not None:
+            continue
+        handle = os.open(os.devnull, os.O_RDWR)
+        if handle != number:
+            os.dup2(handle, number)
+            os.close(handle)
+        setattr(sys, name, os.fdopen(number, mode))

@@ -1,4 +1,4 @@
-"""`vepe doctor`: what is installed, what this machine can do, and what to install for the rest."""
+"""`vepe doctor`: what is installed, what this machine can do, and what is missing for the rest."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import typer
 
 from vepe import __version__
 from vepe.errors import VepeError
-from vepe.inference.devices import DEFAULT_MODEL
+from vepe.inference import DEFAULT_MODEL
 
 State = Literal["ok", "optional", "warning", "broken"]
 _MARKS: dict[State, str] = {
     "ok": "[green]ok[/]",
     "optional": "[dim]-[/]",
-    "warning": "[yellow]look[/]",
+    "warning": "[yellow]warning[/]",
     "broken": "[red]broken[/]",
 }
 
-# Distribution name, import name. Without any of these nothing can be tracked.
+# Distribution name, import name. Tracking needs all of these.
 _REQUIRED = (
     ("torch", "torch"),
     ("torchvision", "torchvision"),
@@ -36,6 +36,7 @@ _REQUIRED = (
     ("scipy", "scipy"),
     ("opencv-python-headless", "cv2"),
     ("pillow", "PIL"),
+    ("pycocotools", "pycocotools"),
     ("safetensors", "safetensors"),
     ("huggingface-hub", "huggingface_hub"),
     ("pydantic", "pydantic"),
@@ -44,9 +45,8 @@ _REQUIRED = (
     ("typer", "typer"),
     ("rich", "rich"),
 )
-# Distribution name, what it is good for, what brings it.
+# Distribution name, what needs it, how to install it.
 _OPTIONAL = (
-    ("pycocotools", "vepe evaluate coco and crowdpose", "pip install pycocotools"),
     ("accelerate", "vepe train", "pip install 'vepe[train]'"),
     ("tensorboard", "training curves", "pip install 'vepe[train]'"),
     ("matplotlib", "reports and plots", "pip install 'vepe[report]'"),
@@ -55,7 +55,7 @@ _OPTIONAL = (
     ("wandb", "vepe train --log wandb", "pip install 'vepe[wandb]'"),
     ("mlflow", "vepe train --log mlflow", "pip install 'vepe[mlflow]'"),
 )
-# Each of these fills the same folder `cv2` as the headless build.
+# Each of these installs into the same folder `cv2` as the headless build.
 _OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
@@ -71,7 +71,7 @@ class Finding:
 
 
 def _installed(distribution: str) -> str | None:
-    from importlib import metadata  # slow enough to be felt in `vepe --help`
+    from importlib import metadata  # noticeably slow in `vepe --help`
 
     try:
         return metadata.version(distribution)
@@ -80,7 +80,7 @@ def _installed(distribution: str) -> str | None:
 
 
 def find_versions() -> Iterator[Finding]:
-    """Python, VEPE and the packages that tracking needs; each is imported to see that it works."""
+    """Python, VEPE and the packages that tracking needs; each is imported as a test."""
     yield Finding("versions", "vepe", __version__)
     yield Finding(
         "versions",
@@ -101,15 +101,15 @@ def find_versions() -> Iterator[Finding]:
     if others and _installed("opencv-python-headless"):
         names = f"{' '.join(others)} opencv-python-headless"
         advice = f"pip uninstall -y {names} && pip install opencv-python-headless"
-        found = f"{', '.join(others)} and opencv-python-headless share one folder"
-        yield Finding("versions", "opencv", found, "warning", advice)
+        conflict = f"{', '.join(others)} and opencv-python-headless share one folder"
+        yield Finding("versions", "opencv", conflict, "warning", advice)
 
 
 def find_devices() -> Iterator[Finding]:
     """What `--device` can be on this machine."""
     try:
         import torch
-    except Exception:  # already told by find_versions
+    except Exception:  # find_versions reports it
         return
     cores = f"{torch.get_num_threads()} threads of {os.cpu_count()} processors"
     yield Finding("devices", "cpu", cores)
@@ -119,7 +119,7 @@ def find_devices() -> Iterator[Finding]:
             memory = f"{properties.total_memory / 2**30:.0f} GiB"
             yield Finding("devices", f"cuda:{index}", f"{properties.name}, {memory}")
     else:
-        why = "no NVIDIA GPU in reach" if torch.version.cuda else "this build of torch has no CUDA"
+        why = "no NVIDIA GPU" if torch.version.cuda else "this build of torch has no CUDA"
         yield Finding("devices", "cuda", why, "optional")
     if torch.backends.mps.is_available():
         yield Finding("devices", "mps", "Apple GPU")
@@ -128,10 +128,10 @@ def find_devices() -> Iterator[Finding]:
 
 
 def find_codecs() -> Iterator[Finding]:
-    """Whether H.264 can be written (tried on a few frames) and which codecs can be read."""
+    """Whether H.264 can be written (tested on a few frames) and which codecs can be read."""
     try:
         import av
-    except Exception:  # already told by find_versions
+    except Exception:  # find_versions reports it
         return
     try:
         size = _encode_sample()
@@ -140,7 +140,7 @@ def find_codecs() -> Iterator[Finding]:
         advice = "pip install --force-reinstall av  (its wheels bring FFmpeg with libx264)"
         yield Finding("codecs", "H.264 writing", reason, "broken", advice)
     else:
-        yield Finding("codecs", "H.264 writing", f"libx264, tried: 4 frames in {size} bytes")
+        yield Finding("codecs", "H.264 writing", f"libx264, tested: 4 frames in {size} bytes")
     for codec in ("h264", "hevc", "vp9", "av1", "mpeg4"):
         if codec not in av.codecs_available:
             advice = "pip install --force-reinstall av"
@@ -164,28 +164,28 @@ def _encode_sample() -> int:
 
 
 def find_weights() -> Iterator[Finding]:
-    """The weights that came with the package, each opened to see that it is whole."""
+    """The bundled weights, each opened to see that it is complete."""
     from importlib import resources
 
-    again = "install VEPE again from a complete package, or pass --model YOUR.safetensors"
+    advice = "reinstall VEPE from a complete package, or pass --model YOUR.safetensors"
     folder = Path(str(resources.files("vepe.weights")))
     files = sorted(folder.glob("*.safetensors"))
     for path in files:
-        needed: State = "broken" if path.stem == DEFAULT_MODEL else "warning"
-        trouble = _weights_trouble(path)
-        if trouble:
-            yield Finding("weights", path.name, trouble, needed, again)
+        severity: State = "broken" if path.stem == DEFAULT_MODEL else "warning"
+        problem = _weights_problem(path)
+        if problem:
+            yield Finding("weights", path.name, problem, severity, advice)
         else:
             yield Finding("weights", path.name, f"{path.stat().st_size / 1e6:.1f} MB")
     if DEFAULT_MODEL not in [path.stem for path in files]:
-        yield Finding("weights", f"{DEFAULT_MODEL}.safetensors", "not found", "broken", again)
+        yield Finding("weights", f"{DEFAULT_MODEL}.safetensors", "not found", "broken", advice)
 
 
-def _weights_trouble(path: Path) -> str:
-    """What is wrong with a file of weights; empty if nothing is."""
+def _weights_problem(path: Path) -> str:
+    """What is wrong with a weights file; empty if nothing is."""
     try:
         from vepe.inference.weights import read_card
-    except Exception:  # what does not import has been told by find_versions
+    except Exception:  # find_versions reports what cannot be imported
         return ""
     try:
         read_card(path)
@@ -215,7 +215,7 @@ def find_optional() -> Iterator[Finding]:
 
 
 def _rendering() -> Finding:
-    """What `vepe synth` draws with; a context is opened to see that it works."""
+    """The OpenGL that `vepe synth` renders with; a context is opened as a test."""
     from vepe_synth.gl import open_context
 
     try:
@@ -228,7 +228,7 @@ def _rendering() -> Finding:
 
 
 def doctor() -> None:
-    """Check the installation: versions, devices, codecs, weights, and what could be added.
+    """Check the installation: versions, devices, codecs, weights and optional packages.
 
     Exit code 0 if videos can be tracked, 1 if something that tracking needs is broken.
     """
@@ -256,8 +256,6 @@ def doctor() -> None:
     console.print(table)
     broken = [item.name for item in findings if item.state == "broken"]
     if broken:
-        console.print(
-            f"\nTracking cannot run: {', '.join(broken)}. The lines above say what to do."
-        )
+        console.print(f"\nTracking cannot run: {', '.join(broken)}. See the advice above.")
         raise typer.Exit(1)
-    console.print("\nAll that tracking needs is here.")
+    console.print("\nEverything that tracking needs is installed.")

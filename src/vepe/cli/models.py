@@ -1,12 +1,14 @@
-"""`vepe models`: the presets, what they cost, and which weights are here."""
+"""`vepe models`: the presets, what they cost, and which weights are bundled."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from vepe.config.model import ModelConfig
     from vepe.inference.weights import WeightsCard
 
 
@@ -14,22 +16,21 @@ def models(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Only these models, .safetensors files, or hf:// addresses.",
+            help="Only these presets, .safetensors files or hf:// addresses.",
             show_default="all presets",
         ),
     ] = None,
 ) -> None:
-    """List the models: parameters, operations a frame, and what the bundled weights are.
+    """List the models with parameters, operations per frame, and their bundled weights.
 
-    Operations are those of convolutions and matrix products for one frame of a 16:9 video, a
-    multiplication and an addition counting as two.
+    Operations are those of convolutions and matrix products for one frame of a 16:9 video; a
+    multiplication and an addition count as two.
     """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from vepe.config.load import preset_names
-    from vepe.inference.cost import model_cost
 
     console = Console()
     table = Table(box=None, pad_edge=False)
@@ -41,7 +42,7 @@ def models(
     cards = []
     with Console(stderr=True).status("counting"):
         for name in names or preset_names():
-            config, card = _described(name)
+            config, card = _config_and_card(name)
             cost = model_cost(config)
             table.add_row(
                 escape(name),
@@ -56,12 +57,62 @@ def models(
     console.print(table)
     for name, card in cards:
         console.print(f"\n[bold]{escape(name)}[/]  {escape(str(card.path))}, VEPE {card.version}")
-        for line in _lines(card.training):
+        for line in _history(card.training):
             console.print(f"  {escape(line)}", highlight=False)
 
 
-def _described(name: str) -> tuple[Any, WeightsCard | None]:
-    """The configuration of a preset or of a file of weights, and what the weights say."""
+@dataclass(frozen=True)
+class ModelCost:
+    """Size and compute of a model.
+
+    Attributes:
+        parameters: all of them, backbone included.
+        backbone_parameters: those of the backbone.
+        flops: per frame of a running video: encoding it, and reading its window.
+        input_wh: width and height of the input that they are for.
+    """
+
+    parameters: int
+    backbone_parameters: int
+    flops: int
+    input_wh: tuple[int, int]
+
+
+def model_cost(config: ModelConfig, aspect: float = 16 / 9) -> ModelCost:
+    """Counts a model's parameters and operations without allocating its weights.
+
+    PyTorch's `FlopCounterMode` counts convolutions and matrix products, not sampling and
+    activations.
+
+    Args:
+        config: the model.
+        aspect: width over height of an image whose longer side is `config.input_px`.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from vepe.inference.prepost import Letterbox
+    from vepe.models.build import build_model
+
+    with torch.device("meta"), torch.no_grad():
+        model = build_model(config).eval()
+        source = (config.input_px, max(1, round(config.input_px / aspect)))
+        width, height = Letterbox.of(source, config.input_px, model.stride).input_wh
+        with FlopCounterMode(display=False) as counter:
+            frame, _ = model.encode_frame(torch.zeros(1, 3, height, width))
+            window = config.temporal.window
+            model.fuse([frame] * window, torch.zeros(1, window), window - 1)
+    parts = {name: sum(p.numel() for p in m.parameters()) for name, m in model.named_children()}
+    return ModelCost(
+        parameters=sum(parts.values()),
+        backbone_parameters=parts["backbone"],
+        flops=counter.get_total_flops(),
+        input_wh=(width, height),
+    )
+
+
+def _config_and_card(name: str) -> tuple[ModelConfig, WeightsCard | None]:
+    """The configuration of a preset or weights file, and the metadata of the weights if any."""
     from vepe.config.load import parse, preset_names, read_yaml
     from vepe.config.model import ModelConfig
     from vepe.inference.weights import PREFIX, SUFFIX, bundled_weights, read_card
@@ -76,8 +127,8 @@ def _described(name: str) -> tuple[Any, WeightsCard | None]:
     return parse(ModelConfig, read_yaml(name), name), None
 
 
-def _lines(training: dict[str, Any]) -> list[str]:
-    """What the weights were trained on and how, one line a fact."""
+def _history(training: dict[str, Any]) -> list[str]:
+    """Data and recipe of the weights, one line per entry."""
     return [
         f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for key, value in training.items()

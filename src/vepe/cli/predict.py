@@ -1,4 +1,4 @@
-"""`vepe predict`: poses of single pictures."""
+"""`vepe predict`: poses of the people in single images."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vepe.cli.options import Device, ImageSize, InputPx, Model, image_size, prepare_device
 from vepe.errors import VepeError
-from vepe.inference.devices import DEFAULT_CONF, DEFAULT_MODEL
+from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 
 _SKIPPED, _INTERRUPTED = 2, 130
 _HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def predict(
-    pictures: Annotated[
-        list[Path], typer.Argument(help="Picture files, or folders of them.", show_default=False)
+    images: Annotated[
+        list[Path], typer.Argument(help="Image files, or folders of them.", show_default=False)
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The JSON file to write.", show_default=False)
@@ -33,40 +34,34 @@ def predict(
     draw: Annotated[
         Path | None,
         typer.Option(
-            help=f"Also write the pictures with skeletons to this folder (people of {DEFAULT_CONF} "
-            "and more).",
+            help="Also write the images with skeletons to this folder (people with a score of at "
+            f"least {DEFAULT_CONF}).",
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="A model with bundled weights, a .safetensors file, or hf://OWNER/REPO."),
-    ] = DEFAULT_MODEL,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    model: Model = DEFAULT_MODEL,
+    device: Device = "auto",
     conf: Annotated[
-        float, typer.Option(help="Lowest person score; 0.01 for `vepe evaluate`.")
+        float, typer.Option(help="Lowest person score to write; 0.01 for `vepe evaluate`.")
     ] = DEFAULT_CONF,
-    input_px: Annotated[
-        int | None,
-        typer.Option(
-            help="Longer side of the network's input; more finds smaller people, more slowly.",
-            show_default="the model's",
-        ),
-    ] = None,
+    imgsz: ImageSize = None,
+    input_px: InputPx = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there; never pictures.")
+        bool, typer.Option("--overwrite", help="Replace existing results, but never source images.")
     ] = False,
 ) -> None:
-    """Find the people of single pictures; writes COCO results with file and joint names.
+    """Estimate the poses of the people in single images; writes COCO results.
 
-    A picture that turns out to be damaged is skipped and named, and the exit code is 2. Ctrl-C
-    ends early and keeps what was done.
+    The results include file and keypoint names. Damaged images are skipped and listed, and the exit
+    code is 2. Ctrl-C stops early and writes what is finished.
     """
     from vepe.formats.coco_writer import write_coco_results
     from vepe.inference.predictor import load
 
-    work = _planned(pictures, output, draw, overwrite=overwrite, weights=Path(model))
-    predictor = load(model, device=device, conf=conf, input_px=input_px)
-    outcome = _predicted(predictor, work)
+    input_size = image_size(imgsz, input_px)
+    work = _plan(images, output, draw, overwrite=overwrite, weights=Path(model))
+    prepare_device(device)
+    predictor = load(model, device=device, conf=conf, input_px=input_size)
+    outcome = _process(predictor, work)
     if outcome.done:
         write_coco_results(output, predictor.skeleton, outcome.done)
     for sentence in outcome.skipped if outcome.done else ():
@@ -77,16 +72,16 @@ def predict(
         people = sum(len(poses) for _, poses in outcome.done)
         early = " (stopped early)" if outcome.stopped else ""
         drawn = f", {draw}" if draw else ""
-        typer.echo(f"{len(outcome.done)} pictures{early}, {people} people: {output}{drawn}")
+        typer.echo(f"{len(outcome.done)} images{early}, {people} people: {output}{drawn}")
     elif outcome.stopped:
-        typer.echo("Stopped before the first picture was done; nothing was written.")
+        typer.echo("Stopped before the first image was finished; nothing was written.")
     if outcome.stopped or outcome.skipped:
         raise typer.Exit(_INTERRUPTED if outcome.stopped else _SKIPPED)
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One picture: its file, its name in the result, and where its drawing goes, if anywhere."""
+    """One image: its file, its name in the result, and the file of its drawing, if any."""
 
     path: Path
     name: str
@@ -95,7 +90,7 @@ class _Work:
 
 @dataclass
 class _Outcome:
-    """What was done; why pictures were skipped; what ended it early, if anything."""
+    """Finished images; why others were skipped; what ended the work early, if anything."""
 
     done: list[tuple[ResultImage, FramePoses]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -103,46 +98,48 @@ class _Outcome:
     failure: VepeError | None = None
 
 
-def _planned(
-    pictures: list[Path], output: Path, draw: Path | None, *, overwrite: bool, weights: Path
+def _plan(
+    inputs: list[Path], output: Path, draw: Path | None, *, overwrite: bool, weights: Path
 ) -> list[_Work]:
-    """The work, after everything that can be refused before it was looked at.
+    """The images to process, after all checks that are possible before the work.
 
     Raises:
-        VepeError: where something given is no picture, or a result cannot go where it is to.
+        VepeError: where an input is no image, or a result cannot be written.
     """
     from vepe.formats.files import check_targets
 
-    named = named_pictures(pictures)
+    named = named_images(inputs)
     for path, _ in named:
-        _check_picture(path)  # what is no picture is told before the work, not after
+        _check_image(path)
     if output.is_dir():
         raise VepeError(f"'{output}' is a folder; name a file such as {output / 'poses.json'}.")
     if draw is not None and draw.exists() and not draw.is_dir():
         raise VepeError(f"'{draw}' is a file, not a folder; name a folder for the drawings.")
     drawings = drawing_paths(draw, [name for _, name in named]) if draw is not None else []
     if output.resolve() in {drawing.resolve() for drawing in drawings}:
-        raise VepeError(f"'{output}' is to be a drawing, too; name another file for the poses.")
+        raise VepeError(
+            f"'{output}' is the file of a drawing, too; name another file for the poses."
+        )
     sources = [*(path for path, _ in named), weights]
     check_targets([output, *drawings], sources, overwrite=overwrite)
     places: list[Path | None] = [*drawings] or [None] * len(named)
     return [_Work(*entry, place) for entry, place in zip(named, places, strict=True)]
 
 
-def named_pictures(given: list[Path]) -> list[tuple[Path, str]]:
-    """Every picture with its name in the result: its file's, or its path where two share that.
+def named_images(inputs: list[Path]) -> list[tuple[Path, str]]:
+    """Every image with its name in the result: its file's, or its path where two share that.
 
     Raises:
-        VepeError: where something given is not there, or a folder holds no picture.
+        VepeError: where an input does not exist, or a folder holds no image.
     """
     from collections import Counter
 
-    paths = list(dict.fromkeys(path for entry in given for path in _pictures_of(entry)))
-    often = Counter(path.name for path in paths)
-    return [(path, path.name if often[path.name] == 1 else path.as_posix()) for path in paths]
+    paths = list(dict.fromkeys(path for entry in inputs for path in _images_of(entry)))
+    counts = Counter(path.name for path in paths)
+    return [(path, path.name if counts[path.name] == 1 else path.as_posix()) for path in paths]
 
 
-def _pictures_of(entry: Path) -> list[Path]:
+def _images_of(entry: Path) -> list[Path]:
     from vepe.video.images import list_images
 
     try:
@@ -150,14 +147,14 @@ def _pictures_of(entry: Path) -> list[Path]:
     except VepeError:
         if entry.is_dir() and any(p.suffix.lower() in _HEIC_SUFFIXES for p in entry.iterdir()):
             raise VepeError(
-                f"The folder '{entry}' holds HEIC pictures, which VEPE does not read; convert them "
+                f"The folder '{entry}' holds HEIC images, which VEPE does not read; convert them "
                 "to JPEG first."
             ) from None
         raise
 
 
-def _check_picture(path: Path) -> None:
-    """Raises VepeError where the file's beginning is not that of a picture."""
+def _check_image(path: Path) -> None:
+    """Raises VepeError where the file does not begin like an image."""
     from vepe.video.images import image_size
 
     try:
@@ -165,13 +162,13 @@ def _check_picture(path: Path) -> None:
     except VepeError:
         if _is_heic(path):
             raise VepeError(
-                f"'{path}' is a HEIC picture, which VEPE does not read; convert it to JPEG first."
+                f"'{path}' is a HEIC image, which VEPE does not read; convert it to JPEG first."
             ) from None
         raise
 
 
 def _is_heic(path: Path) -> bool:
-    """Whether a file says of itself that it is HEIC (ISO 23008-12); its name may say otherwise."""
+    """Whether the file's content is HEIC (ISO 23008-12), whatever its name."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -180,34 +177,33 @@ def _is_heic(path: Path) -> bool:
 
 
 def drawing_paths(folder: Path, names: list[str]) -> list[Path]:
-    """Where the drawings of pictures go, all different: JPEG for JPEG, else PNG.
+    """Files of the drawings, all different: JPEG for JPEG, else PNG.
 
-    `a.bmp` goes to `a.png`; beside an `a.png` both keep their whole names: `a.bmp.png`.
+    `a.bmp` goes to `a.png`; next to an `a.png` both keep their whole names: `a.bmp.png`.
     """
     from collections import Counter
 
     flat = [Path(name.strip("/").replace("/", "_")) for name in names]
     endings = [".jpg" if p.suffix.lower() in (".jpg", ".jpeg") else ".png" for p in flat]
     plain = [p.stem + ending for p, ending in zip(flat, endings, strict=True)]
-    often = Counter(name.lower() for name in plain)  # case is nothing to some file systems
+    counts = Counter(name.lower() for name in plain)  # some file systems ignore case
     taken: set[str] = set()
     paths = []
     for path, ending, name in zip(flat, endings, plain, strict=True):
-        base = path.stem if often[name.lower()] == 1 else path.name
-        number, wanted = 1, base + ending
-        while wanted.lower() in taken:
+        base = path.stem if counts[name.lower()] == 1 else path.name
+        number, target = 1, base + ending
+        while target.lower() in taken:
             number += 1
-            wanted = f"{base}-{number}{ending}"
-        taken.add(wanted.lower())
-        paths.append(folder / wanted)
+            target = f"{base}-{number}{ending}"
+        taken.add(target.lower())
+        paths.append(folder / target)
     return paths
 
 
-def _predicted(predictor: Predictor, work: list[_Work]) -> _Outcome:
-    """Does the work until it is done, Ctrl-C, or something that no further picture would mend.
+def _process(predictor: Predictor, work: list[_Work]) -> _Outcome:
+    """Runs the model on all images, until Ctrl-C or an error that would hit every further image.
 
-    Of several pictures, damaged ones are skipped; where none can be read, the first one's error is
-    the failure.
+    Damaged images are skipped; where none can be read, the first one's error is the failure.
     """
     from rich.console import Console
     from rich.progress import track
@@ -220,7 +216,7 @@ def _predicted(predictor: Predictor, work: list[_Work]) -> _Outcome:
     quiet = not console.is_terminal
     outcome, damage = _Outcome(), []
     try:
-        for item in track(work, "pictures", console=console, transient=True, disable=quiet):
+        for item in track(work, "images", console=console, transient=True, disable=quiet):
             try:
                 image = read_image(item.path)
             except VepeError as error:
@@ -230,8 +226,8 @@ def _predicted(predictor: Predictor, work: list[_Work]) -> _Outcome:
             if item.drawing is not None:
                 clear = poses.select(poses.scores >= DEFAULT_CONF)
                 _save(draw_poses(image, clear, predictor.skeleton), item.drawing)
-            picture = ResultImage(item.name, image.shape[1], image.shape[0])
-            outcome.done.append((picture, poses))
+            record = ResultImage(item.name, image.shape[1], image.shape[0])
+            outcome.done.append((record, poses))
     except KeyboardInterrupt:
         outcome.stopped = True
     except VepeError as error:

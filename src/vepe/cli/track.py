@@ -1,4 +1,4 @@
-"""`vepe track`: poses and identities over a video."""
+"""`vepe track`: poses and identities of the people in a video."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vepe.inference.devices import DEFAULT_CONF, DEFAULT_MODEL
+from vepe.cli.options import Device, ImageSize, InputPx, Model, image_size, prepare_device
+from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from vepe.inference.pipeline import TrackReport
@@ -25,7 +26,7 @@ _INTERRUPTED = 130
 
 
 class Format(str, Enum):  # noqa: UP042 - typer shows the plain values
-    """What poses can be written as."""
+    """File formats of poses."""
 
     posetrack = "posetrack"
     coco = "coco"
@@ -36,7 +37,7 @@ class Format(str, Enum):  # noqa: UP042 - typer shows the plain values
 
 
 class Smooth(str, Enum):  # noqa: UP042
-    """How keypoints are smoothed."""
+    """Keypoint smoothing."""
 
     off = "off"
     causal = "causal"
@@ -47,79 +48,79 @@ def track(
     source: Annotated[
         str,
         typer.Argument(
-            help="A video file, a folder of frames, a camera's number, or an rtsp or http address.",
+            help="Video file, folder of images, camera number, or an rtsp or http URL.",
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the results.")] = Path(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path(
         "vepe_output"
     ),
-    model: Annotated[
-        str,
-        typer.Option(help="A model with bundled weights, a .safetensors file, or hf://OWNER/REPO."),
-    ] = DEFAULT_MODEL,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    model: Model = DEFAULT_MODEL,
+    device: Device = "auto",
     conf: Annotated[
         float,
-        typer.Option(
-            help="Person score that starts a track; once begun, it goes on with lower ones."
-        ),
+        typer.Option(help="Lowest person score that starts a track; later frames may score lower."),
     ] = DEFAULT_CONF,
     window: Annotated[
         int | None,
-        typer.Option(help="Frames that a frame's poses are read from.", show_default="the model's"),
-    ] = None,
-    lookahead: Annotated[
-        int | None,
-        typer.Option(help="How many of those lie in the future.", show_default="the model's"),
-    ] = None,
-    input_px: Annotated[
-        int | None,
         typer.Option(
-            help="Longer side of the network's input; more finds smaller people, more slowly.",
+            help="Number of frames that each frame's poses are read from.",
             show_default="the model's",
         ),
     ] = None,
+    lookahead: Annotated[
+        int | None,
+        typer.Option(
+            help="How many of those are future frames; results come that much later.",
+            show_default="the model's",
+        ),
+    ] = None,
+    imgsz: ImageSize = None,
+    input_px: InputPx = None,
     stride: Annotated[int, typer.Option(help="Take every n-th frame.")] = 1,
-    start: Annotated[float, typer.Option(help="Begin at this time, in seconds.")] = 0.0,
+    start: Annotated[float, typer.Option(help="Start at this time, in seconds.")] = 0.0,
     end: Annotated[
         float | None, typer.Option(help="Stop at this time, in seconds.", show_default="the end")
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(help="Frames per second of a folder of frames.", show_default="25"),
+        typer.Option(help="Frames per second of a folder of images.", show_default="25"),
     ] = None,
     no_video: Annotated[bool, typer.Option("--no-video", help="Write no video.")] = False,
     format: Annotated[
         list[Format] | None,
         typer.Option(
-            help="Also write the poses as this (repeatable). PoseTrack's JSON is always written. "
-            "All others hold the whole video's poses in memory for a moment.",
+            help="Also write the poses in this format (repeatable). PoseTrack's JSON is always "
+            "written. All others need the poses of the whole video in memory.",
             show_default=False,
         ),
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Show the frames in a window.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there.")
+        bool, typer.Option("--overwrite", help="Replace existing results.")
     ] = False,
     smooth: Annotated[
         Smooth,
-        typer.Option(help="Calmer keypoints: from the past alone, or from both sides (files)."),
+        typer.Option(
+            help="Smooth keypoints: 'causal' uses past frames only; 'offline' also future frames, "
+            "and fills short gaps (not for live sources)."
+        ),
     ] = Smooth.off,
 ) -> None:
-    """Find, follow and draw the people of a video.
+    """Estimate, track and draw the poses of the people in a video.
 
     Writes DIR/<name>.mp4, the video with skeletons and ids, and DIR/<name>.json, the poses with
-    times and ids in PoseTrack18's layout. Ctrl-C ends early and keeps what was done.
+    times and ids in PoseTrack18's layout. Ctrl-C stops early and writes what is finished.
     """
     from vepe.errors import VepeError
     from vepe.inference.pipeline import TrackJob, run
     from vepe.video.reader import VideoSource, open_video
 
-    def opened() -> VideoSource:
+    def reopen() -> VideoSource:
         return open_video(source, start_s=start, end_s=end, stride=stride, fps=fps)
 
-    with opened() as video:
+    input_size = image_size(imgsz, input_px)
+    with reopen() as video:
         formats = dict.fromkeys(["posetrack", *(f.value for f in format or [])])
         name = result_name(source, video.info)
         job = TrackJob(output, name, not no_video, tuple(formats), overwrite, start, stride)
@@ -131,46 +132,47 @@ def track(
             )
         from vepe.inference.predictor import load
 
+        prepare_device(device)
         predictor = load(
             model,
             device=device,
             conf=conf,
             window=window,
             lookahead=lookahead,
-            input_px=input_px,
+            input_px=input_size,
             smooth=smooth.value,
         )
         with (
             _stop_on_interrupt() as stop,
             _progress(video.info) as on_frame,
-            _preview(video.info.name, stop, wanted=show) as shown,
+            _preview(video.info.name, stop, enabled=show) as show_image,
         ):
             report = run(
-                predictor, video, job, on_frame=on_frame, show=shown, stop=stop, again=opened
+                predictor, video, job, on_frame=on_frame, show=show_image, stop=stop, reopen=reopen
             )
-    _tell(report)
+    _print_report(report)
     if report.stopped and not video.info.live and not show:
         raise typer.Exit(_INTERRUPTED)
 
 
 def result_name(source: str, info: VideoInfo) -> str:
-    """What the results of a source are called, without ending."""
+    """Name of the results of a source, without ending."""
     path = Path(source)
     if path.is_dir():
         return path.absolute().name or "video"
     if info.path is not None:
         return path.stem
-    # A camera, or an address: its last part, or the host where there is none.
+    # A camera, or a URL: its last part, or the host where there is none.
     name = Path(info.name.partition("?")[0].rstrip("/")).stem
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "video"
 
 
 @contextmanager
 def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C asks the work to end and keep what was done; a second one breaks it off."""
+    """Ctrl-C stops the work and writes what is finished; a second one aborts it."""
     stop = threading.Event()
-    line = "Stopping; writing what was done. Ctrl-C again discards it.\n"
-    if sys.stderr.isatty():
+    line = "Stopping and writing what is finished. Ctrl-C again discards it.\n"
+    if sys.stderr is not None and sys.stderr.isatty():
         line = "\n" + line  # not into the progress bar
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -178,14 +180,14 @@ def _stop_on_interrupt() -> Iterator[threading.Event]:
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}
 
-    def ask(number: int, frame: object) -> None:
-        if not stop.is_set():
-            os.write(2, line.encode())  # a handler may not use sys.stderr: it may be in use itself
+    def request_stop(number: int, frame: object) -> None:
+        if not stop.is_set() and sys.stderr is not None:
+            os.write(2, line.encode())  # a handler must not use sys.stderr: it may be in use
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     for number in numbers:
-        signal.signal(number, ask)
+        signal.signal(number, request_stop)
     try:
         yield stop
     finally:
@@ -195,7 +197,7 @@ def _stop_on_interrupt() -> Iterator[threading.Event]:
 
 @contextmanager
 def _progress(info: VideoInfo) -> Iterator[Callable[[int], None]]:
-    """A bar with frames per second and the time that is left, where somebody sees it."""
+    """A bar with frames per second and remaining time, on terminals only."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -232,10 +234,10 @@ def _progress(info: VideoInfo) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def _preview(
-    title: str, stop: threading.Event, *, wanted: bool
+    title: str, stop: threading.Event, *, enabled: bool
 ) -> Iterator[Callable[[object], None] | None]:
-    """What shows a frame in a window, or None; closing the window ends the work."""
-    if not wanted:
+    """A function that shows an image in a window, or None; closing the window stops the work."""
+    if not enabled:
         yield None
         return
     from vepe.inference.preview import Preview
@@ -253,16 +255,16 @@ def _preview(
         preview.destroy()
 
 
-def _tell(report: TrackReport) -> None:
-    """The last lines: what was found, how quickly, and where it is."""
+def _print_report(report: TrackReport) -> None:
+    """The last lines: what was detected, how fast, and where the results are."""
     for warning in report.warnings:
         typer.echo(f"vepe: {warning}", err=True)
     if not report.frames:
-        typer.echo("Stopped before the first frame was done; nothing was written.")
+        typer.echo("Stopped before the first frame was finished; nothing was written.")
         return
     mean = report.people / report.frames
     typer.echo(
         f"{report.frames} frames{' (stopped early)' if report.stopped else ''}, "
-        f"{mean:.1f} people a frame, {report.track_ids} ids, {report.fps:.1f} frames/s: "
+        f"{mean:.1f} people per frame, {report.track_ids} ids, {report.fps:.1f} frames/s: "
         + ", ".join(str(path) for path in report.paths)
     )

@@ -1,4 +1,4 @@
-"""Reads configurations: YAML with one `extends:`, presets by name, and errors that name the key."""
+"""Reading configurations: YAML with one `extends:`, presets by name, errors that name the key."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ def preset_names(kind: str = "models") -> list[str]:
 
 
 def read_yaml(source: str | Path, kind: str = "models") -> dict[str, Any]:
-    """The mapping of a YAML file or preset, with what it `extends` merged below it.
+    """The mapping of a YAML file or preset, merged over what it `extends`.
 
     Raises:
         VepeError: where there is no such file or preset, it is not a mapping, or files extend
-            each other in a ring.
+            each other in a cycle.
     """
     return _read(source, kind, ())
 
 
-def _read(source: str | Path, kind: str, above: tuple[str, ...]) -> dict[str, Any]:
+def _read(source: str | Path, kind: str, extending: tuple[str, ...]) -> dict[str, Any]:
     path = Path(source)
-    if str(source) in above:
-        raise VepeError(f"'{source}' extends itself; take one `extends:` out.")
+    if str(source) in extending:
+        raise VepeError(f"'{source}' extends itself; remove one `extends:`.")
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise VepeError(f"There is no configuration file '{source}'; check the path.")
-        data, here = path.read_bytes(), path.parent
+        data, folder = path.read_bytes(), path.parent
     else:
         names = preset_names(kind)
         if str(source) not in names:
             raise VepeError(f"There is no preset '{source}'{_nearest(str(source), names)}.")
         preset = resources.files("vepe.config") / "presets" / kind / f"{source}.yaml"
-        data, here = preset.read_bytes(), Path()
+        data, folder = preset.read_bytes(), Path()
     try:
         values = yaml.safe_load(data.decode("utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise VepeError(f"'{source}' is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise VepeError(f"'{source}' must hold keys and values at its top.")
+        raise VepeError(f"'{source}' must have keys and values at its top level.")
     base = values.pop("extends", None)
     if base is None:
         return values
-    below = here / str(base) if str(base).endswith((".yaml", ".yml")) else str(base)
-    return merge(_read(below, kind, (*above, str(source))), values)
+    base_source = folder / str(base) if str(base).endswith((".yaml", ".yml")) else str(base)
+    return merge(_read(base_source, kind, (*extending, str(source))), values)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,11 +75,11 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def override(data: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
     """`data` with `a.b=value` settings applied; values are read as YAML.
 
-    A number in a key is a place in a list, `-1` its last and `*` each: `stages.0.minutes=5`.
-    Settings below a `model` that is a preset's name change that preset.
+    A number in a key is an index into a list, `-1` its last item and `*` every item:
+    `stages.0.minutes=5`. Settings below a `model` that is a preset's name change that preset.
 
     Raises:
-        VepeError: where a setting has no `=`, its value is no YAML, or a list has no such place.
+        VepeError: where a setting has no `=`, its value is not YAML, or a list has no such index.
     """
     result: Any = copy.deepcopy(dict(data))
     for setting in settings:
@@ -93,11 +93,11 @@ def override(data: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
         path = key.strip().split(".")
         if path[0] == "model" and len(path) > 1 and isinstance(result.get("model"), str):
             result["model"] = {"extends": result["model"]}
-        result = _placed(result, path, value, setting)
+        result = _with_value(result, path, value, setting)
     return dict(result)
 
 
-def _placed(current: Any, path: list[str], value: Any, setting: str) -> Any:
+def _with_value(current: Any, path: list[str], value: Any, setting: str) -> Any:
     """`current` with `value` at the end of `path`."""
     if not path:
         return value
@@ -105,27 +105,38 @@ def _placed(current: Any, path: list[str], value: Any, setting: str) -> Any:
     if isinstance(current, list):
         count = len(current)
         if first == "*":
-            return [_placed(item, rest, value, setting) for item in current]
+            return [_with_value(item, rest, value, setting) for item in current]
         at = count - 1 if first == "-1" else int(first) if first.isdigit() else count
         if not 0 <= at < count:
             raise VepeError(
-                f"'{setting}': '{first}' is not a place in a list of {count}; count from 0, or "
+                f"'{setting}': '{first}' is no index into a list of {count}; count from 0, or "
                 "write * for all."
             )
-        return [*current[:at], _placed(current[at], rest, value, setting), *current[at + 1 :]]
+        return [*current[:at], _with_value(current[at], rest, value, setting), *current[at + 1 :]]
     mapping = dict(current) if isinstance(current, Mapping) else {}
-    mapping[first] = _placed(mapping.get(first), rest, value, setting)
+    mapping[first] = _with_value(mapping.get(first), rest, value, setting)
     return mapping
 
 
-def parse(model: type[S], data: Mapping[str, Any], source: str) -> S:
+def parse(
+    model: type[S],
+    data: Mapping[str, Any],
+    source: str,
+    context: dict[str, Any] | None = None,
+) -> S:
     """A validated configuration.
+
+    Args:
+        model: class of the configuration.
+        data: its keys and values.
+        source: where they come from, for error messages.
+        context: `vepe.config.base.SILENT` to accept renamed keys without a warning.
 
     Raises:
         VepeError: names the first wrong key, what is wrong, and the nearest valid key.
     """
     try:
-        return model.model_validate(dict(data))
+        return model.model_validate(dict(data), context=context)
     except ValidationError as error:
         first = error.errors()[0]
         keys, known = _walk(model, first["loc"])
@@ -145,32 +156,33 @@ _PLAIN = {
     "missing": "this option is missing",
     "union_tag_not_found": "give its `kind`",
 }
-"""What pydantic's terms mean to somebody who writes YAML."""
+"""Pydantic's error types in terms of YAML."""
 
 
 def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
-    """The keys of a place as they stand in the file, and the keys that are valid there.
+    """The keys of an error's location as written in the file, and the keys that are valid there.
 
-    Pydantic names the kind of a tagged union as if it were a key: it chooses the member and goes.
+    Pydantic lists the kind of a tagged union as if it were a key: it selects the member here and is
+    left out of the keys.
     """
     keys: list[str] = []
-    here: list[Any] = [model]
-    known = list(model.model_fields)
+    current: list[Any] = [model]
+    valid = list(model.model_fields)
     for part in location:
         if isinstance(part, int):
             keys.append(str(part))
             continue
-        tagged = [m for m in here if _kind(m) == part]
+        tagged = [m for m in current if _kind(m) == part]
         if tagged:
-            here = tagged
+            current = tagged
         else:
             keys.append(part)
-            fields = [m.model_fields[part] for m in here if part in m.model_fields]
+            fields = [m.model_fields[part] for m in current if part in m.model_fields]
             if not fields:
                 break
-            here = [m for field in fields for m in _models(field.annotation)]
-        known = sorted({name for m in here for name in m.model_fields})
-    return keys, known
+            current = [m for field in fields for m in _models(field.annotation)]
+        valid = sorted({name for m in current for name in m.model_fields})
+    return keys, valid
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -181,7 +193,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _kind(model: type[BaseModel]) -> str | None:
-    """The value that tells a member of a tagged union from the others."""
+    """The value of `kind` that selects this member of a tagged union."""
     field = model.model_fields.get("kind")
     return None if field is None else str(field.default)
 

@@ -1,39 +1,46 @@
-"""What a model is made of; the presets in `config/presets/models` are values of it."""
+"""What a model is made of, and how it is used on video; stored with its weights.
+
+The presets in `config/presets/models` are values of `ModelConfig`. To add an option, add a field
+whose default leaves existing models unchanged.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from vepe.config.base import Settings
 from vepe.config.skeleton import read_skeleton
+from vepe.config.tracking import ShotSettings, SmoothingSettings, TrackerSettings
 from vepe.errors import VepeError
 from vepe.skeleton import POSETRACK15, Skeleton
 
 
 class SpatialEncoderConfig(Settings):
-    """Deformable layers within a frame. `levels` are those that are updated (0 is the finest)."""
+    """Deformable encoder within a frame. Only `levels` are updated (0 is the finest)."""
 
     layers: int = Field(1, ge=0)
     levels: tuple[int, ...] = (1, 2)
 
 
 class SpatialDecoderConfig(Settings):
-    """Layers that turn proposals into queries and poses, frame by frame."""
+    """Decoder that turns proposals into queries and poses, frame by frame."""
 
     layers: int = Field(2, ge=1)
 
 
 class TemporalConfig(Settings):
-    """The parts that look at a window of frames. Each can be switched off for ablations."""
+    """The parts that read a window of frames. Each can be switched off for ablations."""
+
+    RENAMED: ClassVar = {"spacing_s": "memory_interval_s"}
 
     pose_encoder: bool = True
     memory_encoder: bool = True
     window: int = Field(3, ge=1, description="frames that a key frame reads, itself included")
     lookahead: int = Field(0, ge=0, description="how many of them lie in the future")
-    spacing_s: float = Field(
-        0.0, ge=0, description="least time between two frames that windows remember; 0: all of them"
+    memory_interval_s: float = Field(
+        0.0, ge=0, description="shortest time between two frames in memory; 0 keeps every frame"
     )
     pose_encoder_layers: int = Field(1, ge=1)
     memory_encoder_layers: int = Field(1, ge=1)
@@ -48,30 +55,45 @@ class ConsistencyConfig(Settings):
     matching: Literal["identity", "uniform"] = "identity"
     dim: int = Field(64, ge=1, description="length of the identity embedding")
     appearance: int = Field(
-        0, ge=0, description="numbers a keypoint that tell what somebody looks like; 0: none"
+        0, ge=0, description="appearance channels per keypoint in the identity head; 0: none"
     )
 
 
 class ModelConfig(Settings):
-    """All of a model: sizes, parts, skeleton and the input it was made for."""
+    """All of a model: sizes, parts, skeleton, input size, and its settings for video.
+
+    `tracker`, `smoothing` and `shots` have no effect on the network; they are the settings that go
+    with its scores and embeddings. At inference the tracker's thresholds are scaled so that tracks
+    start at `conf`.
+    """
+
+    RENAMED: ClassVar = {"fine": "high_resolution_dim"}
 
     name: str = "custom"
     backbone: str = "mobilenetv2_pose_100"
     strides: tuple[int, ...] = (8, 16, 32)
     dim: int = Field(128, ge=16)
     heads: int = Field(4, ge=1)
-    points: int = Field(4, ge=1, description="sampling points a head, level and frame")
+    points: int = Field(4, ge=1, description="sampling points per head, level and frame")
     hidden: int = Field(256, ge=1, description="width of the feed-forward blocks")
-    queries: int = Field(30, ge=1, description="people that a frame can hold")
+    queries: int = Field(
+        30, ge=1, description="number of queries: at most so many people per frame"
+    )
     keypoint_search: bool = True
-    fine: int = Field(
-        0, ge=0, description="channels of a map at half the finest stride for the search; 0: none"
+    high_resolution_dim: int = Field(
+        0,
+        ge=0,
+        description="channels of the features at half the finest stride, for keypoint refinement; "
+        "0: none",
     )
     input_px: int = Field(384, ge=32, description="longer side of the input at inference")
     spatial_encoder: SpatialEncoderConfig = SpatialEncoderConfig()
     spatial_decoder: SpatialDecoderConfig = SpatialDecoderConfig()
     temporal: TemporalConfig = TemporalConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
+    tracker: TrackerSettings = TrackerSettings()
+    smoothing: SmoothingSettings = SmoothingSettings()
+    shots: ShotSettings = ShotSettings()
     skeleton: Skeleton = POSETRACK15
 
     @field_validator("skeleton", mode="before")
@@ -86,8 +108,10 @@ class ModelConfig(Settings):
     def _fits(self) -> ModelConfig:
         if self.dim % self.heads or self.dim % 8:
             raise ValueError("dim must be a multiple of heads and of 8")
-        if self.fine % 8 or (self.fine and not self.keypoint_search):
-            raise ValueError("fine must be a multiple of 8, and 0 without keypoint_search")
+        if self.high_resolution_dim % 8 or (self.high_resolution_dim and not self.keypoint_search):
+            raise ValueError(
+                "high_resolution_dim must be a multiple of 8, and 0 without keypoint_search"
+            )
         if any(b != 2 * a for a, b in zip(self.strides, self.strides[1:], strict=False)):
             raise ValueError("each stride must be twice the one before")
         for levels in (self.spatial_encoder.levels, self.temporal.memory_encoder_levels):

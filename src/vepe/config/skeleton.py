@@ -1,4 +1,4 @@
-"""Skeletons as people write them: known names, a file, or names with joints told by name.
+"""Skeletons as users write them: a known name, a file, or keypoints and edges by name.
 
     skeleton: coco17
     skeleton: pliers.yaml
@@ -7,8 +7,8 @@
       keypoints: [left_tip, right_tip, pivot, left_grip, right_grip]
       edges: [[left_tip, pivot], [pivot, right_grip]]
 
-What is left out is taken from the names: `left_` mirrors `right_`, and a joint that a known
-skeleton has takes its sigma from there.
+What is left out follows from the names: `left_` mirrors `right_`, and a keypoint of a known
+skeleton takes its sigma from there.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from vepe.errors import VepeError
 from vepe.skeleton import SKELETONS, Skeleton
 
 UNKNOWN_SIGMA = 0.05
-"""OKS falloff of keypoints of which nothing is known (ours; amid COCO's values)."""
+"""OKS falloff of unknown keypoints (ours; in the middle of COCO's values)."""
 
 _PARTS = ("name", "keypoints", "edges", "flip_pairs", "sigmas")
 
 
 def mirror_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Pairs of indices whose names differ in `left_` and `right_` alone."""
+    """Pairs of indices whose names differ only in `left_` and `right_`."""
     return tuple(
         (i, names.index("right_" + name.removeprefix("left_")))
         for i, name in enumerate(names)
@@ -46,8 +46,8 @@ def usual_sigmas(names: Sequence[str]) -> tuple[float, ...]:
 def read_skeleton(value: Any) -> Skeleton:
     """A skeleton from a name, the path of a YAML or JSON file, or a mapping.
 
-    In a mapping, `edges` and `flip_pairs` name keypoints or count them from 0, and `sigmas` is one
-    number for all or one for each; these three and `name` may be left out.
+    In a mapping, `edges` and `flip_pairs` are names or indices of keypoints, and `sigmas` is one
+    number for all or one for each; these three and `name` are optional.
 
     Raises:
         VepeError: where the name is unknown, the file cannot be read, or a part is wrong.
@@ -79,9 +79,9 @@ def _read_file(path: Path) -> Any:
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise VepeError(f"'{path}' is not valid YAML: {' '.join(str(error).split())}") from error
-    inside = data.get("skeleton") if isinstance(data, Mapping) else None
-    named = {"name": path.stem, **(inside or data)} if isinstance(data, Mapping) else data
-    return named
+    if not isinstance(data, Mapping):
+        return data
+    return {"name": path.stem, **(data.get("skeleton") or data)}
 
 
 def _from_mapping(data: Mapping[str, Any]) -> Skeleton:
@@ -110,16 +110,16 @@ def _from_mapping(data: Mapping[str, Any]) -> Skeleton:
 
 
 def _indices(pairs: Any, names: Sequence[str], part: str) -> list[tuple[int, int]]:
-    """Pairs of names or numbers as pairs of numbers."""
+    """Pairs of names or indices as pairs of indices."""
     result = []
     for pair in pairs or ():
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise VepeError(f"'{pair}' in the skeleton's {part} is no pair of keypoints.")
+            raise VepeError(f"'{pair}' in the skeleton's {part} is not a pair of keypoints.")
         for joint in pair:
             if isinstance(joint, str) and joint not in names:
                 raise VepeError(
-                    f"The skeleton's {part} name '{joint}', which is none of its keypoints "
-                    f"{', '.join(names)}."
+                    f"The skeleton's {part} name '{joint}', which is not one of its "
+                    f"keypoints {', '.join(names)}."
                 )
         first, second = (names.index(j) if isinstance(j, str) else int(j) for j in pair)
         result.append((first, second))

@@ -1,13 +1,4 @@
-"""Keeps freed memory in the process, so that big tensors do not cost a page fault a page.
-
-glibc hands large blocks back to the kernel as soon as they are freed; a network on a CPU asks for
-the same sizes again a moment later, and the kernel clears every page anew. Element-wise operations
-can cost several times as much that way.
-
-Values that the command line tells of in its help, apart so that help stays quick.
-
-Which device a model runs on.
-"""
+"""Which device a model runs on, and faster memory for networks on a CPU."""
 
 from __future__ import annotations
 
@@ -21,37 +12,11 @@ from vepe.errors import VepeError
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # from <malloc.h>
 
 
-def keep_freed_memory() -> bool:
-    """Tells glibc to keep what is freed; True where that worked (Linux with glibc).
-
-    Memory use stays at its peak instead of going up and down; the peak itself is the same.
-    """
-    if sys.platform != "linux":
-        return False
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return False
-    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 << 20))
-    return all(mallopt(key, value) == 1 for key, value in settings)
-
-
-DEFAULT_MODEL = "vepe-n"
-"""The model that is used where none is named."""
-
-DEFAULT_CONF = 0.4
-"""Person score from which people are told, unless the caller says otherwise.
-
-Chosen for the bundled weights on 79 COCO pictures: 49 % (vepe-n) and 51 % (vepe-s) of the labelled
-people are found (OKS 0.3 or more), and 39 and 38 of the 40 pictures without people stay empty.
-"""
-
-
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; `auto` takes the first of cuda, mps and cpu that is there.
+    """The device of that name; `auto` takes the first available of cuda, mps and cpu.
 
     Raises:
-        VepeError: where the name is no device, or this machine has none such.
+        VepeError: where the name is no device, or this machine does not have it.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -74,3 +39,26 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise VepeError("There is no device 'mps' here; use cpu.")
     return device
+
+
+def keep_freed_memory() -> bool:
+    """Tells glibc to keep freed memory in this process, which makes networks on a CPU faster.
+
+    glibc returns large blocks to the kernel as soon as they are freed. A network asks for the same
+    sizes again a moment later, and the kernel clears every page again: element-wise operations can
+    cost several times as much. Memory use stays at its peak instead; the peak itself is the same.
+
+    The setting holds for the whole process, so the library never calls this by itself; the `vepe`
+    command does. Call it once at the start of a program that runs models on a CPU.
+
+    Returns:
+        Whether it worked: on Linux with glibc.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 << 20))
+    return all(mallopt(key, value) == 1 for key, value in settings)

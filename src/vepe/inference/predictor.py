@@ -1,7 +1,10 @@
-"""`vepe.load`: a model that is ready to use on pictures, videos and streams."""
+"""`vepe.load`: a model that is ready to use on images, videos and streams."""
 
 from __future__ import annotations
 
+import copy
+import math
+import numbers
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,32 +12,34 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from PIL import Image
 
 from vepe.config.model import ModelConfig
-from vepe.config.tracking import SmoothMode, TrackerSettings
+from vepe.config.tracking import ShotSettings, SmoothingSettings, SmoothMode, TrackerSettings
 from vepe.errors import VepeError
-from vepe.inference.devices import DEFAULT_CONF, choose_device, keep_freed_memory
-from vepe.inference.prefetch import Prefetched
-from vepe.inference.prepost import frame_poses
-from vepe.inference.smoothing import OfflineSmoothing
-from vepe.inference.stream import Stream, StreamRunner
+from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
+from vepe.inference.devices import choose_device
+from vepe.inference.prefetch import read_ahead
+from vepe.inference.prepost import as_array, describe, frame_poses
+from vepe.inference.stream import Stream, StreamRunner, track_frames
 from vepe.inference.weights import load_weights
-from vepe.models.folding import fold_batch_norms
+from vepe.models.backbone import fold_batch_norms
 from vepe.models.vepe import Vepe
 from vepe.skeleton import Skeleton
 from vepe.tracking.shots import ShotDetector
 from vepe.tracking.smoothing import OneEuroSmoother
+from vepe.tracking.smoothing_offline import OfflineSmoother
 from vepe.tracking.tracker import Tracker
 from vepe.types import FramePoses
 from vepe.video.images import read_image
 from vepe.video.reader import open_video
 
 MAX_INPUT_PX = 4096
-"""Longer inputs would ask for more memory than machines have."""
+"""Larger inputs would need more memory than machines have."""
 
 
 def load(
-    name: str | Path = "vepe-n",
+    name: str | Path = DEFAULT_MODEL,
     *,
     device: str = "auto",
     conf: float = DEFAULT_CONF,
@@ -43,61 +48,65 @@ def load(
     input_px: int | None = None,
     smooth: SmoothMode = "off",
     tracker: TrackerSettings | None = None,
+    smoothing: SmoothingSettings | None = None,
+    shots: ShotSettings | None = None,
     shot_cuts: bool = True,
     max_people: int | None = None,
 ) -> Predictor:
     """Loads a model for use.
 
-    On a Linux CPU the process keeps the memory it frees from then on (see `vepe.inference.devices`), which
+    Programs that run models on a Linux CPU should also call `vepe.keep_freed_memory()` once: it
     makes networks several times faster.
 
     Args:
-        name: a preset whose weights come with VEPE, the path of a `.safetensors` file, or one on
-            the Hugging Face hub: `hf://OWNER/REPO` or `hf://OWNER/REPO/FILE.safetensors`.
-        device: `auto` (the best there is), `cpu`, `cuda`, `cuda:1` or `mps`.
-        conf: lowest person score that is told, 0..1. In videos it is the score that starts a
-            track; once begun, it goes on with lower ones (see `tracker_settings`).
-        window: frames that each frame's poses are read from, itself included.
+        name: a preset with bundled weights, the path of a `.safetensors` file, or one on the
+            Hugging Face hub: `hf://OWNER/REPO` or `hf://OWNER/REPO/FILE.safetensors`.
+        device: `auto` (the best available), `cpu`, `cuda`, `cuda:1` or `mps`.
+        conf: lowest person score to return, 0..1. In videos it is the score that starts a track;
+            later frames of the track may score lower (see `TrackerSettings`).
+        window: number of frames that each frame's poses are read from, itself included.
         lookahead: how many of those lie in the future; results come that many frames later.
-        input_px: longer side of the network's input. More finds smaller people, more slowly.
-        smooth: of keypoints in videos: `off`, `causal`, or `offline` (`track` alone).
-        tracker: settings of the tracker; `conf` has no say in videos then.
-        shot_cuts: whether to look for cuts, at which window and tracks start anew.
-        max_people: keep so many of a frame's best at most.
+        input_px: longer side of the network's input. Larger finds smaller people, more slowly.
+        smooth: keypoint smoothing in videos: `off`, `causal`, or `offline` (`track` only).
+        tracker: tracker settings instead of the model's; `conf` has no effect in videos then.
+        smoothing: smoothing settings instead of the model's.
+        shots: settings of shot cut detection instead of the model's.
+        shot_cuts: whether to detect shot cuts, where windows and tracks must not continue.
+        max_people: how many people per frame at most, highest scores first.
 
     Raises:
-        VepeError: where weights or device are not there, or an option is out of range.
+        VepeError: where the weights or the device are missing, or an option is out of range.
     """
-    chosen = choose_device(device)
+    torch_device = choose_device(device)
     model, config, _ = load_weights(name)
     fold_batch_norms(model)
-    if chosen.type == "cpu":
-        keep_freed_memory()
     return Predictor(
         model,
         config,
-        device=chosen,
+        device=torch_device,
         conf=conf,
         window=window,
         lookahead=lookahead,
         input_px=input_px,
         smooth=smooth,
         tracker=tracker,
+        smoothing=smoothing,
+        shots=shots,
         shot_cuts=shot_cuts,
         max_people=max_people,
     )
 
 
 class Predictor:
-    """A model on a device, with settings. Holds nothing of any picture or video.
+    """A model on a device, with settings. It remembers nothing of any image or video.
 
-    Args: as `load`, with a model in place of its name; the model is moved and set to eval mode.
+    Args: as `load`, with a model instead of its name. The predictor works on a copy of the model,
+        in eval mode on the device; the caller's model stays as it is.
 
     Attributes:
-        skeleton: the keypoints of its poses.
-        config: what the model is made of, with the window and input size in use.
+        config: what the model is made of, with the settings in use.
         device: where it runs.
-        conf: lowest person score that is told.
+        conf: lowest person score to return.
         smooth: how `track` smooths.
     """
 
@@ -113,30 +122,35 @@ class Predictor:
         input_px: int | None = None,
         smooth: SmoothMode = "off",
         tracker: TrackerSettings | None = None,
+        smoothing: SmoothingSettings | None = None,
+        shots: ShotSettings | None = None,
         shot_cuts: bool = True,
         max_people: int | None = None,
     ) -> None:
-        if not 0 <= conf <= 1:
+        if not 0 <= _number(conf, "conf") <= 1:
             raise VepeError(f"conf is {conf:g}; give a score between 0 and 1.")
         if smooth not in ("off", "causal", "offline"):
             raise VepeError(f"There is no smoothing '{smooth}'; give off, causal or offline.")
-        if max_people is not None and max_people < 1:
+        if max_people is not None and _whole(max_people, "max_people") < 1:
             raise VepeError(f"max_people is {max_people}; give 1 or more.")
-        self.config = _with_overrides(config, model, window, lookahead, input_px)
+        config = _with_overrides(config, model.stride, window, lookahead, input_px)
+        replaced = {"tracker": tracker, "smoothing": smoothing, "shots": shots}
+        self.config = config = config.model_copy(
+            update={key: value for key, value in replaced.items() if value is not None}
+        )
         self.device = device or torch.device("cpu")
         self.conf, self.smooth = conf, smooth
-        model.window = self.config.temporal.window
-        model.lookahead = self.config.temporal.lookahead
-        model = model.eval().to(self.device)
+        model = copy.deepcopy(model).eval().to(self.device)
+        model.window, model.lookahead = config.temporal.window, config.temporal.lookahead
         if self.device.type == "cpu":
             model = model.to(memory_format=torch.channels_last)
         self._runner = StreamRunner(
             model=model,
             device=self.device,
-            input_px=self.config.input_px,
-            tracker=Tracker(tracker or tracker_settings(conf)),
-            smoother=OneEuroSmoother() if smooth == "causal" else None,
-            shots=ShotDetector() if shot_cuts else None,
+            input_px=config.input_px,
+            tracker=Tracker(tracker or config.tracker.scaled_to(conf)),
+            smoother=OneEuroSmoother(config.smoothing) if smooth == "causal" else None,
+            shots=ShotDetector(config.shots) if shot_cuts else None,
             conf=conf,
             max_people=max_people,
             embeddings=config.consistency.enabled,
@@ -148,19 +162,22 @@ class Predictor:
         return self.config.skeleton
 
     @torch.inference_mode()
-    def predict(self, image: UInt8[np.ndarray, "H W 3"] | str | Path) -> FramePoses:
-        """The people of one picture (an RGB array, or a file), without track ids.
+    def predict(self, image: UInt8[np.ndarray, "H W 3"] | Image.Image | str | Path) -> FramePoses:
+        """The people of one image, without track ids.
+
+        Args:
+            image: an RGB array, a PIL image, or the path of an image file.
 
         Raises:
-            VepeError: where the file cannot be read, or the array is not uint8 (H, W, 3).
+            VepeError: where the file cannot be read, or the image is none of these.
         """
-        pixels = image if isinstance(image, np.ndarray) else read_image(image)
+        pixels = read_image(image) if isinstance(image, str | Path) else as_array(image)
         runner, model = self._runner, self._runner.model
         tensor, padding, fit = runner.network_input(pixels)
-        features = model.encode_frame(tensor, padding)
+        frame, _ = model.encode_frame(tensor, padding)
         times_s = torch.zeros(1, 1, dtype=torch.float32, device=self.device)
         return frame_poses(
-            model.fuse([features], times_s, 0),
+            model.fuse([frame], times_s, 0),
             fit,
             frame_index=0,
             time_s=0.0,
@@ -178,43 +195,52 @@ class Predictor:
         stride: int = 1,
         fps: float | None = None,
     ) -> Iterator[FramePoses]:
-        """Poses with track ids, frame by frame, of a file, folder, camera number or address.
+        """Poses with track ids, frame by frame, of a file, folder, camera number or URL.
 
         Memory does not grow with the length of the video. People without a track are left out.
 
         Args:
             source: see `vepe.video.reader.open_video`.
             start_s, end_s: part of the video, in seconds.
-            stride: every n-th frame.
-            fps: frames per second of a folder of pictures, 25 unless given.
+            stride: take every n-th frame.
+            fps: frames per second of a folder of images; 25 if None.
 
         Raises:
-            VepeError: where the source cannot be read, or `fps` is given for what is no folder; at
-                the first frame, since it is lazy.
+            VepeError: where an argument is wrong; where the source cannot be read, or `fps` is
+                given for anything but a folder, at the first frame.
         """
-        offline = OfflineSmoothing() if self.smooth == "offline" else None
-        stream = self.new_stream()
-        with open_video(source, start_s=start_s, end_s=end_s, stride=stride, fps=fps) as video:
-            frames = Prefetched(video, 1 if video.info.live else 4)
-            try:
-                for frame in frames:
-                    told = stream.push(frame.image, frame.time_s, frame.index)
-                    for poses in told:
-                        yield from offline.push(poses) if offline else (poses,)
-            finally:
-                video.close()  # first, lest the reading thread wait for a camera that hangs
-                frames.close()
-        for poses in stream.finish():
-            yield from offline.push(poses) if offline else (poses,)
-        if offline:
-            yield from offline.finish()
+        if not isinstance(source, str | Path | int) or isinstance(source, bool):
+            raise VepeError(
+                "A video is a file, a folder of images, a camera's number or a URL; got "
+                f"{describe(source)}. For frames in memory, push them into `stream()`."
+            )
+        for name, value in (("start_s", start_s), ("end_s", end_s), ("fps", fps)):
+            if value is not None:
+                _number(value, name)
+        _whole(stride, "stride")
+        return self._track(source, start_s, end_s, stride, fps)
+
+    def _track(
+        self,
+        source: str | Path | int,
+        start_s: float,
+        end_s: float | None,
+        stride: int,
+        fps: float | None,
+    ) -> Iterator[FramePoses]:
+        with (
+            open_video(source, start_s=start_s, end_s=end_s, stride=stride, fps=fps) as video,
+            read_ahead(video) as frames,
+        ):
+            for step in track_frames(self.new_stream(), frames, self.offline_smoother()):
+                yield from step.poses
 
     def stream(self, fps: float | None = None, *, tracking: bool = True) -> Stream:
-        """A new stream for a caller's own frames; streams of one predictor do not touch.
+        """A new stream for a caller's own frames; streams of one predictor are independent.
 
         Args:
             fps: frames per second, where frames are pushed without their times.
-            tracking: whether people get ids; without, all people from `conf` on are told.
+            tracking: whether people get ids; without, all people of at least `conf` are returned.
 
         Raises:
             VepeError: where the predictor was loaded with offline smoothing.
@@ -223,54 +249,57 @@ class Predictor:
             raise VepeError(
                 "A stream has no offline smoothing; load with smooth='causal' or 'off'."
             )
+        if fps is not None:
+            _number(fps, "fps")
         return self.new_stream(fps, tracking=tracking)
 
     def new_stream(self, fps: float | None = None, *, tracking: bool = True) -> Stream:
-        """As `stream`, whatever the smoothing: offline smoothing is left to the caller."""
+        """As `stream`, but offline smoothing is left to the caller, see `offline_smoother`."""
         runner = self._runner if tracking else replace(self._runner, tracker=None, smoother=None)
         return Stream(runner, fps)
 
+    def offline_smoother(self) -> OfflineSmoother | None:
+        """The smoother of a whole video, for `track_frames`; None unless `smooth` is `offline`."""
+        return OfflineSmoother(self.config.smoothing) if self.smooth == "offline" else None
 
-REVIVAL = {"revive_similarity": 0.5, "revive_margin": 0.3, "max_gap_s": 10.0}
-"""How the bundled weights find who was gone for long. The same person's cosine falls to 0.5 as the
-pose changes, and small people in dark clothes reach 0.7 with each other: hence the margin."""
+
+def _number(value: float, name: str) -> float:
+    """The value. Raises VepeError where it is no finite number."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise VepeError(f"{name} must be a number; got {value!r} ({describe(value)}).")
+    if math.isnan(value):
+        raise VepeError(f"{name} is not a number (NaN).")
+    return float(value)
 
 
-def tracker_settings(conf: float) -> TrackerSettings:
-    """The tracker's settings for the bundled weights, with tracks that start from `conf` on."""
-    usual = TrackerSettings()
-    factor = conf / usual.birth_score
-    return usual.model_copy(
-        update={
-            "birth_score": conf,
-            "confident_score": usual.confident_score * factor,
-            "weak_score": usual.weak_score * factor,
-            **REVIVAL,
-        }
-    )
+def _whole(value: int, name: str) -> int:
+    """The value. Raises VepeError where it is no whole number."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise VepeError(f"{name} must be a whole number; got {value!r} ({describe(value)}).")
+    return int(value)
 
 
 def _with_overrides(
     config: ModelConfig,
-    model: Vepe,
+    model_stride: int,
     window: int | None,
     lookahead: int | None,
     input_px: int | None,
 ) -> ModelConfig:
-    """The configuration with what the caller wants otherwise. Raises VepeError out of range."""
+    """The configuration with the caller's options. Raises VepeError where one is out of range."""
     temporal = config.temporal
-    window = temporal.window if window is None else window
+    window = temporal.window if window is None else _whole(window, "window")
     if lookahead is None:
         lookahead = min(temporal.lookahead, max(window, 1) - 1)
-    input_px = config.input_px if input_px is None else input_px
+    input_px = config.input_px if input_px is None else _whole(input_px, "input_px")
     if window < 1:
         raise VepeError(f"The window is {window}; give 1 for single frames, 3 for two more.")
-    if not 0 <= lookahead < window:
+    if not 0 <= _whole(lookahead, "lookahead") < window:
         raise VepeError(
             f"The lookahead is {lookahead}, but the window of {window} frames has room for 0 to "
             f"{window - 1}; give a larger window."
         )
-    if not model.stride <= input_px <= MAX_INPUT_PX:
-        raise VepeError(f"The input size is {input_px} px; give {model.stride} to {MAX_INPUT_PX}.")
+    if not model_stride <= input_px <= MAX_INPUT_PX:
+        raise VepeError(f"The input size is {input_px} px; give {model_stride} to {MAX_INPUT_PX}.")
     changed = temporal.model_copy(update={"window": window, "lookahead": lookahead})
     return config.model_copy(update={"temporal": changed, "input_px": input_px})

@@ -5,20 +5,28 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
+
+from vepe.types import Frame
+from vepe.video.source import VideoSource
 
 T = TypeVar("T")
 
+DEPTH = 4
+"""How many frames are read ahead."""
+
+_LIVE_DEPTH = 1  # frames of a camera should be shown while they are current
 _POLL_S = 0.1
 
 
 class Prefetched(Generic[T]):
     """The items of an iterable, read at most `depth` ahead; iterate once, then `close`.
 
-    An error of the iterable is raised where its next item would have been.
+    An error of the iterable is raised in place of its next item.
 
     Args:
-        items: iterated in the thread alone.
+        items: iterated only in the thread.
         depth: how many items may wait.
         stop: ends the iteration early, also while it waits for a slow source.
 
@@ -27,7 +35,7 @@ class Prefetched(Generic[T]):
     """
 
     def __init__(
-        self, items: Iterable[T], depth: int = 4, stop: Callable[[], bool] = lambda: False
+        self, items: Iterable[T], depth: int = DEPTH, stop: Callable[[], bool] = lambda: False
     ) -> None:
         self._items, self._stop = items, stop
         self.stopped = False
@@ -69,6 +77,19 @@ class Prefetched(Generic[T]):
         self.stopped = True
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Ends the thread at its next item; a source that hangs is left behind after a while."""
+        """Ends the thread at its next item; a source that hangs is abandoned after a while."""
         self._closed.set()
         self._thread.join(timeout_s)
+
+
+@contextmanager
+def read_ahead(
+    source: VideoSource, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Prefetched[Frame]]:
+    """The frames of a video, prefetched; closes the video at the end."""
+    frames = Prefetched(source, _LIVE_DEPTH if source.info.live else DEPTH, stop)
+    try:
+        yield frames
+    finally:
+        source.close()  # first, so that the thread does not wait for a camera that hangs
+        frames.close()

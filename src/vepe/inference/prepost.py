@@ -1,12 +1,9 @@
-"""Pictures into the network's input, and its keypoints back into pixels of the picture.
+"""Images to network inputs, and network outputs to people in pixels of the image.
 
-Coordinates are continuous with their origin at the outer corner of the top left pixel, so one
-factor a side is all there is: `x_input = x_source * scale_x`. OpenCV resizes by the same rule.
+Coordinates are continuous, with the origin at the outer corner of the top left pixel, so one factor
+per side is enough: `x_input = x_source * scale_x`. OpenCV resizes by the same rule.
 
-The network's output as people: thresholded and sorted, and no more.
-
-There is no suppression of overlapping people: the matching of the training gives each person one
-query.
+There is no non-maximum suppression: training matches each person to one query.
 """
 
 from __future__ import annotations
@@ -17,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from vepe.errors import VepeError
@@ -24,18 +22,18 @@ from vepe.models.streaming import PoseOutput
 from vepe.types import NO_TRACK, FramePoses
 
 MAX_GROWTH = 2.0
-"""Tiny pictures are enlarged by this factor at most: more adds cost, but nothing to be seen."""
+"""Tiny images are enlarged by at most this factor: more costs time and shows nothing new."""
 
 FILL = 0.5
-"""Value of the padding: the mid grey that pose-pretrained trunks see as zero, as at any border."""
+"""Value of the padding: mid grey, which pose-pretrained backbones normalise to zero."""
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Where a picture lies in the network's input: at its top left, padded at right and bottom.
+    """Where an image lies in the network's input: at the top left, padded at right and bottom.
 
     Attributes:
-        source_wh: width and height of the picture in its own pixels.
+        source_wh: width and height of the image in its own pixels.
         resized_wh: its width and height in the input.
         input_wh: width and height of the input, multiples of the model's stride.
     """
@@ -46,23 +44,23 @@ class Letterbox:
 
     @property
     def scale_xy(self) -> Float[np.ndarray, "2"]:
-        """Input pixels per source pixel. The two differ by rounding alone, but for slivers."""
+        """Input pixels per source pixel. x and y differ only by rounding, except for slivers."""
         return np.array(self.resized_wh, np.float64) / np.array(self.source_wh, np.float64)
 
     def to_input(self, points_px: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
-        """Points of the picture in pixels of the input."""
+        """Points of the image in pixels of the input."""
         return points_px * self.scale_xy
 
     def to_source(self, points_px: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
-        """Points of the input in pixels of the picture."""
+        """Points of the input in pixels of the image."""
         return points_px / self.scale_xy
 
     @staticmethod
     def of(source_wh: tuple[int, int], input_px: int, stride: int) -> Letterbox:
-        """How a picture of that size is fitted: its longer side becomes `input_px`.
+        """The fit of an image of that size: its longer side becomes `input_px`.
 
-        Each side keeps at least one cell of the coarsest map, so that slivers and 1x1 pictures,
-        stretched, still give the network something to see.
+        Each side gets at least one cell of the coarsest map, so slivers and 1x1 images are
+        stretched rather than lost.
         """
         scale = min(input_px / max(source_wh), MAX_GROWTH)
         width, height = (max(round(side * scale), stride) for side in source_wh)
@@ -73,10 +71,15 @@ class Letterbox:
 def letterbox(
     image_rgb: UInt8[np.ndarray, "H W 3"], input_px: int, stride: int
 ) -> tuple[Float[Tensor, "1 3 h w"], Bool[Tensor, "1 h w"] | None, Letterbox]:
-    """The network's input: RGB in 0..1, the padding (True; None without any), and the fit.
+    """Resizes and pads an image for the network.
+
+    Returns:
+        image: (1, 3, h, w) RGB in 0..1.
+        padding: (1, h, w) True in the padding, or None where there is none.
+        fit: how the image lies in the input.
 
     Raises:
-        VepeError: where the picture is not uint8 of shape (H, W, 3) with at least one pixel.
+        VepeError: where the image is not uint8 of shape (H, W, 3) with at least one pixel.
     """
     check_image(image_rgb)
     height, width = image_rgb.shape[:2]
@@ -84,11 +87,11 @@ def letterbox(
     resized = image_rgb
     if fit.resized_wh != fit.source_wh:
         shrinks = fit.resized_wh[0] < width or fit.resized_wh[1] < height
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        resized = cv2.resize(image_rgb, fit.resized_wh, interpolation=way)
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        resized = cv2.resize(image_rgb, fit.resized_wh, interpolation=interpolation)
     (w, h), (input_w, input_h) = fit.resized_wh, fit.input_wh
     image = torch.full((1, 3, input_h, input_w), FILL)
-    pixels = torch.from_numpy(np.ascontiguousarray(resized)).permute(2, 0, 1)
+    pixels = torch.from_numpy(np.ascontiguousarray(resized)).permute(2, 0, 1)  # (3, h, w)
     image[0, :, :h, :w] = pixels.float() / 255
     if (w, h) == (input_w, input_h):
         return image, None, fit
@@ -97,13 +100,44 @@ def letterbox(
     return image, padding, fit
 
 
+def as_array(image: object) -> UInt8[np.ndarray, "H W 3"]:
+    """An image in memory as a checked RGB array; PIL images are converted and turned upright.
+
+    Raises:
+        VepeError: where it is neither, or an array of another shape or type.
+    """
+    if isinstance(image, Image.Image):
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    check_image(image)
+    assert isinstance(image, np.ndarray)
+    return image
+
+
 def check_image(image: object) -> None:
-    """Raises VepeError where `image` is not an RGB picture as this package takes it."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
-        got = getattr(image, "dtype", type(image).__name__), getattr(image, "shape", "")
-        raise VepeError(f"A picture must be a uint8 array (H, W, 3) in RGB; got {got[0]} {got[1]}.")
-    if image.shape[2] != 3 or 0 in image.shape:
-        raise VepeError(f"A picture must have the shape (H, W, 3) in RGB; got {image.shape}.")
+    """Raises VepeError where `image` is not a uint8 array (H, W, 3)."""
+    if image is None:
+        raise VepeError(
+            "The image is None, which is what cv2.imread returns for a file that it cannot read; "
+            "check the path."
+        )
+    if not isinstance(image, np.ndarray):
+        raise VepeError(
+            "An image must be a uint8 array (H, W, 3) in RGB, a PIL image or a file, one at a "
+            f"time; got {describe(image)}."
+        )
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise VepeError(
+            "An image must be a uint8 array of shape (H, W, 3) in RGB; "
+            f"got {image.dtype} {image.shape}."
+        )
+
+
+def describe(value: object) -> str:
+    """A wrong argument in an error message: its type with the module's name."""
+    kind = type(value)
+    if kind.__module__ == "builtins":
+        return kind.__name__
+    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
 
 
 def frame_poses(
@@ -116,15 +150,15 @@ def frame_poses(
     max_people: int | None = None,
     embeddings: bool = True,
 ) -> FramePoses:
-    """The people of one frame, best score first, in pixels of the source picture.
+    """The people of one frame, highest score first, in pixels of the source image.
 
     Args:
         output: of one frame (a batch of 1).
-        fit: how the picture was put into the network's input.
+        fit: how the image lies in the network's input.
         frame_index, time_s: of the frame.
-        conf: people with a score below are left out.
-        max_people: keeps so many of the best, where given.
-        embeddings: whether the identity embeddings are trained and worth passing on.
+        conf: people with a lower score are dropped.
+        max_people: how many people to return at most, or None.
+        embeddings: whether to pass on the identity embeddings; False where they are untrained.
     """
     scores = _array(output.score_logits.sigmoid())
     order = np.argsort(-scores, kind="stable")
@@ -142,6 +176,6 @@ def frame_poses(
 
 
 def _array(batch: Tensor) -> np.ndarray:
-    """The one row of a batch as float32."""
+    """The only row of a batch as float32."""
     array: np.ndarray = batch[0].detach().float().cpu().numpy()
     return array

@@ -1,31 +1,36 @@
-"""A video that comes frame by frame: network, tracker and smoother, with all memory in one value.
+"""A video that comes frame by frame: network, tracker and smoother, with all state in one value.
 
 `StreamRunner` holds settings and weights only; what is remembered of a video goes in and comes out
-as a `StreamMemory`. `Stream` is the handle that users push frames into.
+as a `VideoState`. `Stream` is the handle that users push frames into. `track_frames` is the loop
+that every tracked video goes through.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from vepe.errors import VepeError
-from vepe.inference.prepost import Letterbox, frame_poses, letterbox
-from vepe.models.streaming import PoseOutput, StreamState
+from vepe.inference.prepost import Letterbox, as_array, describe, frame_poses, letterbox
+from vepe.models.streaming import PoseOutput, StreamState, stream_flush, stream_step
 from vepe.models.vepe import Vepe
 from vepe.tracking.shots import ShotDetector, ShotState
 from vepe.tracking.smoothing import OneEuroSmoother, SmootherState
+from vepe.tracking.smoothing_offline import OfflineSmoother
 from vepe.tracking.tracker import Tracker, TrackerState
-from vepe.types import NO_TRACK, FramePoses
+from vepe.types import NO_TRACK, Frame, FramePoses
 
 
 @dataclass(frozen=True)
 class PendingFrame:
-    """A frame whose poses have not come out yet; `cut` says that a new shot begins with it."""
+    """A frame whose poses have not come out yet; `cut` marks the first frame of a new shot."""
 
     frame_index: int
     time_s: float
@@ -34,19 +39,19 @@ class PendingFrame:
 
 
 @dataclass(frozen=True)
-class StreamMemory:
-    """All that is remembered of one video. A value: it can be kept, and continued more than once.
+class VideoState:
+    """All that is remembered of one video. A value: it can be stored and continued repeatedly.
 
     Attributes:
-        network: features of the window's frames.
-        waiting: frames whose future is still awaited (lookahead), oldest first.
-        tracker, smoother, shots: of these stages.
+        network: features of the frames in the window.
+        pending: frames that wait for their look-ahead frames, oldest first.
+        tracker, smoother, shots: states of these stages.
         fit: of the last frame, or None before the first.
         time_s: of the last frame, or None.
     """
 
     network: StreamState
-    waiting: tuple[PendingFrame, ...]
+    pending: tuple[PendingFrame, ...]
     tracker: TrackerState
     smoother: SmootherState
     shots: ShotState
@@ -56,18 +61,18 @@ class StreamMemory:
 
 @dataclass(frozen=True)
 class StreamRunner:
-    """The stages of a stream. Holds nothing of any video, so one serves any number of them.
+    """The stages of a stream. It remembers nothing of any video, so one serves any number of them.
 
     Attributes:
         model: in eval mode on `device`.
         device: where it runs.
         input_px: longer side of its input.
-        tracker: gives ids; people it gives none to are left out. None: no ids at all.
-        smoother: calms tracked keypoints with the past alone, or None.
-        shots: finds cuts, or None. At a cut the window starts anew, and tracks go on by their
-            embeddings or not at all.
-        conf: lowest person score without a tracker; with one, its settings say what is kept.
-        max_people: in a frame, or None.
+        tracker: gives ids; people without a track are dropped. None: no ids at all.
+        smoother: smooths tracked keypoints by past frames only, or None.
+        shots: detects shot cuts, or None. At a cut the window starts empty, and only
+            re-identification continues tracks.
+        conf: lowest person score without a tracker; with one, its thresholds apply.
+        max_people: how many people per frame at most, or None.
         embeddings: whether the model's identity embeddings are trained.
     """
 
@@ -81,9 +86,9 @@ class StreamRunner:
     max_people: int | None
     embeddings: bool
 
-    def start(self) -> StreamMemory:
-        """The memory before the first frame."""
-        return StreamMemory(
+    def start(self) -> VideoState:
+        """The state before the first frame."""
+        return VideoState(
             StreamState(),
             (),
             (self.tracker or Tracker()).start(),
@@ -94,51 +99,53 @@ class StreamRunner:
     @torch.inference_mode()
     def step(
         self,
-        memory: StreamMemory,
+        state: VideoState,
         image_rgb: UInt8[np.ndarray, "H W 3"],
         time_s: float,
         frame_index: int,
-    ) -> tuple[StreamMemory, list[FramePoses]]:
-        """Takes the next frame; gives the poses of all frames that can now be told.
+    ) -> tuple[VideoState, list[FramePoses]]:
+        """Processes the next frame.
 
-        Without lookahead that is this very frame.
+        Returns:
+            The next state, and the poses of the frames that are complete now: without lookahead
+            this frame, with lookahead earlier ones.
 
         Raises:
-            VepeError: where the time does not rise, or the picture is not uint8 (H, W, 3).
+            VepeError: where the time does not rise, or the image is not uint8 (H, W, 3).
         """
-        if memory.time_s is not None and not time_s > memory.time_s:
+        if state.time_s is not None and not time_s > state.time_s:
             raise VepeError(
                 f"Frame {frame_index} at {time_s:g} s does not come after the last one at "
-                f"{memory.time_s:g} s; give rising times."
+                f"{state.time_s:g} s; give rising times."
             )
         image, padding, fit = self.network_input(image_rgb)
-        shots, cut = memory.shots, False
+        shots, cut = state.shots, False
         if self.shots is not None:
-            shots, cut = self.shots.step(memory.shots, image_rgb, time_s)
-        told: list[FramePoses] = []
-        if cut or (memory.fit is not None and memory.fit != fit):
-            # Another scene, or another size: what came before is finished on its own.
-            memory, told = self._finished(memory)
+            shots, cut = self.shots.step(state.shots, image_rgb, time_s)
+        outputs: list[FramePoses] = []
+        if cut or (state.fit is not None and state.fit != fit):
+            # Another scene, or another size: the frames so far are finished on their own.
+            state, outputs = self._flush(state)
             cut = True
-        waiting = (*memory.waiting, PendingFrame(frame_index, time_s, fit, cut))
-        network, output = self.model.step(memory.network, image, time_s, padding)
-        memory = replace(
-            memory, network=network, waiting=waiting, shots=shots, fit=fit, time_s=time_s
+        pending = (*state.pending, PendingFrame(frame_index, time_s, fit, cut))
+        network, output = stream_step(self.model, state.network, image, time_s, padding)
+        state = replace(
+            state, network=network, pending=pending, shots=shots, fit=fit, time_s=time_s
         )
         if output is not None:
-            memory, poses = self._answered(memory, output)
-            told.append(poses)
-        return memory, told
+            state, poses = self._emit(state, output)
+            outputs.append(poses)
+        return state, outputs
 
     @torch.inference_mode()
-    def finish(self, memory: StreamMemory) -> list[FramePoses]:
-        """The poses of the last frames, whose future will never come."""
-        return self._finished(memory)[1]
+    def finish(self, state: VideoState) -> list[FramePoses]:
+        """The poses of the pending frames, where the video ended before their look-ahead frames."""
+        return self._flush(state)[1]
 
     def network_input(
         self, image_rgb: UInt8[np.ndarray, "H W 3"]
     ) -> tuple[Float[Tensor, "1 3 h w"], Bool[Tensor, "1 h w"] | None, Letterbox]:
-        """A picture as the network takes it, on its device. Errors as `letterbox`."""
+        """An image as the network takes it, on its device. Returns and errors as `letterbox`."""
         image, padding, fit = letterbox(image_rgb, self.input_px, self.model.stride)
         # Convolutions run faster on a CPU with the channels innermost.
         on_cpu = self.device.type == "cpu"
@@ -146,46 +153,43 @@ class StreamRunner:
         image = image.to(self.device, memory_format=layout)
         return image, None if padding is None else padding.to(self.device), fit
 
-    def _finished(self, memory: StreamMemory) -> tuple[StreamMemory, list[FramePoses]]:
-        """All waiting frames answered, and an empty window."""
-        told = []
-        for output in self.model.flush(memory.network):
-            memory, poses = self._answered(memory, output)
-            told.append(poses)
-        return replace(memory, network=StreamState()), told
+    def _flush(self, state: VideoState) -> tuple[VideoState, list[FramePoses]]:
+        """The poses of all pending frames; the window is empty afterwards."""
+        outputs = []
+        for output in stream_flush(self.model, state.network):
+            state, poses = self._emit(state, output)
+            outputs.append(poses)
+        return replace(state, network=StreamState()), outputs
 
-    def _answered(
-        self, memory: StreamMemory, output: PoseOutput
-    ) -> tuple[StreamMemory, FramePoses]:
-        """The oldest waiting frame's people, with ids and smoothed as the settings say."""
-        frame, *later = memory.waiting
-        memory = replace(memory, waiting=tuple(later))
-        settings = self.tracker.settings if self.tracker else None
+    def _emit(self, state: VideoState, output: PoseOutput) -> tuple[VideoState, FramePoses]:
+        """The people of the oldest pending frame, tracked and smoothed."""
+        frame, *later = state.pending
+        state = replace(state, pending=tuple(later))
         poses = frame_poses(
             output,
             frame.fit,
             frame_index=frame.frame_index,
             time_s=frame.time_s,
-            conf=settings.weak_score if settings else self.conf,
+            conf=self.tracker.settings.low_threshold if self.tracker else self.conf,
             max_people=self.max_people,
             embeddings=self.embeddings,
         )
         if self.tracker is None:
-            return memory, poses
-        tracks = self.tracker.end_shot(memory.tracker) if frame.cut else memory.tracker
+            return state, poses
+        tracks = self.tracker.end_shot(state.tracker) if frame.cut else state.tracker
         tracks, poses = self.tracker.step(tracks, poses)
         poses = poses.select(poses.track_ids != NO_TRACK)
-        smooth = memory.smoother
+        smoother = state.smoother
         if self.smoother is not None:
-            smooth, poses = self.smoother.step(smooth, poses)
-        return replace(memory, tracker=tracks, smoother=smooth), poses
+            smoother, poses = self.smoother.step(smoother, poses)
+        return replace(state, tracker=tracks, smoother=smoother), poses
 
 
 class Stream:
     """A caller's own video, frame by frame.
 
     Attributes:
-        memory: all that is remembered; a value, replaced with every frame.
+        state: all that is remembered; a value, replaced with every frame.
     """
 
     def __init__(self, runner: StreamRunner, fps: float | None = None) -> None:
@@ -193,44 +197,84 @@ class Stream:
             raise VepeError(f"{fps:g} frames per second are not possible; give more than 0.")
         self._runner, self._fps = runner, fps
         self._count = 0
-        self._ended = False
-        self.memory = runner.start()
+        self._finished = False
+        self.state = runner.start()
 
     def push(
         self,
-        image: UInt8[np.ndarray, "H W 3"],
+        image: UInt8[np.ndarray, "H W 3"] | Image.Image,
         time_s: float | None = None,
         frame_index: int | None = None,
     ) -> list[FramePoses]:
-        """Takes the next frame; gives the poses of all frames that can now be told, in order.
-
-        Without lookahead that is this frame's; with it, frames come out `lookahead` later.
+        """Processes the next frame.
 
         Args:
             image: RGB.
             time_s: its time in seconds, rising; may be left out where the stream has `fps`.
             frame_index: its number; counted from 0 where left out.
 
+        Returns:
+            The poses of the frames that are complete now, in order: without lookahead this frame,
+            with lookahead the one `lookahead` frames ago.
+
         Raises:
-            VepeError: where the time is missing or does not rise, the picture is not uint8
-                (H, W, 3), or the stream was finished.
+            VepeError: where the time is missing, not finite or does not rise, the image is not
+                uint8 (H, W, 3), or the stream is finished.
         """
-        if self._ended:
+        if self._finished:
             raise VepeError("This stream is finished; start another for more frames.")
         index = self._count if frame_index is None else frame_index
         if time_s is None:
             if self._fps is None:
                 raise VepeError("Give every frame its time_s, or the stream its fps.")
             time_s = index / self._fps
-        self.memory, told = self._runner.step(self.memory, image, time_s, index)
+        if isinstance(time_s, str) or not math.isfinite(time_s):
+            shown = describe(time_s) if isinstance(time_s, str) else time_s
+            raise VepeError(f"The time of frame {index} is {shown}; give seconds.")
+        self.state, outputs = self._runner.step(self.state, as_array(image), time_s, index)
         self._count = index + 1
-        return told
+        return outputs
 
     def finish(self) -> list[FramePoses]:
-        """The poses of the frames that are still waiting for their future; ends the stream."""
-        if self._ended:
+        """The poses of the frames that wait for look-ahead frames; ends the stream."""
+        if self._finished:
             return []
-        self._ended = True
-        told = self._runner.finish(self.memory)
-        self.memory = self._runner.start()
-        return told
+        self._finished = True
+        outputs = self._runner.finish(self.state)
+        self.state = self._runner.start()
+        return outputs
+
+
+@dataclass(frozen=True)
+class TrackStep:
+    """What one step of `track_frames` yields.
+
+    Attributes:
+        frame: the frame that was pushed; None in the last step, after the end of the video.
+        live: poses that came out of the stream, before offline smoothing.
+        poses: poses that are final.
+    """
+
+    frame: Frame | None
+    live: list[FramePoses]
+    poses: list[FramePoses]
+
+
+def track_frames(
+    stream: Stream, frames: Iterable[Frame], smoother: OfflineSmoother | None = None
+) -> Iterator[TrackStep]:
+    """Tracks a whole video: one step per frame, and one for what is left at the end.
+
+    Every frame comes out once, in order, in `TrackStep.live` and, with offline smoothing some
+    seconds later, in `TrackStep.poses`.
+    """
+
+    def smoothed(live: list[FramePoses]) -> list[FramePoses]:
+        return [poses for frame in live for poses in smoother.push(frame)] if smoother else live
+
+    for frame in frames:
+        live = stream.push(frame.image, frame.time_s, frame.index)
+        yield TrackStep(frame, live, smoothed(live))
+    live = stream.finish()
+    rest = smoothed(live)
+    yield TrackStep(None, live, [*rest, *smoother.finish()] if smoother else rest)

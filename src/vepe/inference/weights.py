@@ -1,9 +1,9 @@
-"""Weights on the Hugging Face hub, by address. Only safetensors are fetched, and nothing is run.
+"""Weights: safetensors files that carry their configuration, skeleton and history.
 
-Weights on disk: safetensors that carry their configuration, skeleton and history.
-
-The header's metadata holds `vepe_version`, `config` (a `ModelConfig`, skeleton included) and
-`training` (what data, which recipe), so a file of weights is all that a model needs.
+The header's metadata holds `vepe_version`, `config` (a `ModelConfig` with skeleton and tracker
+settings) and `training` (data, recipe), so the file is all that a model needs. A name of weights is
+a preset whose file comes with the package, a path, or an address on the Hugging Face hub; from the
+hub, only safetensors are downloaded, and no code is run.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vepe import __version__
+from vepe.config.base import SILENT
 from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError
@@ -29,6 +30,7 @@ from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
 from vepe.skeleton import Skeleton
 
+SUFFIX = ".safetensors"
 PREFIX = "hf://"
 DEFAULT_FILE = "model.safetensors"
 
@@ -39,57 +41,15 @@ _ADDRESS = re.compile(
 )
 
 
-def fetch_weights(address: str) -> Path:
-    """The file that an address means, from the hub's cache on this machine where it is there.
-
-    Args:
-        address: `hf://OWNER/REPO`, whose file `model.safetensors` is meant;
-            `hf://OWNER/REPO/FILE.safetensors` for another; `@REVISION` behind REPO for a branch,
-            tag or commit.
-
-    Raises:
-        VepeError: where the address is none, or there is no such file, no network, no access, or
-            no space; the text says which, and what to do.
-    """
-    found = _ADDRESS.fullmatch(address)
-    if found is None:
-        raise VepeError(
-            f"'{address}' is no address of weights; write {PREFIX}OWNER/REPO or "
-            f"{PREFIX}OWNER/REPO/FILE.safetensors."
-        )
-    # Takes a second: commands that fetch nothing should not wait for it.
-    from huggingface_hub import errors, hf_hub_download
-
-    repo, file = found["repo"], found["file"] or DEFAULT_FILE
-    try:
-        return Path(hf_hub_download(repo, file, revision=found["revision"]))
-    except errors.GatedRepoError:
-        why = "its owner must let you in: ask on its page, then `hf auth login`"
-    except errors.RepositoryNotFoundError:
-        why = "there is no such repository, or it is private: check the name, or `hf auth login`"
-    except errors.RevisionNotFoundError:
-        why = f"it has no revision '{found['revision']}': check the name"
-    except errors.LocalEntryNotFoundError:
-        why = "the hub cannot be reached and no copy is on this machine: check the network"
-    except errors.EntryNotFoundError:
-        why = f"it has no file '{file}': name the one you mean behind the repository"
-    except (errors.HfHubHTTPError, OSError, ValueError) as error:
-        why = f"{str(error).splitlines()[0].rstrip('.')}: try again, or fetch the file by hand"
-    raise VepeError(f"'{address}' could not be fetched; {why}.") from None
-
-
-SUFFIX = ".safetensors"
-
-
 @dataclass(frozen=True)
 class WeightsCard:
-    """What a file of weights says of itself, without its tensors being read.
+    """The metadata of a weights file, read without its tensors.
 
     Attributes:
         path: the file.
-        version: the VEPE that wrote it.
+        version: VEPE version that wrote it.
         config: what the model is made of.
-        training: data and recipe, as the writer told them.
+        training: data and recipe, as given to `save_weights`.
         bytes: size of the file.
     """
 
@@ -107,16 +67,16 @@ def save_weights(
     training: dict[str, Any],
     dtype: Literal["fp16", "fp32"] = "fp16",
 ) -> Path:
-    """Writes the weights beside `path` and renames them; returns the path.
+    """Writes a weights file atomically; returns its path.
 
-    In fp16, tensors that hold values beyond its range stay in fp32.
+    In fp16, tensors with values beyond its range stay in fp32.
 
     Args:
         path: a name that ends in `.safetensors`.
-        model: its weights are taken from whatever device they are on.
+        model: on any device.
         config: what it was built from.
         training: data, recipe and the like; anything JSON can hold.
-        dtype: precision of what is written.
+        dtype: precision of the file.
 
     Raises:
         VepeError: where the file cannot be written or the name has another ending.
@@ -134,8 +94,8 @@ def save_weights(
         name: _packed(tensor, dtype).clone().contiguous()
         for name, tensor in model.state_dict().items()
     }
-    with replacing(path) as beside:
-        beside.write_bytes(save(tensors, metadata))
+    with replacing(path) as partial:
+        partial.write_bytes(save(tensors, metadata))
     return path
 
 
@@ -151,16 +111,19 @@ def _packed(tensor: Tensor, dtype: Literal["fp16", "fp32"]) -> Tensor:
 def load_weights(
     name: str | Path, *, skeleton: Skeleton | None = None
 ) -> tuple[Vepe, ModelConfig, dict[str, Any]]:
-    """The model in eval mode and fp32 on the CPU, its configuration, and its history.
+    """Loads a model.
 
     Args:
         name: a preset whose weights are bundled, the path of a `.safetensors` file, or an address
-            on the Hugging Face hub (see `vepe.inference.weights`).
-        skeleton: where given, the keypoints that the model must have.
+            on the Hugging Face hub (see `fetch_weights`).
+        skeleton: the keypoints that the model must have, or None for any.
+
+    Returns:
+        The model in eval mode and fp32 on the CPU, its configuration, and its training history.
 
     Raises:
-        VepeError: where there is no such file or preset, or it is damaged, has another skeleton, or
-            does not fit its own configuration; the text names what.
+        VepeError: where there is no such file or preset, or the file is damaged, has another
+            skeleton, or does not fit its own configuration; the message says which.
     """
     card = read_card(name)
     _check_skeleton(card, skeleton)
@@ -174,51 +137,59 @@ def load_weights(
 
 
 def read_card(name: str | Path) -> WeightsCard:
-    """What the weights say of themselves; quick. Arguments and errors as `load_weights`."""
+    """The metadata of weights; quick. Arguments and errors as `load_weights`."""
     path = find_weights(name)
     with _opened(path) as file:
         metadata = file.metadata() or {}
     try:
         config, training = json.loads(metadata["config"]), json.loads(metadata["training"])
-    except (KeyError, json.JSONDecodeError):
+        config = _with_defaults(dict(config))
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise VepeError(
-            f"'{path}' does not say what model it belongs to (no VEPE configuration in its "
-            "header); give weights that VEPE wrote."
+            f"'{path}' has no VEPE configuration in its header, so its model is unknown; give "
+            "weights that VEPE wrote."
         ) from None
     return WeightsCard(
         path,
         metadata.get("vepe_version", "unknown"),
-        parse(ModelConfig, config, f"The configuration in '{path}'"),
+        parse(ModelConfig, config, f"The configuration in '{path}'", SILENT),
         training,
         path.stat().st_size,
     )
 
 
+def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """A stored configuration with the tracker settings that files without any were used with."""
+    if "tracker" in config:
+        return config
+    return config | {"tracker": {"max_gap_s": 10.0, "reid_similarity": 0.5, "reid_margin": 0.3}}
+
+
 def bundled_weights(preset: str) -> Path | None:
-    """The file of weights that came with the package for a preset, or None."""
+    """The weights file that comes with the package for a preset, or None."""
     path = Path(str(resources.files("vepe.weights"))) / f"{preset}{SUFFIX}"
     return path if path.is_file() else None
 
 
 def find_weights(name: str | Path) -> Path:
-    """The file that a name means. Raises VepeError where there is none, with what to do."""
+    """The file that a name refers to. Raises VepeError where there is none."""
     text, path = str(name), Path(name)
     if text.startswith(PREFIX):
         return fetch_weights(text)
     if path.suffix == SUFFIX or path.is_file():
         if not path.is_file():
-            raise VepeError(f"There is no file of weights '{text}'; check the path.")
+            raise VepeError(f"There is no weights file '{text}'; check the path.")
         return path
     bundled = bundled_weights(text) if text == path.name else None
     if bundled is not None:
         return bundled
     if text in preset_names():
         raise VepeError(
-            f"No weights of '{text}' come with VEPE; pass a checkpoint ({SUFFIX} file, or "
+            f"There are no bundled weights for '{text}'; pass a weights file ({SUFFIX}, or "
             f"{PREFIX}OWNER/REPO on the Hugging Face hub) or train it with `vepe train`."
         )
     if len(path.parts) > 1:
-        raise VepeError(f"There is no file of weights '{text}'; give a {SUFFIX} file or a preset.")
+        raise VepeError(f"There is no weights file '{text}'; give a {SUFFIX} file or a preset.")
     read_yaml(text)  # raises, naming the nearest preset
     raise AssertionError(text)
 
@@ -227,7 +198,7 @@ def _opened(path: Path) -> Any:
     """The open file. Raises VepeError where it is empty, cut off, or something else."""
     try:
         if path.stat().st_size == 0:
-            raise VepeError(f"'{path}' is empty (0 bytes); fetch or train the weights again.")
+            raise VepeError(f"'{path}' is empty (0 bytes); download or train the weights again.")
         return safe_open(path, framework="pt")
     except SafetensorError:
         with path.open("rb") as file:
@@ -237,8 +208,7 @@ def _opened(path: Path) -> Any:
                 f"'{path}' is cut off or damaged; copy or train the weights again."
             ) from None
         raise VepeError(
-            f"'{path}' is not a file of weights, or is damaged; give a {SUFFIX} file that VEPE "
-            "wrote."
+            f"'{path}' is not a weights file, or is damaged; give a {SUFFIX} file that VEPE wrote."
         ) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
@@ -246,7 +216,7 @@ def _opened(path: Path) -> Any:
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors, floating ones in fp32. Raises VepeError where one holds NaN or infinity."""
+    """All tensors, floating-point ones in fp32. Raises VepeError where one has NaN or infinity."""
     tensors = {}
     with _opened(path) as file:
         for key in file.keys():  # noqa: SIM118 (the file is no mapping)
@@ -255,42 +225,81 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
                 tensor = tensor.float()
                 if not torch.isfinite(tensor).all():
                     raise VepeError(
-                        f"'{path}' holds NaN or infinite numbers in '{key}': its training went "
-                        "astray; use an earlier checkpoint."
+                        f"'{path}' has NaN or infinite values in '{key}': its training diverged; "
+                        "use an earlier checkpoint."
                     )
             tensors[key] = tensor
     return tensors
 
 
-def _check_skeleton(card: WeightsCard, wanted: Skeleton | None) -> None:
+def _check_skeleton(card: WeightsCard, required: Skeleton | None) -> None:
     own = card.config.skeleton
-    if wanted is not None and own.keypoints != wanted.keypoints:
+    if required is not None and own.keypoints != required.keypoints:
         raise VepeError(
             f"'{card.path}' has the skeleton '{own.name}' ({len(own)} keypoints), but "
-            f"'{wanted.name}' ({len(wanted)}) is asked for; give weights of that skeleton."
+            f"'{required.name}' ({len(required)}) is required; give weights of that skeleton."
         )
 
 
-def _check_fit(path: Path, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
+def _check_fit(path: Path, expected: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
     """Raises VepeError that says which tensors are missing, unknown or of another shape."""
     reshaped = [
-        f"{key} is {tuple(given[key].shape)} instead of {tuple(wanted[key].shape)}"
-        for key in wanted.keys() & given.keys()
-        if wanted[key].shape != given[key].shape
+        f"{key} is {tuple(tensors[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in expected.keys() & tensors.keys()
+        if expected[key].shape != tensors[key].shape
     ]
     problems = {
-        "lacks": sorted(wanted.keys() - given.keys()),
-        "has unknown": sorted(given.keys() - wanted.keys()),
+        "lacks": sorted(expected.keys() - tensors.keys()),
+        "has unknown": sorted(tensors.keys() - expected.keys()),
         "differs in shape:": sorted(reshaped),
     }
-    said = [f"{what} {_listed(keys)}" for what, keys in problems.items() if keys]
-    if said:
+    parts = [f"{what} {_listed(keys)}" for what, keys in problems.items() if keys]
+    if parts:
         raise VepeError(
-            f"'{path}' does not fit its own configuration: it {' and '.join(said)}; it was written "
-            "by another version of VEPE or changed since."
+            f"'{path}' does not fit its own configuration: it {' and '.join(parts)}; it was "
+            "written by another version of VEPE or changed since."
         )
 
 
 def _listed(keys: list[str], most: int = 3) -> str:
     more = f" and {len(keys) - most} more" if len(keys) > most else ""
     return ", ".join(keys[:most]) + more
+
+
+def fetch_weights(address: str) -> Path:
+    """Downloads weights from the Hugging Face hub, or takes them from the hub's local cache.
+
+    Args:
+        address: `hf://OWNER/REPO` for its file `model.safetensors`, or
+            `hf://OWNER/REPO/FILE.safetensors`; `@REVISION` after REPO selects a branch, tag or
+            commit.
+
+    Raises:
+        VepeError: where the address is malformed, or there is no such file, network, access or
+            space; the message says which, and what to do.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise VepeError(
+            f"'{address}' is no address of weights; write {PREFIX}OWNER/REPO or "
+            f"{PREFIX}OWNER/REPO/FILE.safetensors."
+        )
+    # This import takes a second: commands that download nothing should not wait for it.
+    from huggingface_hub import errors, hf_hub_download
+
+    repo, file = match["repo"], match["file"] or DEFAULT_FILE
+    try:
+        return Path(hf_hub_download(repo, file, revision=match["revision"]))
+    except errors.GatedRepoError:
+        why = "its owner must grant access: ask on its page, then `hf auth login`"
+    except errors.RepositoryNotFoundError:
+        why = "there is no such repository, or it is private: check the name, or `hf auth login`"
+    except errors.RevisionNotFoundError:
+        why = f"it has no revision '{match['revision']}': check the name"
+    except errors.LocalEntryNotFoundError:
+        why = "the hub cannot be reached and no copy is on this machine: check the network"
+    except errors.EntryNotFoundError:
+        why = f"it has no file '{file}': add the file's name after the repository"
+    except (errors.HfHubHTTPError, OSError, ValueError) as error:
+        why = f"{str(error).splitlines()[0].rstrip('.')}: try again, or download the file by hand"
+    raise VepeError(f"'{address}' could not be downloaded; {why}.") from None

@@ -1,4 +1,4 @@
-"""Births and deaths of tracks; loss and revival lie between them, in what may be matched."""
+"""Start, confirmation and end of tracks; a track is lost or re-identified by what it may match."""
 
 from __future__ import annotations
 
@@ -8,55 +8,35 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from vepe.config.tracking import TrackerSettings
-from vepe.tracking.association import pose_overlap
-from vepe.tracking.people import keypoint_weights, person_sizes
+from vepe.tracking.detections import Detections
 from vepe.tracking.state import Tracks
-from vepe.types import NO_TRACK, FramePoses
+from vepe.types import NO_TRACK
+
+OCCUPIED_OVERLAP = 0.6
+"""No track starts on a person that overlaps a tracked one by this much."""
 
 
-def newcomers(
-    poses: FramePoses, matched: Bool[np.ndarray, "P"], settings: TrackerSettings
+def init_candidates(
+    people: Detections, matched: Bool[np.ndarray, "P"], settings: TrackerSettings
 ) -> Int[np.ndarray, "Q"]:
-    """Indices of the people that start tracks; `poses` must have its best people first.
+    """Indices of the people that start tracks.
 
-    They are unmatched, score `birth_score` or more, and do not double a matched person or a better
-    newcomer.
+    They are unmatched, score at least `new_track_threshold`, and overlap no matched person and no
+    better candidate.
     """
-    candidates = np.flatnonzero(~matched & (poses.scores >= settings.birth_score))
-    if not len(candidates):
-        return candidates
-    weights = keypoint_weights(poses.keypoint_scores)
-    overlap = pose_overlap(poses.keypoints_px, weights, settings)
+    candidates = np.flatnonzero(~matched & (people.poses.scores >= settings.new_track_threshold))
     taken = matched.copy()
     for person in candidates:
-        taken[person] = not (overlap[person, taken] >= settings.duplicate_overlap).any()
+        taken[person] = not (people.overlap[person, taken] >= OCCUPIED_OVERLAP).any()
     return candidates[taken[candidates]]
 
 
-def doubles(poses: FramePoses, settings: TrackerSettings) -> Bool[np.ndarray, "P"]:
-    """Who lies on a better person and looks like it: the same body seen twice.
+def init_tracks(people: Detections, embedding_width: int) -> Tracks:
+    """One track per person after its first observation, without ids.
 
-    Without embeddings nobody is: two people who cross cover each other, too. `poses` must have its
-    best people first.
+    `embedding_width` is that of the other tracks, for people without embeddings.
     """
-    double = np.zeros(len(poses), np.bool_)
-    if poses.embeddings is None or len(poses) < 2:
-        return double
-    weights = keypoint_weights(poses.keypoint_scores)
-    same = pose_overlap(poses.keypoints_px, weights, settings) >= settings.double_overlap
-    same &= poses.embeddings @ poses.embeddings.T >= settings.double_similarity
-    for person in range(1, len(poses)):
-        double[person] = (same[person, :person] & ~double[:person]).any()
-    return double
-
-
-def born(poses: FramePoses, settings: TrackerSettings, embedding_width: int) -> Tracks:
-    """Tracks of one sighting, without ids, one for each person.
-
-    `embedding_width` is that of the other tracks, for people who come without embeddings.
-    """
-    count = len(poses)
-    weights = keypoint_weights(poses.keypoint_scores)
+    count, poses = len(people), people.poses
     if poses.embeddings is None:
         embeddings = np.zeros((count, embedding_width))
     else:
@@ -66,34 +46,38 @@ def born(poses: FramePoses, settings: TrackerSettings, embedding_width: int) -> 
         hits=np.ones(count, np.int64),
         seen_s=np.full(count, poses.time_s),
         keypoints_px=poses.keypoints_px.astype(np.float64),
-        weights=weights,
+        weights=people.weights,
         velocities_px_s=np.zeros((count, 2)),
-        sizes_px=person_sizes(poses.keypoints_px, weights, settings.min_size_px),
+        sizes_px=people.sizes_px,
         embeddings=embeddings,
         embedding_hits=np.full(count, int(poses.embeddings is not None), np.int64),
         same_shot=np.ones(count, np.bool_),
     )
 
 
-def confirmed(tracks: Tracks, next_id: int, settings: TrackerSettings) -> tuple[Tracks, int]:
-    """Gives ids from `next_id` on to tracks that have their `confirm_hits` sightings, in row order.
+def confirm(tracks: Tracks, next_id: int, settings: TrackerSettings) -> tuple[Tracks, int]:
+    """Gives ids from `next_id` on to tracks with `confirm_hits` observations, in row order.
 
-    Also gives the id that comes next.
+    Returns:
+        The tracks, and the next free id.
     """
-    ripe = np.flatnonzero((tracks.track_ids == NO_TRACK) & (tracks.hits >= settings.confirm_hits))
+    ready = np.flatnonzero((tracks.track_ids == NO_TRACK) & (tracks.hits >= settings.confirm_hits))
     track_ids = tracks.track_ids.copy()
-    track_ids[ripe] = next_id + np.arange(len(ripe))
-    return replace(tracks, track_ids=track_ids), next_id + len(ripe)
+    track_ids[ready] = next_id + np.arange(len(ready))
+    return replace(tracks, track_ids=track_ids), next_id + len(ready)
 
 
-def within_gap(tracks: Tracks, time_s: float, settings: TrackerSettings) -> Tracks:
-    """The tracks that are not unseen for longer than `max_gap_s`."""
+def drop_expired(tracks: Tracks, time_s: float, settings: TrackerSettings) -> Tracks:
+    """The tracks without those unseen for longer than `max_gap_s`."""
     alive = time_s - tracks.seen_s <= settings.max_gap_s
     return tracks if alive.all() else tracks.select(alive)
 
 
-def trimmed(tracks: Tracks, time_s: float, settings: TrackerSettings) -> Tracks:
-    """What is kept after a frame: of the unseen tracks, the confirmed ones last seen."""
+def prune(tracks: Tracks, time_s: float, settings: TrackerSettings) -> Tracks:
+    """The tracks that outlive a frame.
+
+    Unseen ones must be confirmed and among the `max_lost_tracks` most recently seen.
+    """
     unseen = tracks.seen_s < time_s
     alive = ~(unseen & (tracks.track_ids == NO_TRACK))
     lost = np.flatnonzero(alive & unseen)
@@ -104,6 +88,6 @@ def trimmed(tracks: Tracks, time_s: float, settings: TrackerSettings) -> Tracks:
 
 
 def after_cut(tracks: Tracks) -> Tracks:
-    """What is kept at a shot cut: confirmed tracks with an identity, which alone may find them."""
-    kept = tracks.select((tracks.embedding_hits > 0) & (tracks.track_ids != NO_TRACK))
-    return replace(kept, same_shot=np.zeros(len(kept), np.bool_))
+    """The tracks that outlive a shot cut: confirmed ones with an embedding, which alone matches."""
+    alive = tracks.select((tracks.embedding_hits > 0) & (tracks.track_ids != NO_TRACK))
+    return replace(alive, same_shot=np.zeros(len(alive), np.bool_))

@@ -1,9 +1,9 @@
-"""Shot cuts, found causally in the pictures themselves.
+"""Causal shot cut detection.
 
 A frame begins a new shot where its thumbnail no longer correlates with the last one, its colours
-differ too, and the change stands out from what was usual just before. Thumbnails are shifted a
-little for the best fit, and surprise is asked for, so that pans are no cuts; correlation ignores
-brightness and contrast, so flashes and fades are none either.
+differ too, and the change is larger than usual in the frames just before. Thumbnails are shifted a
+little for the best alignment, and the change must be unusual, so that pans are no cuts; correlation
+ignores brightness and contrast, so flashes and fades are none either.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from jaxtyping import Float, UInt8
 from vepe.config.tracking import ShotSettings
 
 _ROWS, _COLUMNS = 18, 32
-_SAMPLES = 4  # pixels looked at along each side of a thumbnail cell
+_SAMPLES = 4  # pixels sampled along each side of a thumbnail cell
 _MAX_SHIFT_ROWS, _MAX_SHIFT_COLUMNS = 2, 4
 _BINS = 4  # of each colour channel
+
+MEMORY_S = 0.5
+"""Time constant of the usual change between frames (ours)."""
 
 
 @dataclass(frozen=True)
 class ShotState:
-    """The last frame in small, and how much frames usually change.
+    """The last frame at low resolution, and how much frames usually change.
 
     Attributes:
         time_s: timestamp of the last frame, None before the first.
@@ -52,12 +55,15 @@ class ShotDetector:
     def step(
         self, state: ShotState, image_rgb: UInt8[np.ndarray, "H W 3"], time_s: float
     ) -> tuple[ShotState, bool]:
-        """Takes the next frame; gives the next state and whether a new shot begins with it.
+        """Takes the next frame.
 
-        The first frame of a video is no cut. Any picture size works, also one that changes.
+        Returns:
+            The next state, and whether a new shot begins with this frame. The first frame of a
+            video is no cut. Images may have any size, also one that changes.
         """
-        pixels = _sampled(image_rgb)
-        thumbnail = pixels.reshape(_ROWS, _SAMPLES, _COLUMNS, _SAMPLES, 3).mean(axis=(1, 3))
+        pixels = _sample(image_rgb)  # (72, 128, 3)
+        cells = pixels.reshape(_ROWS, _SAMPLES, _COLUMNS, _SAMPLES, 3)
+        thumbnail = cells.mean(axis=(1, 3))  # (18, 32, 3)
         histogram = _histogram(pixels)
         if state.time_s is None:
             return ShotState(time_s, thumbnail, histogram, 0.0), False
@@ -71,8 +77,8 @@ class ShotDetector:
             and colours >= settings.colour_change
             and change >= settings.surprise * state.usual_change
         )
-        # A cut says nothing of how the new shot moves, so what was usual stays as it was.
-        rate = 0.0 if cut else -np.expm1(-max(time_s - state.time_s, 0.0) / settings.memory_s)
+        # A cut says nothing about motion in the new shot, so the usual change stays as it was.
+        rate = 0.0 if cut else -np.expm1(-max(time_s - state.time_s, 0.0) / MEMORY_S)
         usual = state.usual_change + rate * (change - state.usual_change)
         return ShotState(time_s, thumbnail, histogram, float(usual)), bool(cut)
 
@@ -82,7 +88,7 @@ def structure_change(
 ) -> float:
     """1 minus the correlation of two thumbnails: 0 same, 1 unrelated, 2 inverted."""
     a, b = before - before.mean(axis=(0, 1)), after - after.mean(axis=(0, 1))
-    # Differences near one grey level (1/255) are noise: dark and flat pictures do not cut.
+    # Differences near one grey level (1/255) are noise: dark and flat images are no cuts.
     noise = a.size * (2 / 255) ** 2
     power = np.sqrt((np.sum(a * a) + noise) * (np.sum(b * b) + noise))
     return float(1 - (np.sum(a * b) + noise) / power)
@@ -91,9 +97,8 @@ def structure_change(
 def least_shifted_change(
     before: Float[np.ndarray, "18 32 3"], after: Float[np.ndarray, "18 32 3"]
 ) -> float:
-    """Least structural change over shifts of up to an eighth of the picture: pans are no cuts."""
+    """Least structural change over shifts of up to an eighth of the image: pans are no cuts."""
     rows, columns = before.shape[:2]
-
     changes = []
     for down, right in product(_shifts(_MAX_SHIFT_ROWS), _shifts(_MAX_SHIFT_COLUMNS)):
         (rows_a, rows_b), (columns_a, columns_b) = _overlap(rows, down), _overlap(columns, right)
@@ -116,8 +121,8 @@ def colour_change(before: Float[np.ndarray, "64"], after: Float[np.ndarray, "64"
     return float(0.5 * np.abs(before - after).sum())
 
 
-def _sampled(image_rgb: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "72 128 3"]:
-    """An even grid of pixels as floats in 0..1; small pictures repeat theirs."""
+def _sample(image_rgb: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "72 128 3"]:
+    """An even grid of pixels as floats in 0..1; small images repeat theirs."""
     height, width = image_rgb.shape[:2]
     rows = ((np.arange(_ROWS * _SAMPLES) + 0.5) * height / (_ROWS * _SAMPLES)).astype(int)
     columns = ((np.arange(_COLUMNS * _SAMPLES) + 0.5) * width / (_COLUMNS * _SAMPLES)).astype(int)
@@ -125,7 +130,7 @@ def _sampled(image_rgb: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "72 128
 
 
 def _histogram(pixels: Float[np.ndarray, "72 128 3"]) -> Float[np.ndarray, "64"]:
-    """Shares of the pixels in 4 x 4 x 4 colours."""
+    """Shares of the pixels in 4 x 4 x 4 colours; sums to 1."""
     levels = np.minimum((pixels * _BINS).astype(int), _BINS - 1)
     codes = (levels[..., 0] * _BINS + levels[..., 1]) * _BINS + levels[..., 2]
     return np.bincount(codes.ravel(), minlength=_BINS**3) / codes.size

@@ -1,7 +1,4 @@
-"""Frozen tables: dataclasses whose every field is an array with one row a track.
-
-What the tracker remembers between two frames.
-"""
+"""What the tracker remembers between two frames, as frozen tables with one row per track."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 
 class Rows:
-    """Selecting, replacing and joining rows; nothing is changed in place.
+    """Selects, replaces and concatenates rows; nothing is changed in place.
 
     For frozen dataclasses whose fields are all arrays with the same leading length.
     """
@@ -29,8 +26,8 @@ class Rows:
             array[index] = getattr(rows, name)
         return type(self)(**result)
 
-    def joined(self, more: Self) -> Self:
-        """The rows of `more` behind these; where one of the two is empty, the other."""
+    def concat(self, more: Self) -> Self:
+        """These rows followed by those of `more`; where one table is empty, the other."""
         if not len(next(iter(self._arrays().values()))):
             return more
         if not len(next(iter(more._arrays().values()))):
@@ -44,18 +41,18 @@ class Rows:
 
 @dataclass(frozen=True)
 class Tracks(Rows):
-    """What is remembered of M tracks, one row each.
+    """M tracks, one row each.
 
     Attributes:
         track_ids: (M,) ids, `NO_TRACK` for tracks that are not confirmed yet.
-        hits: (M,) sightings so far.
-        seen_s: (M,) timestamp of the last sighting.
-        keypoints_px: (M, K, 2) pose at that moment.
-        weights: (M, K) how far each keypoint of it can be trusted, 0..1.
-        velocities_px_s: (M, 2) motion of the whole person at that moment, pixels a second.
-        sizes_px: (M,) running size, see `people.person_sizes`.
-        embeddings: (M, D) unit-length running identity; D is 0 where none was ever given.
-        embedding_hits: (M,) sightings that carried an embedding.
+        hits: (M,) number of observations.
+        seen_s: (M,) timestamp of the last observation.
+        keypoints_px: (M, K, 2) filtered pose at that time.
+        weights: (M, K) how far each of its keypoints can be trusted, 0..1.
+        velocities_px_s: (M, 2) velocity of the whole person at that time, pixels per second.
+        sizes_px: (M,) running size, see `detections.person_sizes`.
+        embeddings: (M, D) unit-length running embedding; D is 0 until people have embeddings.
+        embedding_hits: (M,) number of observations with an embedding.
         same_shot: (M,) False after a shot cut, until the track is seen again.
     """
 
@@ -74,7 +71,7 @@ class Tracks(Rows):
         return len(self.track_ids)
 
     @staticmethod
-    def none() -> Tracks:
+    def empty() -> Tracks:
         """A table without rows."""
         return Tracks(
             track_ids=np.zeros(0, np.int64),
@@ -95,15 +92,15 @@ class TrackerState:
     """All that the tracker knows of one video: a value that goes in and comes out.
 
     Nothing in it is changed in place, so the states of several videos, or of one video at several
-    moments, can be kept and continued at will. Its size is bounded by `TrackerSettings.max_gap_s`
+    times, can be stored and continued at will. Its size is bounded by `TrackerSettings.max_gap_s`
     and `max_lost_tracks`, not by the length of the video.
 
     Attributes:
-        next_id: id of the next track; ids count from 1 in order of birth and never return.
+        next_id: id of the next track; ids count from 1 and are never used twice.
         time_s: timestamp of the last frame, None before the first.
-        tracks: the live tracks, those in view and those lost for a while.
+        tracks: the live tracks, both in view and lost.
     """
 
     next_id: int = 1
     time_s: float | None = None
-    tracks: Tracks = field(default_factory=Tracks.none)
+    tracks: Tracks = field(default_factory=Tracks.empty)

@@ -1,4 +1,4 @@
-"""Offline smoothing in pieces is offline smoothing of the whole, wherever the pieces end."""
+"""Offline smoothing of a stream equals that of the whole video, wherever the chunks end."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from vepe.config.tracking import SmoothingSettings
-from vepe.inference.smoothing import OfflineSmoothing
-from vepe.skeleton import POSETRACK15
-from vepe.tracking.smoothing_offline import smooth_offline
-from vepe.types import FramePoses, PoseTracks, VideoInfo
+from vepe.tracking.smoothing_offline import OfflineSmoother, smooth_offline
+from vepe.types import FramePoses
 
 
 def walkers(seconds: float, fps: float, rng: np.random.Generator) -> list[FramePoses]:
@@ -41,29 +39,27 @@ def walkers(seconds: float, fps: float, rng: np.random.Generator) -> list[FrameP
 
 
 @pytest.mark.parametrize("fps", [7.0, 25.0])
-@pytest.mark.parametrize("piece_s", [0.3, 1.0, 4.0, 100.0])
-def test_pieces_are_the_whole(fps: float, piece_s: float, rng) -> None:
+@pytest.mark.parametrize("chunk_s", [0.3, 1.0, 4.0, 100.0])
+def test_streamed_smoothing_equals_the_whole(fps: float, chunk_s: float, rng) -> None:
     settings = SmoothingSettings()
     frames = walkers(14, fps, rng)
-    whole = smooth_offline(
-        PoseTracks(VideoInfo("v", 0, 0, fps), POSETRACK15, tuple(frames)), settings
-    ).frames
+    whole = smooth_offline(frames, settings)
     assert sum(len(f) for f in whole) > sum(len(f) for f in frames)  # gaps were filled
-    smoothing = OfflineSmoothing(settings, piece_s)
-    told = [poses for frame in frames for poses in smoothing.push(frame)]
-    held = len(frames) - len(told)
-    told += smoothing.finish()
-    assert [p.frame_index for p in told] == list(range(len(frames)))
-    assert held <= (piece_s + smoothing.margin_s) * fps + 2
-    for a, b in zip(told, whole, strict=True):
+    smoother = OfflineSmoother(settings, chunk_s)
+    streamed = [poses for frame in frames for poses in smoother.push(frame)]
+    buffered = len(frames) - len(streamed)
+    streamed += smoother.finish()
+    assert [p.frame_index for p in streamed] == list(range(len(frames)))
+    assert buffered <= (chunk_s + smoother.margin_s) * fps + 2
+    for a, b in zip(streamed, whole, strict=True):
         np.testing.assert_array_equal(a.track_ids, b.track_ids)
         np.testing.assert_allclose(a.keypoints_px, b.keypoints_px, atol=1e-4)
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)
 
 
-def test_nothing_and_one_frame(rng) -> None:
-    assert OfflineSmoothing().finish() == []
-    smoothing = OfflineSmoothing()
+def test_no_frames_and_one_frame(rng) -> None:
+    assert OfflineSmoother().finish() == []
+    smoother = OfflineSmoother()
     (frame,) = walkers(0.05, 25, rng)
-    assert smoothing.push(frame) == []
-    assert len(smoothing.finish()) == 1
+    assert smoother.push(frame) == []
+    assert len(smoother.finish()) == 1
