@@ -1,13 +1,9 @@
-"""Colours of people: one for each track id, told apart with ease, the same in every frame.
+"""Draws people onto images: limbs, keypoints and track ids. OpenCV only, no torch.
 
-Hues step by the golden angle in OKLCH (Ottosson 2020, "A perceptual color space for image
-processing"), where equal steps look equally different; lightness takes turns, so that even hues
-that come close to each other after many people differ.
-
-Draws people onto pictures: limbs, keypoints and identity labels.
-
-One colour a person, the same in every frame; left limbs are lighter and right limbs darker than
-it. A dark rim keeps lines readable on any background. OpenCV only, no torch.
+One colour per person, the same in every frame; left limbs are lighter and right limbs darker. A
+dark outline keeps lines readable on any background. Hues step by the golden angle in OKLCH
+(Ottosson 2020, "A perceptual color space for image processing"), where equal steps look equally
+different; lightness cycles, so that similar hues still differ after many people.
 """
 
 from __future__ import annotations
@@ -39,29 +35,29 @@ _CHROMA = 0.19
 
 @lru_cache(maxsize=4096)
 def person_colour(number: int) -> Colour:
-    """The colour of a track id (or of a person's index, where there are no ids).
+    """The colour of a track id, or of a person's index if there are no ids.
 
-    Negative numbers are fine too; each number keeps its colour for good.
+    Negative numbers are allowed; each number always has the same colour.
     """
     hue = _FIRST_HUE + number * _GOLDEN_ANGLE
     return _from_oklch(_LIGHTNESS[number % len(_LIGHTNESS)], _CHROMA, hue)
 
 
-def mix(colour: Colour, other: Colour, share: float) -> Colour:
-    """A colour with `share` (0..1) of another one in it."""
-    red, green, blue = (round(a + share * (b - a)) for a, b in zip(colour, other, strict=True))
+def mix(colour: Colour, other: Colour, weight: float) -> Colour:
+    """The mean of two colours; `weight` (0..1) is that of the other one."""
+    red, green, blue = (round(a + weight * (b - a)) for a, b in zip(colour, other, strict=True))
     return red, green, blue
 
 
 def readable_on(background: Colour) -> Colour:
-    """Dark or white, whichever reads better on a background (WCAG relative luminance)."""
+    """Dark or white, whichever contrasts better with a background (WCAG relative luminance)."""
     red, green, blue = (_to_linear(c / 255) for c in background)
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return DARK if luminance > 0.18 else WHITE
 
 
 def _from_oklch(lightness: float, chroma: float, hue: float) -> Colour:
-    """OKLCH to sRGB; a colour that screens cannot show gives up chroma until they can."""
+    """OKLCH to sRGB; chroma is reduced until the colour lies in the sRGB gamut."""
     while True:
         linear = _oklab_to_linear(lightness, chroma * math.cos(hue), chroma * math.sin(hue))
         if all(-1e-4 <= c <= 1.0001 for c in linear) or chroma < 0.01:
@@ -89,7 +85,9 @@ def _to_linear(srgb: float) -> float:
     return srgb / 12.92 if srgb <= 0.04045 else float(((srgb + 0.055) / 1.055) ** 2.4)
 
 
-_SHIFT = 4
+SHIFT = 4
+"""Fractional bits of the coordinates that OpenCV draws with."""
+
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _LEFT_TINT, _RIGHT_SHADE = 0.42, 0.38
 _FAR_PX = 30_000.0
@@ -99,10 +97,10 @@ Image = UInt8[np.ndarray, "H W 3"]
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Widths for one person in one picture, in pixels."""
+    """Line widths and text size for one person in one image; pixels, OpenCV's font scale."""
 
     line: int
-    rim: int
+    outline: int
     dot: float
     text: float
 
@@ -116,23 +114,26 @@ def draw_poses(
     labels: bool = True,
     names: Sequence[str] = (),
 ) -> Image:
-    """A copy of the picture with everybody drawn on it; the picture itself stays as it is.
+    """Draws all people on a copy of the image.
 
     Args:
         image_rgb: (H, W, 3) uint8 RGB.
-        poses: the people, in pixels of this picture.
+        poses: the people, in pixels of this image.
         skeleton: the skeleton of `poses`.
-        min_keypoint_score: keypoints below it, and the limbs that end in them, are left out.
-        labels: whether tracked people get their number at the head.
-        names: what stands there in place of the number, one a person.
+        min_keypoint_score: keypoints below it, and the limbs that end in them, are not drawn.
+        labels: whether tracked people get their track id at the head.
+        names: labels in place of the track ids, one per person.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
 
     Raises:
-        VepeError: where the picture is not uint8 RGB or the skeleton is another one.
+        VepeError: if the image is not uint8 RGB or the poses have another skeleton.
     """
     if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3:
         raise VepeError(
             f"Cannot draw on an array of {image_rgb.dtype} and shape {image_rgb.shape}; give a "
-            "uint8 RGB picture of shape (H, W, 3)."
+            "uint8 RGB image of shape (H, W, 3)."
         )
     if poses.keypoints_px.shape[1] != len(skeleton):
         raise VepeError(
@@ -141,7 +142,7 @@ def draw_poses(
         )
     canvas = np.array(image_rgb, order="C", copy=True)
     shown = (poses.keypoint_scores >= min_keypoint_score) & np.isfinite(poses.keypoints_px).all(-1)
-    # The best person comes first in `poses` and is drawn last, over the others.
+    # The highest-scoring person comes first in `poses` and is drawn last, over the others.
     people = [n for n in range(len(poses) - 1, -1, -1) if shown[n].any()]
     sizes = {n: _sizes(poses.keypoints_px[n][shown[n]], canvas.shape) for n in people}
     for n in people:
@@ -164,16 +165,16 @@ def _colour_of(poses: FramePoses, person: int) -> Colour:
 
 
 def _sizes(points_px: Float[np.ndarray, "S 2"], shape: tuple[int, ...]) -> _Sizes:
-    """Widths that grow with the person, within bounds that grow with the picture."""
-    picture = math.hypot(shape[0], shape[1])
+    """Sizes that grow with the person, within bounds that grow with the image."""
+    diagonal = math.hypot(shape[0], shape[1])
     person = float(np.linalg.norm(np.ptp(points_px, axis=0)))
-    width = min(max(0.014 * person, 0.0016 * picture), 0.0042 * picture)
+    width = min(max(0.014 * person, 0.0016 * diagonal), 0.0042 * diagonal)
     line = max(1, round(width))
     return _Sizes(
         line=line,
-        rim=line + 2 * max(1, round(0.3 * width)) if line > 1 else 0,
+        outline=line + 2 * max(1, round(0.3 * width)) if line > 1 else 0,
         dot=max(1.0, 0.85 * width),
-        text=min(max(0.0026 * person, 0.0005 * picture, 0.36), 0.0007 * picture + 0.2),
+        text=min(max(0.0026 * person, 0.0005 * diagonal, 0.36), 0.0007 * diagonal + 0.2),
     )
 
 
@@ -191,7 +192,7 @@ def _side(name: str) -> int:
 
 @lru_cache(maxsize=1024)
 def _tints(colour: Colour) -> dict[int, tuple[Colour, Colour]]:
-    """Colours of limbs and of dots, by side; right first, so that left limbs lie above."""
+    """Colours of limbs and of keypoints, by side; right first, so that left limbs are on top."""
     limbs = {
         -1: mix(colour, DARK, _RIGHT_SHADE),
         0: colour,
@@ -200,9 +201,10 @@ def _tints(colour: Colour) -> dict[int, tuple[Colour, Colour]]:
     return {side: (limb, mix(limb, WHITE, 0.35)) for side, limb in limbs.items()}
 
 
-def _fixed_point(points_px: Float[np.ndarray, "*S 2"]) -> Int[np.ndarray, "*S 2"]:
-    """Points as OpenCV takes them: sixteenths, counted from the centre of the first pixel."""
-    return np.rint((np.clip(points_px, -_FAR_PX, _FAR_PX) - 0.5) * 2**_SHIFT).astype(np.int32)
+def fixed_point(points_px: Float[np.ndarray, "*S 2"]) -> Int[np.ndarray, "*S 2"]:
+    """Points as OpenCV takes them: in 1/16 px, counted from the centre of the first pixel."""
+    points_px = np.nan_to_num(np.clip(points_px, -_FAR_PX, _FAR_PX))
+    return np.rint((points_px - 0.5) * 2**SHIFT).astype(np.int32)
 
 
 def _draw_person(
@@ -219,28 +221,30 @@ def _draw_person(
     neck = _neck(keypoints_px, shown, skeleton)
     if neck is not None:
         limbs, sides = np.concatenate([limbs, neck[None]]), np.append(sides, 0)
-    ends, tints = list(_fixed_point(limbs)), _tints(colour)
-    if sizes.rim and ends:
-        cv2.polylines(canvas, ends, False, DARK, sizes.rim, cv2.LINE_AA, _SHIFT)
+    ends, tints = list(fixed_point(limbs)), _tints(colour)
+    if sizes.outline and ends:
+        cv2.polylines(canvas, ends, False, DARK, sizes.outline, cv2.LINE_AA, SHIFT)
     for side, (tint, _) in tints.items():
         lines = [line for line, at in zip(ends, sides.tolist(), strict=True) if at == side]
         if lines:
-            cv2.polylines(canvas, lines, False, tint, sizes.line, cv2.LINE_AA, _SHIFT)
-    radius = round(sizes.dot * 2**_SHIFT)
-    rim = radius + (max(1, round(0.35 * sizes.dot)) << _SHIFT)
+            cv2.polylines(canvas, lines, False, tint, sizes.line, cv2.LINE_AA, SHIFT)
+    radius = round(sizes.dot * 2**SHIFT)
+    outline = radius + (max(1, round(0.35 * sizes.dot)) << SHIFT)
     which = np.flatnonzero(shown)
-    for k, point in zip(which.tolist(), _fixed_point(keypoints_px[which]).tolist(), strict=True):
-        if sizes.rim:
-            cv2.circle(canvas, point, rim, DARK, -1, cv2.LINE_AA, _SHIFT)
+    for k, point in zip(which.tolist(), fixed_point(keypoints_px[which]).tolist(), strict=True):
+        if sizes.outline:
+            cv2.circle(canvas, point, outline, DARK, -1, cv2.LINE_AA, SHIFT)
         dot = tints[_side(skeleton.keypoints[k])][1]
-        cv2.circle(canvas, point, radius, dot, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, point, radius, dot, -1, cv2.LINE_AA, SHIFT)
 
 
 def _neck(
     keypoints_px: Float[np.ndarray, "K 2"], shown: Bool[np.ndarray, "K"], skeleton: Skeleton
 ) -> Float[np.ndarray, "2 2"] | None:
-    """A line from the head's lower end to the middle of the shoulders, which no pair of keypoints
-    gives; None where a keypoint of it is missing."""
+    """The line from head_bottom to the middle of the shoulders, which is no pair of keypoints.
+
+    None if one of the three is not shown.
+    """
     names = ("head_bottom", "left_shoulder", "right_shoulder")
     if not set(names) <= set(skeleton.keypoints):
         return None
@@ -256,7 +260,7 @@ _HEAD = ("head_top", "head", "nose", "left_ear", "right_ear", "left_eye", "right
 def _label_place(
     keypoints_px: Float[np.ndarray, "K 2"], shown: Bool[np.ndarray, "K"], skeleton: Skeleton
 ) -> tuple[float, float]:
-    """Middle of the label's lower edge: over the head, or else over the topmost keypoint."""
+    """Middle of the label's lower edge: above the head, or above the topmost keypoint."""
     head = [k for k, name in enumerate(skeleton.keypoints) if name in _HEAD and shown[k]]
     points = keypoints_px[head] if head else keypoints_px[shown]
     x, y = points[points[:, 1].argmin()].tolist()
@@ -266,7 +270,7 @@ def _label_place(
 def _draw_label(
     canvas: Image, text: str, at: tuple[float, float], colour: Colour, sizes: _Sizes
 ) -> None:
-    """The text on a plate of the person's colour, moved so that it lies in the picture."""
+    """The text on a plate of the person's colour, moved so that it lies inside the image."""
     height, width = canvas.shape[:2]
     weight = 2 if sizes.text >= 1.1 else 1
     (text_width, text_height), _ = cv2.getTextSize(text, _FONT, sizes.text, weight)
@@ -285,7 +289,7 @@ def _draw_label(
 
 
 def _plate(canvas: Image, box: tuple[int, int, int, int], radius: int, colour: Colour) -> None:
-    """A filled rectangle with round corners."""
+    """A filled rectangle with rounded corners."""
     left, top, right, bottom = box
     cv2.rectangle(canvas, (left + radius, top), (right - radius, bottom), colour, -1)
     cv2.rectangle(canvas, (left, top + radius), (right, bottom - radius), colour, -1)

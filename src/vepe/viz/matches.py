@@ -1,8 +1,8 @@
-"""Draws what was predicted over what was labelled, and which is taken for which.
+"""Draws predictions over labels, and which prediction is matched with which label.
 
-Labels as thin white figures; over them predictions as everywhere, in a person's colour, so that
-white shows where a prediction is off; yellow lines from a label's keypoints to those of its
-prediction. A prediction that is nobody's is faded.
+Labels are thin white figures. Predictions are drawn over them as everywhere, in a person's
+colour, so that white is visible where a prediction is off; yellow lines join a label's keypoints
+to those of its prediction. Unmatched predictions are faded.
 """
 
 from __future__ import annotations
@@ -16,28 +16,27 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from vepe.skeleton import Skeleton
 from vepe.types import NO_TRACK, FramePoses
-from vepe.viz.drawing import DARK, WHITE, Colour, draw_poses
+from vepe.viz.drawing import DARK, SHIFT, WHITE, Colour, draw_poses, fixed_point
 
 YELLOW: Colour = (255, 214, 64)
-_SHIFT = 4
 
 Image = UInt8[np.ndarray, "H W 3"]
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The labelled people of a picture.
+    """The labelled people of an image.
 
     Attributes:
         keypoints_px: (N, K, 2).
-        labelled: (N, K) which of them have a label.
+        labelled: (N, K) whether the keypoint has a label.
     """
 
     keypoints_px: Float[np.ndarray, "N K 2"]
     labelled: Bool[np.ndarray, "N K"]
 
     def scaled(self, factor: float) -> Labels:
-        """The same in a picture `factor` times as large."""
+        """The same people in an image resized by `factor`."""
         return replace(self, keypoints_px=self.keypoints_px * factor)
 
 
@@ -50,19 +49,22 @@ def draw_matches(
     *,
     min_score: float = 0.3,
 ) -> Image:
-    """A copy of the picture with predictions, labels and matches.
+    """Draws predictions, labels and matches on a copy of the image.
 
     Args:
         image_rgb: (H, W, 3) uint8 RGB.
-        poses: everything that is predicted, in pixels of this picture.
-        labels: what is labelled.
-        pairs: a row a match: index into `poses`, index into `labels`.
-        skeleton: of both.
-        min_score: predictions that are nobody's are left out below it.
+        poses: all predictions, in pixels of this image.
+        labels: the labelled people, in pixels of this image.
+        pairs: (M, 2) the matches: index into `poses`, index into `labels`.
+        skeleton: the skeleton of both.
+        min_score: unmatched predictions with a lower score are not drawn.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
     """
     matched = set(pairs[:, 0].tolist())
-    free = [n for n in range(len(poses)) if n not in matched and poses.scores[n] >= min_score]
-    canvas = _draw_people(image_rgb, poses, free, np.asarray(free), skeleton)
+    unmatched = [n for n in range(len(poses)) if n not in matched and poses.scores[n] >= min_score]
+    canvas = _draw_people(image_rgb, poses, unmatched, np.asarray(unmatched), skeleton)
     canvas = cv2.addWeighted(image_rgb, 0.55, canvas, 0.45, 0)
     order = pairs[np.argsort(-poses.scores[pairs[:, 0]], kind="stable")]
     for person in range(len(labels.keypoints_px)):
@@ -73,7 +75,7 @@ def draw_matches(
 
 
 def caption(image_rgb: Image, lines: Sequence[str], *, width: int | None = None) -> Image:
-    """The picture below a dark band with lines of small text, cut to its width."""
+    """The image below a dark band with lines of small text, cut off at its width."""
     height = 16 * len(lines) + 8
     band = np.full((height, width or image_rgb.shape[1], 3), DARK, np.uint8)
     for row, line in enumerate(lines):
@@ -85,7 +87,7 @@ def caption(image_rgb: Image, lines: Sequence[str], *, width: int | None = None)
 def _draw_people(
     image: Image, poses: FramePoses, people: list[int], ids: np.ndarray, skeleton: Skeleton
 ) -> Image:
-    """Some of the people in the colours of `ids`, with their scores for names."""
+    """Draws some of the people in the colours of `ids`, with their scores as labels."""
     some = replace(
         poses.select(np.asarray(people, np.int64)),
         keypoint_scores=np.ones((len(people), len(skeleton)), np.float32),
@@ -100,26 +102,20 @@ def _draw_lines(
     canvas: Image, poses: FramePoses, labels: Labels, pairs: Int[np.ndarray, "M 2"]
 ) -> None:
     for prediction, person in pairs.tolist():
-        seen = labels.labelled[person]
+        labelled = labels.labelled[person]
         ends = np.stack([labels.keypoints_px[person], poses.keypoints_px[prediction]], axis=1)
-        lines = list(_fixed_point(ends[seen]))
+        lines = list(fixed_point(ends[labelled]))
         if lines:
-            cv2.polylines(canvas, lines, False, YELLOW, 1, cv2.LINE_AA, _SHIFT)
+            cv2.polylines(canvas, lines, False, YELLOW, 1, cv2.LINE_AA, SHIFT)
 
 
 def _draw_label(canvas: Image, labels: Labels, person: int, skeleton: Skeleton) -> None:
-    points, seen = labels.keypoints_px[person], labels.labelled[person]
-    limbs = [points[[a, b]] for a, b in skeleton.edges if seen[a] and seen[b]]
+    points, labelled = labels.keypoints_px[person], labels.labelled[person]
+    limbs = [points[[a, b]] for a, b in skeleton.edges if labelled[a] and labelled[b]]
     if limbs:
-        ends = list(_fixed_point(np.stack(limbs)))
-        cv2.polylines(canvas, ends, False, DARK, 3, cv2.LINE_AA, _SHIFT)
-        cv2.polylines(canvas, ends, False, WHITE, 1, cv2.LINE_AA, _SHIFT)
-    for point in _fixed_point(points[seen]).tolist():
-        cv2.circle(canvas, point, 3 << _SHIFT, DARK, -1, cv2.LINE_AA, _SHIFT)
-        cv2.circle(canvas, point, 2 << _SHIFT, WHITE, -1, cv2.LINE_AA, _SHIFT)
-
-
-def _fixed_point(points_px: Float[np.ndarray, "*S 2"]) -> Int[np.ndarray, "*S 2"]:
-    """Points as OpenCV takes them: sixteenths, counted from the centre of the first pixel."""
-    near = np.nan_to_num(np.clip(points_px, -30_000.0, 30_000.0))
-    return np.rint((near - 0.5) * 2**_SHIFT).astype(np.int32)
+        ends = list(fixed_point(np.stack(limbs)))
+        cv2.polylines(canvas, ends, False, DARK, 3, cv2.LINE_AA, SHIFT)
+        cv2.polylines(canvas, ends, False, WHITE, 1, cv2.LINE_AA, SHIFT)
+    for point in fixed_point(points[labelled]).tolist():
+        cv2.circle(canvas, point, 3 << SHIFT, DARK, -1, cv2.LINE_AA, SHIFT)
+        cv2.circle(canvas, point, 2 << SHIFT, WHITE, -1, cv2.LINE_AA, SHIFT)

@@ -1,7 +1,7 @@
-"""The look of all plots, drawn by matplotlib without any display; and line charts as SVG.
+"""The common style of all matplotlib plots, and line charts as SVG for HTML pages.
 
-A chart's colours are names of the page's style (`vepe.viz.html_page`), so that one drawing is
-right on light and on dark ground.
+Colours in a chart are CSS variables of the page (`page.html`), so that one drawing suits light
+and dark mode. No display is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INK, QUIET, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 MAIN, SECOND, BAD, GOOD = "#2f6f9f", "#d98c3f", "#c8372d", "#2e8b57"
 LINES = (MAIN, SECOND, "#6b8e5a")
 SERIES = (MAIN, "#c77722", "#5b7f4b", BAD, "#8a5a9e", "#3d8f8a", "#857c1a")
-"""Colours of a chart's lines, in order; each is a variable of the page's style."""
+"""Colours of a chart's lines, in order; each is a CSS variable of the page."""
 
 _VARIABLES = dict(
     zip(
@@ -32,7 +32,7 @@ _VARIABLES = dict(
 
 
 def figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
-    """A new figure in inches and its array of axes, with the house's look."""
+    """A new figure of this size in inches and its array of axes, in the common style."""
     from matplotlib.figure import Figure
 
     fig: Figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
@@ -62,12 +62,12 @@ def line_chart(
     """Lines over a common x axis as an `<svg>` element, to be put into a page.
 
     Args:
-        title: stands above.
-        lines: by name; the legend names them where there are several. Seven colours, then again.
+        title: the title above the chart.
+        lines: points by name; a legend is added if there are several. Colours repeat after seven.
         x_label: what x counts.
-        marks: places of x with a name, drawn as thin upright lines (where a stage begins).
-        x_range: first and last x; as the lines need where None.
-        logarithmic: whether y is; it must then be above 0.
+        marks: named values of x, drawn as thin vertical lines (such as the start of a stage).
+        x_range: first and last x, or None to fit the lines.
+        logarithmic: whether the y axis is; y must then be above 0.
         size: width and height in inches of 72 points.
     """
     fig, axes = figure(*size)
