@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from figures.sets import figures_source
 from vepe.config.load import merge, parse
 from vepe.config.training import TrainConfig
 
@@ -26,7 +27,7 @@ TINY: dict[str, Any] = {
             "steps": 2,
             "size_px": 64,
             "batch": 2,
-            "data": [{"kind": "synthetic", "people": [1, 2]}],
+            "data": [figures_source()],
         },
         {
             "name": "temporal",
@@ -34,7 +35,7 @@ TINY: dict[str, Any] = {
             "frames": 2,
             "size_px": 64,
             "batch": 1,
-            "data": [{"kind": "synthetic", "people": [1, 2]}],
+            "data": [figures_source()],
         },
     ],
 }

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from vepe.cli.data import app
-from vepe.data.shards import read_shard
+from vepe.data.images import ImageIndex
+from vepe.data.shards import index_shard
 from vepe.errors import VepeError, VepeWarning
 from vepe.skeleton import COCO17
 
@@ -40,7 +41,7 @@ def test_data_set_is_packed_once(tmp_path: Path) -> None:
         done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "2 images, 2 people." in done.output
-    stills = read_shard(out / "packed-000.tar", COCO17)
+    stills = ImageIndex([index_shard(out / "packed-000.tar")], COCO17)
     assert [int(s.image().mean()) for s in stills] == [0, 90]
     with pytest.warns(VepeWarning, match="missing"):
         again = CliRunner().invoke(app, arguments)
@@ -48,4 +49,4 @@ def test_data_set_is_packed_once(tmp_path: Path) -> None:
     assert "add --overwrite" in str(again.exception)
     strict = CliRunner().invoke(app, [*arguments, "--overwrite", "--strict"])
     assert "1 of 3 images are missing" in str(strict.exception)
-    assert len(read_shard(out / "packed-000.tar", COCO17)) == 2
+    assert len(ImageIndex([index_shard(out / "packed-000.tar")], COCO17)) == 2

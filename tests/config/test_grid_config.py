@@ -16,8 +16,8 @@ RECIPE = {
     "model": "vepe-n",
     "seed": 5,
     "stages": [
-        {"name": "a", "steps": 2, "data": [{"kind": "synthetic"}]},
-        {"name": "b", "steps": 2, "frames": 3, "data": [{"kind": "synthetic"}]},
+        {"name": "a", "steps": 2, "data": [{"kind": "coco"}]},
+        {"name": "b", "steps": 2, "frames": 3, "data": [{"kind": "coco"}]},
     ],
 }
 

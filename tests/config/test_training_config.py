@@ -7,7 +7,7 @@ import pytest
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
 
-SOURCE = {"kind": "synthetic"}
+SOURCE = {"kind": "coco"}
 
 
 def run(*stages: dict) -> TrainConfig:

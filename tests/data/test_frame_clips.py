@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dotted_sets import dot_near, write_coco, write_posetrack18
 
+from figures.dots import dot_near
+from figures.sets import write_coco, write_posetrack18
 from vepe.config.augmentation import AugmentationConfig
-from vepe.config.data import CocoConfig, PosetrackConfig, VideoConfig
+from vepe.config.data import CocoConfig, PosetrackConfig, VideoClipConfig, VideoConfig
 from vepe.config.training import StageConfig
 from vepe.data.clip import Clip
-from vepe.data.video_clips import VideoClips, VideoClipSettings
+from vepe.data.video_clips import VideoClips
 from vepe.errors import VepeError, VepeWarning
 from vepe.skeleton import COCO17, CROWDPOSE14, POSETRACK15, Skeleton
-from vepe.training.sources import build_source, fingerprint, read_pictures
+from vepe.training.sources import build_source, fingerprint, read_images
 
 CALM = AugmentationConfig(colour=0, flicker=0, grey=0, blur=0, noise=0, occluders=0)
 TOOL = Skeleton(
@@ -23,11 +24,12 @@ TOOL = Skeleton(
 )
 
 
-def clips_of(config, root: Path, skeleton: Skeleton = POSETRACK15, **options) -> VideoClips:
-    settings = VideoClipSettings(
-        **{"size_px": 256, "augmentation": CALM, "sizes": (0.6, 1.0), **options}
-    )
-    return VideoClips(read_pictures(config, root, skeleton), skeleton, settings, length=100)
+def clips_of(
+    config, root: Path, skeleton: Skeleton = POSETRACK15, *, frames: int = 3, **options
+) -> VideoClips:
+    settings = VideoClipConfig(augmentation=CALM, **{"person_scale": (0.6, 1.0), **options})
+    images = read_images(config, root, skeleton)
+    return VideoClips(images, skeleton, settings, frames=frames, size_px=256)
 
 
 def check_dots(clip: Clip) -> int:
@@ -76,7 +78,7 @@ def test_unlabelled_frames_are_context_and_labelled_neighbours_count(tmp_path: P
 
 
 def test_a_skeleton_of_ones_own_in_video_with_ids(tmp_path: Path) -> None:
-    write_coco(tmp_path, skeleton=TOOL, pictures=6, video=True)
+    write_coco(tmp_path, skeleton=TOOL, images=6, video=True)
     config = VideoConfig(annotations=("labels.json",))
     clips = clips_of(config, tmp_path, TOOL, frames=3, max_gap_s=0.2)
     seen = 0
@@ -91,7 +93,7 @@ def test_a_skeleton_of_ones_own_in_video_with_ids(tmp_path: Path) -> None:
 @pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14], ids=lambda s: s.name)
 def test_stills_of_other_skeletons_lie_on_their_dots(tmp_path: Path, skeleton: Skeleton) -> None:
     write_coco(tmp_path, skeleton=skeleton)
-    config = CocoConfig(annotations=("labels.json",), layouts=(1, 0, 0, 0), sizes=(0.6, 1.0),
+    config = CocoConfig(annotations=("labels.json",), mosaic=(1, 0, 0, 0), person_scale=(0.6, 1.0),
                         augmentation=CALM.model_copy(update={"copy_paste": 0.0}))  # fmt: skip
     stage = StageConfig(name="s", steps=1, frames=1, size_px=256, data=(config,))
     clips = build_source(config, stage, tmp_path, POSETRACK15, 0)
@@ -116,7 +118,7 @@ def test_missing_and_damaged_pictures(tmp_path: Path) -> None:
     (folder / "000002.jpg").unlink()
     damaged = folder / "000005.jpg"
     damaged.write_bytes(damaged.read_bytes()[:-500])
-    with pytest.warns(VepeWarning, match=r"1 of 8 pictures are missing .*000002.jpg.* skipped"):
+    with pytest.warns(VepeWarning, match=r"1 of 8 images are missing .*000002.jpg.* skipped"):
         source = build_source(config, stage, tmp_path, POSETRACK15, 3)
     with pytest.warns(VepeWarning, match=r"000005.jpg' in .* is damaged") as told:
         clips = [source[i] for i in range(40)]
@@ -129,7 +131,7 @@ def test_missing_and_damaged_pictures(tmp_path: Path) -> None:
         assert clips[i].name == after.name
         assert np.array_equal(clips[i].images, after.images)
     strict = PosetrackConfig(strict=True)
-    with pytest.raises(VepeError, match="1 of 8 pictures are missing"):
+    with pytest.raises(VepeError, match="1 of 8 images are missing"):
         build_source(strict, stage, tmp_path, POSETRACK15, 3)
     (folder / "000002.jpg").write_bytes((folder / "000001.jpg").read_bytes())
     ends = build_source(strict, stage, tmp_path, POSETRACK15, 3)
@@ -156,13 +158,13 @@ def test_real_posetrack_and_coco(shared_dir: Path) -> None:
     dev = shared_dir / "data/dev"
     config = PosetrackConfig(root="posetrack18", split="val",
                              annotations=("annotations/val/*.json",))  # fmt: skip
-    clips = clips_of(config, dev, frames=1, sizes=(0.3, 0.5))
+    clips = clips_of(config, dev, frames=1, person_scale=(0.3, 0.5))
     assert max(len(clips[i].people[0]) for i in range(8)) >= 7
     assert any(len(clips[i].people[0].ignore_boxes_xyxy_px) for i in range(8))
     tracks = PosetrackConfig(annotations=("tracks/*.json",))
-    pictures = read_pictures(tracks, dev, POSETRACK15)
+    pictures = read_images(tracks, dev, POSETRACK15)
     assert int(pictures.people_counts().sum()) == 6340
     assert len(np.unique(pictures.videos())) == 30
     assert not pictures[0].people.visibility[:, 0].any()  # no nose in this set
-    coco = read_pictures(CocoConfig(root="coco", annotations=("*.json",)), dev, POSETRACK15)
-    assert len(coco.there(strict=True, title="coco")) > 20
+    coco = read_images(CocoConfig(root="coco", annotations=("*.json",)), dev, POSETRACK15)
+    assert len(coco.drop_missing(strict=True, title="coco")) > 20

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dotted_clips import grid_points, largest_miss_px, still_clip_of
 
+from figures.dots import grid_points, max_error_px, still_clip_of
 from vepe.data.transforms.mosaic import Region, draw_layout, mosaic
 
 
@@ -29,7 +29,7 @@ def test_clips_keep_their_dots_and_people_their_own_identities(rng: np.random.Ge
     )
     both = mosaic([first, second], [Region(0, 0, 170, 190), Region(170, 0, 170, 190)])
     assert both.images.shape == (3, 190, 340, 3)
-    assert largest_miss_px(both)[0] < 0.3
+    assert max_error_px(both)[0] < 0.3
     assert both.background_weight == 0.25
     assert both.key_indices == (0, 2)
     assert len(both.people[1]) == 0  # not labelled in one of them

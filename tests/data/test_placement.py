@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vepe.data.transforms.placement import draw_motion, draw_placement
+from vepe.data.transforms.affine import draw_motion, draw_placement
 
 BOX = np.array([[60.0, 20, 120, 180]])
 
@@ -13,7 +13,7 @@ BOX = np.array([[60.0, 20, 120, 180]])
 def drawn(seed: int, **options: float) -> np.ndarray:
     calm = {"turn_rad": 0.0, "aspect": 0.0} | options
     rng = np.random.default_rng(seed)
-    return draw_placement(rng, BOX, (200, 200), (160, 160), sizes=(0.5, 1.5), **calm)  # type: ignore[arg-type]
+    return draw_placement(rng, BOX, (200, 200), (160, 160), person_scale=(0.5, 1.5), **calm)  # type: ignore[arg-type]
 
 
 def test_people_get_the_sizes_asked_for() -> None:

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from dotted_sets import write_coco, write_posetrack18
 
+from figures.sets import write_coco, write_posetrack18
 from vepe.config.data import FramesConfig, StillsConfig
 from vepe.config.training import StageConfig
 from vepe.data.images import ImageIndex, LabelPolicy
@@ -22,7 +22,7 @@ from vepe.data.remote import expand, fetch, is_remote
 from vepe.data.shards import index_shard, write_shards
 from vepe.errors import VepeError
 from vepe.skeleton import COCO17, POSETRACK15
-from vepe.training.sources import build_source, check_shards, read_pictures
+from vepe.training.sources import build_source, check_shards, read_images
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -86,7 +86,7 @@ def test_ranges_in_names(pattern: str, expected: list[str]) -> None:
 def test_addresses_and_paths() -> None:
     assert is_remote("https://host/a.tar")
     assert not any(map(is_remote, ("train/*.tar", "/data/a.tar", r"C:\data\a.tar")))
-    with pytest.raises(VepeError, match="runs backwards"):
+    with pytest.raises(VepeError, match="is descending"):
         expand("a-{3..1}.tar")
 
 
@@ -121,7 +121,7 @@ def test_what_an_earlier_run_left_is_used(server: str, tmp_path: Path) -> None:
     (tmp_path / "served/x.tar").write_bytes(DATA)
     Handler.breaks_at = [30_000] * 4
     Handler.ranges = False
-    with pytest.raises(VepeError, match="goes on where it broke off"):
+    with pytest.raises(VepeError, match="download will be resumed"):
         fetch(f"{server}/x.tar", folder=tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("x.tar"))
     (part,) = (tmp_path / "cache").rglob("x.tar.part")
@@ -147,10 +147,10 @@ def test_a_set_in_shards_says_what_the_set_says(tmp_path: Path) -> None:
     files = posetrack_files(tmp_path, "train")
     index = read_label_files(files, tmp_path, single=False)
     pictures = ImageIndex([index], POSETRACK15, LabelPolicy(fps=10))
-    size = pictures[0].bytes_there() * 7 / 1e6
+    size = pictures[0].num_bytes() * 7 / 1e6
     shards = write_shards(tmp_path / "packed", pictures, megabytes=size)
     assert [s.name for s in shards] == ["packed-000.tar", "packed-001.tar"]
-    with pytest.raises(VepeError, match="already there; add --overwrite"):
+    with pytest.raises(VepeError, match="already exists; add --overwrite"):
         write_shards(tmp_path / "packed", pictures, megabytes=size)
     found = ImageIndex([index_shard(s) for s in shards], POSETRACK15)
     assert len(found) == len(pictures) == 15
@@ -186,7 +186,7 @@ def test_training_reads_shards_by_address(server: str, tmp_path: Path) -> None:
         assert clip.images.shape == (2, 96, 96, 3)
         assert clip.background_weight == 1
     assert len(Handler.asked) == 2
-    assert len(read_pictures(stills, tmp_path, POSETRACK15)) == 4
+    assert len(read_images(stills, tmp_path, POSETRACK15)) == 4
     assert len(Handler.asked) == 2
 
 

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
+from vepe.config.data import ImageClipConfig, VideoClipConfig
 from vepe.data.batch import collate
-from vepe.data.image_clips import ImageClips, ImageClipSettings
+from vepe.data.image_clips import ImageClips
+from vepe.data.images import ImageIndex, LabelPolicy
 from vepe.data.sampling import ResumableBatchSampler, WeightedMixture
-from vepe.data.shards import read_shard
-from vepe.data.video_clips import VideoClips, VideoClipSettings
+from vepe.data.shards import index_shard
+from vepe.data.video_clips import VideoClips
 from vepe.errors import VepeError
-from vepe.skeleton import COCO17, POSETRACK15
+from vepe.skeleton import COCO17, POSETRACK15, Skeleton
 
 
 def make_shard(path: Path, pictures: int = 4, video: bool = False) -> Path:
@@ -54,9 +56,13 @@ def make_shard(path: Path, pictures: int = 4, video: bool = False) -> Path:
     return path
 
 
+def read_shard(path: Path, skeleton: Skeleton, policy: LabelPolicy | None = None) -> ImageIndex:
+    return ImageIndex([index_shard(path)], skeleton, policy)
+
+
 def test_labels_arrive_in_the_wanted_skeleton(tmp_path: Path) -> None:
     path = make_shard(tmp_path / "a.tar")
-    own = read_shard(path, POSETRACK15, incomplete=0.25)
+    own = read_shard(path, POSETRACK15, LabelPolicy(incomplete=0.25))
     other = read_shard(path, COCO17)
     assert [s.background_weight for s in own] == [1.0, 0.25, 1.0, 0.25]
     assert own[0].image().shape == (120, 100, 3)
@@ -82,11 +88,11 @@ def test_broken_shards_are_told(tmp_path: Path, content: bytes | None, message: 
         read_shard(path, POSETRACK15)
 
 
-@pytest.mark.parametrize("layouts", [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)])
-def test_pseudo_clips(tmp_path: Path, layouts: tuple[float, float, float, float]) -> None:
+@pytest.mark.parametrize("mosaic", [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)])
+def test_pseudo_clips(tmp_path: Path, mosaic: tuple[float, float, float, float]) -> None:
     stills = read_shard(make_shard(tmp_path / "a.tar"), POSETRACK15)
-    settings = ImageClipSettings(size_px=96, frames=3, layouts=layouts)
-    clips = ImageClips(stills, POSETRACK15, settings, length=10, seed=4)
+    settings = ImageClipConfig(mosaic=mosaic)
+    clips = ImageClips(stills, POSETRACK15, settings, frames=3, size_px=96, seed=4)
     clip, again = clips[3], clips[3]
     assert np.array_equal(clip.images, again.images)
     assert not np.array_equal(clip.images, clips[4].images)
@@ -102,7 +108,9 @@ def test_pseudo_clips(tmp_path: Path, layouts: tuple[float, float, float, float]
 
 def test_real_clips_keep_times_and_identities(tmp_path: Path) -> None:
     stills = read_shard(make_shard(tmp_path / "a.tar", pictures=8, video=True), POSETRACK15)
-    clips = VideoClips(stills, POSETRACK15, VideoClipSettings(96, 3, 0.2), length=5, seed=1)
+    clips = VideoClips(
+        stills, POSETRACK15, VideoClipConfig(max_gap_s=0.2), frames=3, size_px=96, seed=1
+    )
     for i in range(5):
         clip = clips[i]
         gaps = np.diff(clip.time_s)
@@ -110,7 +118,7 @@ def test_real_clips_keep_times_and_identities(tmp_path: Path) -> None:
         assert ((gaps > 0.07) & (gaps < 0.21)).all()
         assert {int(t) for p in clip.people for t in p.track_ids} <= {3}
     with pytest.raises(VepeError, match="9 frames"):
-        VideoClips(stills, POSETRACK15, VideoClipSettings(96, 9), length=1)
+        VideoClips(stills, POSETRACK15, VideoClipConfig(), frames=9, size_px=96)
 
 
 def test_mixtures_keep_their_shares_and_repeat() -> None:
@@ -118,13 +126,10 @@ def test_mixtures_keep_their_shares_and_repeat() -> None:
         def __init__(self, name: int) -> None:
             self.name = name
 
-        def __len__(self) -> int:
-            return 100
-
         def __getitem__(self, index: int) -> int:
             return self.name
 
-    mixture = WeightedMixture([Source(0), Source(1)], [3, 1], length=10, seed=2)  # type: ignore[list-item]
+    mixture = WeightedMixture([Source(0), Source(1)], [3, 1], seed=2)  # type: ignore[list-item]
     drawn = [mixture[i] for i in range(2000)]
     assert drawn == [mixture[i] for i in range(2000)]
     assert np.mean(drawn) == pytest.approx(0.25, abs=0.03)
@@ -142,7 +147,7 @@ def test_orders_of_processes_share_the_samples_of_one() -> None:
 
 def test_batches_stand_time_first(tmp_path: Path) -> None:
     stills = read_shard(make_shard(tmp_path / "a.tar"), POSETRACK15)
-    clips = ImageClips(stills, POSETRACK15, ImageClipSettings(96, 2), length=10, seed=4)
+    clips = ImageClips(stills, POSETRACK15, ImageClipConfig(), frames=2, size_px=96, seed=4)
     chosen = [clips[1], clips[2], clips[5]]
     batch = collate(chosen)
     assert batch.images.shape == (6, 96, 96, 3)

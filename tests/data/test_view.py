@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dotted_clips import people_at
 
+from figures.dots import people_at
 from vepe.data.clip import HIDDEN, VISIBLE
-from vepe.data.transforms.cropping import behind, in_view, together
+from vepe.data.transforms.cropping import behind, concat, in_view
 
 
 def three_people() -> np.ndarray:
@@ -60,10 +60,10 @@ def test_covered_keypoints_are_hidden_and_covered_people_ignored() -> None:
     assert spared.visibility[1].tolist() == [VISIBLE] * 4 + [HIDDEN]
 
 
-def test_parts_with_and_without_head_boxes_come_together() -> None:
+def test_parts_with_and_without_head_boxes_come_concat() -> None:
     known = people_at(three_people())
     unknown = replace(known, head_boxes_xyxy_px=None)
-    both = together([unknown, known])
+    both = concat([unknown, known])
     assert len(both) == 6
     assert np.isnan(both.head_boxes_xyxy_px[:3]).all()
     assert np.array_equal(both.head_boxes_xyxy_px[3:], known.head_boxes_xyxy_px)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from figures.sets import figures_source
 from vepe.config.load import merge, parse
 from vepe.config.training import TrainConfig
 
@@ -16,7 +17,7 @@ FRAMES: dict[str, Any] = {
     "size_px": 64,
     "batch": 2,
     "backbone_lr": 1e-4,
-    "data": [{"kind": "synthetic", "people": [1, 2]}],
+    "data": [figures_source()],
 }
 TEMPORAL: dict[str, Any] = {
     "name": "temporal",
@@ -25,7 +26,7 @@ TEMPORAL: dict[str, Any] = {
     "size_px": 64,
     "batch": 1,
     "freeze": ["backbone", "pyramid", "spatial_encoder", "proposals", "spatial_decoder"],
-    "data": [{"kind": "synthetic", "people": [2, 2]}],
+    "data": [figures_source()],
 }
 CLIPS: dict[str, Any] = {**FRAMES, "name": "clips", "frames": 2, "batch": 4}
 """All parts of the model are trained, on clips."""

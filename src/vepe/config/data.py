@@ -1,12 +1,16 @@
-"""Where training clips come from: one settings class a kind of source.
+"""Where training clips come from: one settings class per kind of source.
 
-Patterns of files are relative to `root`, which is relative to the run's `data_root`; full paths
-stand as they are.
+A source combines where its labels come from (annotation files or tar shards) with how clips are
+made of them (pseudo-clips of images, or clips of video). The room `data` takes these classes as
+they are. To add a kind, combine two of the bases below and add it to `SourceConfig`.
+
+Glob patterns are relative to `root`, which is relative to the run's `data_root`; absolute paths
+are used as they are.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,139 +19,138 @@ from vepe.config.base import Settings
 
 
 class _Source(Settings):
-    """What all sources have: their share of the clips."""
+    """What all sources have."""
 
-    share: float = Field(1.0, gt=0, description="clips of this source, relative to the others")
+    RENAMED: ClassVar[dict[str, str | None]] = {"share": "weight"}
 
-
-class _Files(_Source):
-    """What all sources that read files have."""
-
+    weight: float = Field(1.0, gt=0, description="clips of this source, relative to the others")
     strict: bool = Field(
-        False, description="a missing or damaged picture ends the run (false: it is skipped)"
+        False, description="stop at a missing or damaged image (false: skip it with a warning)"
     )
     augmentation: AugmentationConfig = AugmentationConfig()
 
 
-class _Labels(_Files):
-    """What all sources with annotation files have."""
+class ImageClipConfig(_Source):
+    """How pseudo-clips are made of images."""
 
-    root: str = Field(".", description="folder of the set, below `data_root`")
-    images: str = Field(
-        ".", description="folder below `root` that the names of pictures are relative to"
+    RENAMED: ClassVar[dict[str, str | None]] = {
+        **_Source.RENAMED,
+        "layouts": "mosaic",
+        "sizes": "person_scale",
+    }
+
+    mosaic: tuple[float, float, float, float] = Field(
+        (0.4, 0.25, 0.35, 0.0), description="probability of 1, 2, 4 and 9 images on a canvas"
     )
-    joints: dict[str, str | None] | None = Field(
-        None, description="the model's names of the set's keypoints; null drops one"
+    person_scale: tuple[float, float] = Field(
+        (0.3, 1.1),
+        description="smallest and largest longer side of a person, relative to the shorter side "
+        "of its place on the canvas",
     )
+    motion: float = Field(1.0, ge=0, description="strength of the simulated camera motion")
 
 
-class _Placed(Settings):
-    """How people are placed on the canvas."""
+class VideoClipConfig(_Source):
+    """How clips are cut from video."""
 
-    sizes: tuple[float, float] = Field(
-        (0.15, 0.9), description="a person's longer side in units of the canvas, smallest, largest"
-    )
-    motion: float = Field(0.0, ge=0, description="camera motion on top of the video's own")
-
-
-class _Gaps(Settings):
-    """Which frames make a clip."""
+    RENAMED: ClassVar[dict[str, str | None]] = {
+        **_Source.RENAMED,
+        "sizes": "person_scale",
+        "dropped": "frame_drop_prob",
+        "repeated": "frame_repeat_prob",
+    }
 
     min_gap_s: float = Field(0.0, ge=0, description="shortest time between two frames of a clip")
     max_gap_s: float = Field(0.4, gt=0, description="longest time between two frames of a clip")
-    dropped: float = Field(0.0, ge=0, le=1, description="chance that a gap is doubled")
-    repeated: float = Field(0.0, ge=0, le=1, description="chance that a frame is shown twice")
+    frame_drop_prob: float = Field(0.0, ge=0, le=1, description="probability of a doubled gap")
+    frame_repeat_prob: float = Field(
+        0.0, ge=0, le=1, description="probability that a frame shows the image before it again"
+    )
+    person_scale: tuple[float, float] = Field(
+        (0.15, 0.9),
+        description="smallest and largest longer side of a person, relative to the canvas",
+    )
+    motion: float = Field(
+        0.0, ge=0, description="strength of a simulated camera motion on top of the video's own"
+    )
 
     @model_validator(mode="after")
-    def _ordered(self) -> _Gaps:
+    def _check_order(self) -> VideoClipConfig:
         if self.min_gap_s > self.max_gap_s:
             raise ValueError("min_gap_s is longer than max_gap_s")
         return self
 
 
-class _Layouts(Settings):
-    """How pictures are put together and moved."""
+class _LabelFiles(_Source):
+    """Labels in annotation files, images in folders."""
 
-    layouts: tuple[float, float, float, float] = Field(
-        (0.4, 0.25, 0.35, 0.0), description="chances of 1, 2, 4 and 9 pictures on a canvas"
+    root: str = Field(".", description="folder of the data set, below `data_root`")
+    images: str = Field(".", description="folder below `root` that image names are relative to")
+    joints: dict[str, str | None] | None = Field(
+        None, description="data set keypoint -> model keypoint; null drops one"
     )
-    sizes: tuple[float, float] = (0.3, 1.1)
-    motion: float = Field(1.0, ge=0)
+    background: float = Field(
+        1.0, ge=0, le=1, description="1: all people in labelled frames are labelled; 0: unknown"
+    )
 
 
-class _Shards(_Files):
-    """Sets in tar shards."""
+class _Shards(_Source):
+    """Labels and images in COCO-style tar shards."""
 
     shards: tuple[str, ...] = Field(
         min_length=1,
-        description="glob patterns below `data_root`, or addresses: http://.../a-{000..099}.tar",
+        description="glob patterns below `data_root`, or URLs: http://.../a-{000..099}.tar",
+    )
+    complete_background: float = Field(
+        1.0, ge=0, le=1, description="background weight of images marked as completely labelled"
+    )
+    incomplete_background: float = Field(
+        0.0, ge=0, le=1, description="background weight of all other images"
     )
 
 
-class StillsConfig(_Shards, _Layouts):
-    """Pseudo-clips from labelled pictures in COCO-style tar shards."""
-
-    kind: Literal["stills"] = "stills"
-    empty: bool = Field(True, description="also take pictures in which nobody is labelled")
-    complete_background: float = Field(1.0, ge=0, le=1)
-    incomplete_background: float = Field(0.0, ge=0, le=1)
-
-
-class CocoConfig(_Labels, _Layouts):
+class CocoConfig(_LabelFiles, ImageClipConfig):
     """Pseudo-clips from COCO keypoints, CrowdPose, or any JSON in COCO's format."""
 
     kind: Literal["coco"] = "coco"
     annotations: tuple[str, ...] = Field(
         ("annotations/person_keypoints_train*.json",), min_length=1
     )
-    empty: bool = Field(False, description="also take pictures in which nobody is labelled")
-    background: float = Field(
-        1.0, ge=0, le=1, description="1: everybody in view is labelled; 0: nothing is known"
-    )
+    empty: bool = Field(False, description="also use images without labelled people")
 
 
-class FramesConfig(_Shards, _Gaps, _Placed):
-    """Real clips in COCO-style tar shards whose pictures carry `video_id` and `time_s`."""
+class StillsConfig(_Shards, ImageClipConfig):
+    """Pseudo-clips from images in tar shards."""
 
-    kind: Literal["frames"] = "frames"
-    complete_background: float = Field(1.0, ge=0, le=1)
-    incomplete_background: float = Field(0.0, ge=0, le=1)
-    sizes: tuple[float, float] = (0.15, 0.7)
+    kind: Literal["stills"] = "stills"
+    empty: bool = Field(True, description="also use images without labelled people")
 
 
-class _Videos(_Labels, _Gaps, _Placed):
-    """Labelled video in plain files."""
-
-    fps: float = Field(25.0, gt=0, description="of videos whose frames have no timestamps")
-    background: float = Field(
-        1.0, ge=0, le=1, description="1: everybody in a labelled frame is labelled; 0: unknown"
-    )
-
-
-class PosetrackConfig(_Videos):
-    """PoseTrack 2017, 2018 or 21 as released, or anything laid out so."""
+class PosetrackConfig(_LabelFiles, VideoClipConfig):
+    """PoseTrack 2017, 2018 or 21 as released, or any data set with that layout."""
 
     kind: Literal["posetrack"] = "posetrack"
-    split: str = Field("train", description="folder of the annotations, where they are not given")
+    split: str = Field("train", description="split whose annotations are used if none are given")
     annotations: tuple[str, ...] = Field((), description="empty: found by `split`")
+    fps: float = Field(25.0, gt=0, description="frame rate of videos without timestamps")
 
 
-class VideoConfig(_Videos):
-    """Videos of your own in COCO's format: images with `video_id`, people with `track_id`."""
+class VideoConfig(_LabelFiles, VideoClipConfig):
+    """Your own videos in COCO's format: images with `video_id`, annotations with `track_id`."""
 
     kind: Literal["video"] = "video"
     annotations: tuple[str, ...] = Field(min_length=1)
+    fps: float = Field(25.0, gt=0, description="frame rate of videos without timestamps")
 
 
-class SyntheticConfig(_Source):
-    """Procedural clips made in code."""
+class FramesConfig(_Shards, VideoClipConfig):
+    """Clips of video in tar shards whose images have `video_id` and `time_s`."""
 
-    kind: Literal["synthetic"] = "synthetic"
-    people: tuple[int, int] = (1, 5)
-    fps: float = Field(12.5, gt=0)
+    kind: Literal["frames"] = "frames"
+    person_scale: tuple[float, float] = (0.15, 0.7)
 
 
 SourceConfig = Annotated[
-    StillsConfig | CocoConfig | FramesConfig | PosetrackConfig | VideoConfig | SyntheticConfig,
+    StillsConfig | CocoConfig | FramesConfig | PosetrackConfig | VideoConfig,
     Field(discriminator="kind"),
 ]

@@ -1,4 +1,4 @@
-"""Batches of clips as tensors."""
+"""Batches: clips of one length and size as padded tensors."""
 
 from __future__ import annotations
 
@@ -20,74 +20,72 @@ class Batch:
     Attributes:
         images: (T*B, H, W, 3) uint8 RGB, time first: frame t of clip b is row t*B + b.
         times_s: (B, T) float64.
-        targets: labels of all T*B frames in the same order; frames that carry no loss have no
-            people, and background weight 0.
-        clips: B.
+        targets: labels of all T*B frames in the same order; frames without labels have no people
+            and background weight 0.
+        num_clips: B.
         names: where each clip comes from.
-        unreadable: pictures that could not be read, in whose place others stand.
+        unreadable: messages about images that could not be read and were replaced.
     """
 
     images: UInt8[Tensor, "TB H W 3"]
     times_s: Float[Tensor, "B T"]
     targets: Targets
-    clips: int
+    num_clips: int
     names: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
 
     @property
-    def frames(self) -> int:
+    def num_frames(self) -> int:
         """T."""
         return self.times_s.shape[1]
 
     def rows(self, frame: int) -> slice:
-        """Where frame `frame` of all clips stands."""
-        return slice(frame * self.clips, (frame + 1) * self.clips)
+        """Rows of frame `frame` of all clips."""
+        return slice(frame * self.num_clips, (frame + 1) * self.num_clips)
 
     def pixels(self, device: torch.device) -> Float[Tensor, "TB 3 H W"]:
-        """The pictures in 0..1 on a device; bytes travel, floats do not."""
-        return self.images.to(device).permute(0, 3, 1, 2).float() / 255
+        """The images in 0..1 on a device; they are transferred as bytes."""
+        return self.images.to(device).permute(0, 3, 1, 2).float() / 255  # (T*B, 3, H, W)
 
     def pin_memory(self) -> Batch:
-        """The same batch in pinned memory (called by the loader where a GPU is used)."""
+        """The same batch in pinned memory (called by the data loader for a GPU)."""
         return replace(self, images=self.images.pin_memory())
 
 
 def collate(clips: list[Clip]) -> Batch:
-    """Stacks clips; identities become unique over the batch."""
-    frames = len(clips[0])
-    images = np.stack([clip.images[t] for t in range(frames) for clip in clips])
-    flat = [(b, clip, t) for t in range(frames) for b, clip in enumerate(clips)]
-    keypoints = clips[0].people[0].keypoints_px.shape[1]
-    people = max(1, *(len(clip.people[t]) for _, clip, t in flat))
-    ignored = max(1, *(len(clip.people[t].ignore_boxes_xyxy_px) for _, clip, t in flat))
+    """Stacks clips; track ids become unique over the batch."""
+    flat = [(b, clip, t) for t in range(len(clips[0])) for b, clip in enumerate(clips)]
     rows = len(flat)
-    points = np.zeros((rows, people, keypoints, 2), np.float32)
-    labelled = np.zeros((rows, people, keypoints), bool)
-    areas = np.ones((rows, people), np.float32)
-    boxes = np.zeros((rows, people, 4), np.float32)
-    ids = np.full((rows, people), -1, np.int64)
-    valid = np.zeros((rows, people), bool)
-    ignore = np.zeros((rows, ignored, 4), np.float32)
+    num_keypoints = clips[0].people[0].keypoints_px.shape[1]
+    num_people = max(1, *(len(clip.people[t]) for _, clip, t in flat))
+    num_ignored = max(1, *(len(clip.people[t].ignore_boxes_xyxy_px) for _, clip, t in flat))
+    points = np.zeros((rows, num_people, num_keypoints, 2), np.float32)
+    labelled = np.zeros((rows, num_people, num_keypoints), bool)
+    areas = np.ones((rows, num_people), np.float32)
+    boxes = np.zeros((rows, num_people, 4), np.float32)
+    ids = np.full((rows, num_people), -1, np.int64)
+    valid = np.zeros((rows, num_people), bool)
+    ignore = np.zeros((rows, num_ignored, 4), np.float32)
     background = np.zeros(rows, np.float32)
     for row, (b, clip, t) in enumerate(flat):
         if t not in clip.key_indices:
             continue
-        who = clip.people[t]
-        n = len(who)
-        points[row, :n] = who.keypoints_px
-        labelled[row, :n] = who.visibility > 0
-        areas[row, :n] = who.areas_px
-        boxes[row, :n] = who.boxes_xyxy_px
-        ids[row, :n] = np.where(who.track_ids >= 0, who.track_ids + (b << 32), -1)
+        people = clip.people[t]
+        n = len(people)
+        points[row, :n] = people.keypoints_px
+        labelled[row, :n] = people.visibility > 0
+        areas[row, :n] = people.areas_px
+        boxes[row, :n] = people.boxes_xyxy_px
+        ids[row, :n] = np.where(people.track_ids >= 0, people.track_ids + (b << 32), -1)
         valid[row, :n] = labelled[row, :n].any(axis=1)
-        ignore[row, : len(who.ignore_boxes_xyxy_px)] = who.ignore_boxes_xyxy_px
+        ignore[row, : len(people.ignore_boxes_xyxy_px)] = people.ignore_boxes_xyxy_px
         background[row] = clip.background_weight
     tensors = (points, labelled, areas, boxes, ids, valid, ignore, background)
     return Batch(
-        images=torch.from_numpy(images),
+        images=torch.from_numpy(np.stack([clip.images[t] for _, clip, t in flat])),
         times_s=torch.from_numpy(np.stack([clip.time_s for clip in clips])),
         targets=Targets(*(torch.from_numpy(t) for t in tensors)),
-        clips=len(clips),
+        num_clips=len(clips),
         names=tuple(clip.name for clip in clips),
-        unreadable=tuple(path for clip in clips for path in clip.unreadable),
+        unreadable=tuple(message for clip in clips for message in clip.unreadable),
     )

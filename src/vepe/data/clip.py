@@ -1,4 +1,4 @@
-"""What every data set of this room gives: a short video with the people labelled in it.
+"""A clip: a short video with the labelled people in it, as all sources give it.
 
 Dimension letters: T frames, N people in a frame, K keypoints, R ignore regions.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 UNLABELLED, HIDDEN, VISIBLE = 0, 1, 2
-"""Values of `People.visibility`, as in COCO: 0 no label, 1 labelled but covered, 2 visible."""
+"""Values of `People.visibility`, as in COCO: 0 unlabelled, 1 labelled but hidden, 2 visible."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,14 @@ class People:
     """The labelled people of one frame.
 
     Attributes:
-        keypoints_px: (N, K, 2) x, y in pixels, origin at the picture's top left corner; zeros
+        keypoints_px: (N, K, 2) x, y in pixels, origin at the image's top left corner; zero
             where `visibility` is 0.
         visibility: (N, K) 2 visible, 1 labelled but hidden, 0 unlabelled.
-        boxes_xyxy_px: (N, 4) boxes around the whole persons, cut at the picture's border.
-        areas_px: (N,) area in square pixels that OKS divides by, on the scale of COCO's segments.
-        track_ids: (N,) identity over the clip, -1 where unknown.
-        ignore_boxes_xyxy_px: (R, 4) people whose pose is unsure: no loss there.
-        head_boxes_xyxy_px: (N, 4) boxes around the heads, NaN where a person has none, or None
-            where the set knows no head boxes.
+        boxes_xyxy_px: (N, 4) body boxes, cut at the image border.
+        areas_px: (N,) area in square pixels for OKS, on the scale of COCO's segments.
+        track_ids: (N,) identity within the clip, -1 where unknown.
+        ignore_boxes_xyxy_px: (R, 4) regions with unlabelled people: no loss there.
+        head_boxes_xyxy_px: (N, 4) head boxes, NaN where unknown; None if the data set has none.
     """
 
     keypoints_px: Float[np.ndarray, "N K 2"]
@@ -42,7 +41,7 @@ class People:
         return len(self.track_ids)
 
     def select(self, index: Int[np.ndarray, "M"] | Bool[np.ndarray, "N"]) -> People:
-        """The people at `index` (integers or a mask), in that order; ignore regions stay."""
+        """The people at `index` (integers or a mask), in that order; all ignore regions."""
         heads = self.head_boxes_xyxy_px
         return People(
             keypoints_px=self.keypoints_px[index],
@@ -56,7 +55,7 @@ class People:
 
     @staticmethod
     def empty(num_keypoints: int) -> People:
-        """Nobody, and no ignore region."""
+        """No people and no ignore regions."""
         return People(
             keypoints_px=np.zeros((0, num_keypoints, 2), np.float32),
             visibility=np.zeros((0, num_keypoints), np.int64),
@@ -74,14 +73,14 @@ class Clip:
     Attributes:
         images: (T, H, W, 3) uint8 RGB.
         time_s: (T,) float64 timestamps in seconds, ascending.
-        people: one `People` a frame.
-        key_indices: the labelled frames, ascending. They alone carry loss; the others give
+        people: T entries, one per frame.
+        key_indices: the labelled frames, ascending. Only they cause loss; the others give
             context, and their `people` are empty.
-        background_weight: how much a place away from all labelled people counts as background:
-            1 where everybody in view is labelled, 0 where nothing is known, between where
-            unlabelled people are unlikely.
+        background_weight: weight of predictions away from all labelled people as background: 1 if
+            everybody in view is labelled, 0 if nothing is known, between if unlabelled people are
+            unlikely.
         name: where the clip comes from, for messages.
-        unreadable: pictures that could not be decoded, in whose place this clip stands.
+        unreadable: messages about images that could not be read and that this clip replaces.
     """
 
     images: UInt8[np.ndarray, "T H W 3"]

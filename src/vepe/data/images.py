@@ -1,6 +1,6 @@
-"""Labelled pictures of one or several indices as a sequence; each is decoded when asked for.
+"""The labelled images of one or several indices as a sequence in one skeleton.
 
-A source that goes on where a picture cannot be read.
+Labels are arrays that all workers share; an image is read and decoded when a clip needs it.
 """
 
 from __future__ import annotations
@@ -16,40 +16,39 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from vepe.data.clip import Clip, People
+from vepe.data.clip import People
 from vepe.data.label_index import NO, YES, LabelIndex
-from vepe.data.sampling import ClipSource
 from vepe.errors import VepeError, VepeWarning
 from vepe.formats.data_paths import path_inside
 from vepe.formats.image_files import is_cut_off
 from vepe.skeleton import CROWDPOSE14, Skeleton
 
 SAME_JOINT = {CROWDPOSE14.keypoints: {"head": "head_top", "neck": "head_bottom"}}
-"""Joints that are the same place under another name, by the keypoints of the set that has them.
+"""Keypoints of a data set (the key lists all its names) that other sets call by another name.
 
-CrowdPose took head and neck over from MPII's top of the head and upper neck, PoseTrack's ends of
-the head.
+CrowdPose took head and neck over from MPII's top of the head and upper neck, which are PoseTrack's
+head_top and head_bottom.
 """
 
 
 class UnreadableImageError(VepeError):
-    """A picture that is missing, cut off or no picture."""
+    """An image file that is missing, truncated or not an image."""
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One labelled picture.
+    """One labelled image.
 
     Attributes:
-        place: the folder that `name` is relative to, or the tar file that holds it.
-        offset, size: where its bytes are in the tar; -1 for a plain file.
-        name: its file name.
-        people: its labels, in the wanted skeleton; `track_ids` -1 where there is none.
+        place: folder that `name` is relative to, or the tar file that contains the image.
+        offset, size: position of its bytes in the tar; -1 for a plain file.
+        name: file name.
+        people: labels in the index's skeleton; `track_ids` is -1 where unknown.
         background_weight: see `Clip`.
-        square_stretched: the picture was squeezed to a square, its aspect is not to be trusted.
+        square_stretched: the image was resized to a square, so its aspect is unknown.
         labelled: whether its people are labelled at all.
-        size_wh_px: width and height as the labels say, 0 where they do not.
-        time_s: its time in its video.
+        size_wh_px: width and height according to the labels, 0 where unknown.
+        time_s: time in its video.
     """
 
     place: Path
@@ -63,17 +62,19 @@ class ImageRecord:
     size_wh_px: tuple[int, int] = (0, 0)
     time_s: float = 0.0
 
-    def bytes_there(self) -> int:
-        """Size of the picture's file; 0 where it is gone."""
+    def num_bytes(self) -> int:
+        """Size of the image file; 0 if it is missing."""
         if self.offset >= 0:
             return self.size
         path = path_inside(self.place, self.name)
         return path.stat().st_size if path.is_file() else 0
 
     def raw(self) -> bytes:
-        """The bytes of the picture's file. Raises UnreadablePictureError where they are gone.
+        """The bytes of the image file.
 
-        Raises VepeError where the name leads out of its folder.
+        Raises:
+            UnreadableImageError: if they cannot be read.
+            VepeError: if the name leads out of its folder.
         """
         try:
             if self.offset < 0:
@@ -83,60 +84,66 @@ class ImageRecord:
                 return file.read(self.size)
         except OSError as error:
             raise UnreadableImageError(
-                f"Picture '{self.name}' in '{self.place}' cannot be read ({error.strerror}); "
+                f"Image '{self.name}' in '{self.place}' cannot be read ({error.strerror}); "
                 "restore it."
             ) from error
 
     def image(self) -> UInt8[np.ndarray, "H W 3"]:
-        """The decoded picture, RGB. Raises UnreadablePictureError where it cannot be read."""
+        """The decoded RGB image. Raises UnreadableImageError if it cannot be read."""
         raw = self.raw()
         image = None
         if raw and not is_cut_off(raw):
             image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             raise UnreadableImageError(
-                f"Picture '{self.name}' in '{self.place}' is damaged; copy it again."
+                f"Image '{self.name}' in '{self.place}' is damaged; copy it again."
             )
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
 @dataclass(frozen=True)
 class LabelPolicy:
-    """How an index is to be taken.
+    """How the labels of a data set are to be understood.
 
     Attributes:
-        complete, incomplete: background weight of pictures that say that everybody in view is
-            labelled, and of those that say not.
-        unsaid: background weight of pictures that say neither.
-        fps: frames a second of videos without timestamps.
-        joints: names of the wanted skeleton by names of the set; None drops a joint. Joints that
-            are not named here are found by their own name.
+        complete, incomplete: background weight of images that say whether everybody in view is
+            labelled (`complete` true or false in the file).
+        unmarked: background weight of images that do not say.
+        fps: frame rate of videos without timestamps.
+        joints: data set keypoint -> keypoint of the skeleton; None drops one. Others are matched
+            by name.
     """
 
     complete: float = 1.0
     incomplete: float = 0.0
-    unsaid: float = 1.0
+    unmarked: float = 1.0
     fps: float = 25.0
     joints: Mapping[str, str | None] | None = None
 
 
 class ImageIndex(Sequence[ImageRecord]):
-    """Frames of several indices in a row, with their joints in the wanted skeleton.
+    """The images of several label indices, one after the other.
 
-    Joints that a set lacks stay unlabelled. The frames may be narrowed by `keep`.
+    Keypoints that a data set lacks are unlabelled.
+
+    Args:
+        indices: labels, each in its data set's own skeleton.
+        skeleton: the skeleton of the records.
+        policy: how the labels are to be understood.
 
     Raises:
-        VepeError: where a set shares no joint with the skeleton.
+        VepeError: if a data set shares no keypoint with the skeleton.
     """
 
     def __init__(
-        self, indices: Sequence[LabelIndex], skeleton: Skeleton, reading: LabelPolicy | None = None
+        self, indices: Sequence[LabelIndex], skeleton: Skeleton, policy: LabelPolicy | None = None
     ) -> None:
         self.indices, self.skeleton = list(indices), skeleton
-        self.reading = reading or LabelPolicy()
-        self.joints = [_joints(i.keypoints, skeleton, self.reading.joints) for i in self.indices]
-        counts = [len(index) for index in self.indices]
-        self.first = np.cumsum([0, *counts])
+        self.policy = policy or LabelPolicy()
+        self.joints = [
+            _joint_pairs(i.keypoints, skeleton, self.policy.joints) for i in self.indices
+        ]
+        self.first = np.cumsum([0, *(len(index) for index in self.indices)])
         self.rows: Int[np.ndarray, "F"] = np.arange(self.first[-1])
 
     def __len__(self) -> int:
@@ -149,19 +156,19 @@ class ImageIndex(Sequence[ImageRecord]):
     def __getitem__(self, index: slice) -> list[ImageRecord]: ...
 
     def __getitem__(self, index: int | slice) -> ImageRecord | list[ImageRecord]:
-        """Picture `index`, or the list of several."""
+        """Record `index`, or the list of a slice."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         row = int(self.rows[index])
         part = int(np.searchsorted(self.first, row, side="right")) - 1
-        return self._still(part, row - int(self.first[part]))
+        return self._record(part, row - int(self.first[part]))
 
-    def _still(self, part: int, frame: int) -> ImageRecord:
-        labels, reading = self.indices[part], self.reading
-        weights = {YES: reading.complete, NO: reading.incomplete}
+    def _record(self, part: int, frame: int) -> ImageRecord:
+        labels, policy = self.indices[part], self.policy
+        weights = {YES: policy.complete, NO: policy.incomplete}
         time_s = float(labels.time_s[frame])
         if np.isnan(time_s):
-            time_s = float(labels.frame_index[frame]) / reading.fps
+            time_s = float(labels.frame_index[frame]) / policy.fps
         width, height = labels.size_wh_px[frame]
         return ImageRecord(
             place=Path(labels.places[labels.place[frame]]),
@@ -169,31 +176,31 @@ class ImageIndex(Sequence[ImageRecord]):
             size=int(labels.sizes[frame]),
             name=labels.name(frame),
             people=_in_skeleton(labels.people(frame), self.joints[part], len(self.skeleton)),
-            background_weight=weights.get(int(labels.complete[frame]), reading.unsaid),
+            background_weight=weights.get(int(labels.complete[frame]), policy.unmarked),
             square_stretched=bool(labels.stretched[frame]),
             labelled=bool(labels.labelled[frame]),
             size_wh_px=(int(width), int(height)),
             time_s=time_s,
         )
 
-    def keep(self, mask: Bool[np.ndarray, "F"]) -> ImageIndex:
-        """The pictures where `mask` is true; the labels are shared, not copied."""
-        narrowed = ImageIndex(self.indices, self.skeleton, self.reading)
-        narrowed.rows = self.rows[mask]
-        return narrowed
+    def select(self, mask: Bool[np.ndarray, "F"]) -> ImageIndex:
+        """The images where `mask` is true; the labels are shared, not copied."""
+        result = ImageIndex(self.indices, self.skeleton, self.policy)
+        result.rows = self.rows[mask]
+        return result
 
     def labelled(self) -> ImageIndex:
-        """The pictures whose people are labelled."""
+        """The images whose people are labelled."""
         mask = self.column("labelled")
-        return self if mask.all() else self.keep(mask)
+        return self if mask.all() else self.select(mask)
 
     def column(self, name: str) -> np.ndarray:
-        """An array over the frames, such as `labelled`, for the pictures here."""
+        """A per-frame array of the label indices, such as `labelled`, for the selected images."""
         whole = np.concatenate([getattr(index, name) for index in self.indices])
         return whole[self.rows]
 
     def videos(self) -> Int[np.ndarray, "F"]:
-        """Number of the video of every picture, unique over all indices; -1 for single ones."""
+        """Number of each image's video, unique over all indices; -1 for single images."""
         parts, first = [], 0
         for index in self.indices:
             parts.append(np.where(index.video >= 0, index.video + first, -1))
@@ -201,19 +208,19 @@ class ImageIndex(Sequence[ImageRecord]):
         return np.concatenate(parts)[self.rows]
 
     def times_s(self) -> Float[np.ndarray, "F"]:
-        """Time of every picture in its video, by the frame rate where the set has no times."""
+        """Time of each image in its video, from the frame rate where the labels have no times."""
         times = self.column("time_s")
-        return np.where(np.isnan(times), self.column("frame_index") / self.reading.fps, times)
+        return np.where(np.isnan(times), self.column("frame_index") / self.policy.fps, times)
 
     def people_counts(self) -> Int[np.ndarray, "F"]:
-        """Number of people labelled in every picture."""
+        """Number of labelled people in each image."""
         return np.concatenate([index.people_counts() for index in self.indices])[self.rows]
 
-    def there(self, *, strict: bool, title: str) -> ImageIndex:
-        """The pictures whose files exist; the number of the others is told once.
+    def drop_missing(self, *, strict: bool, title: str) -> ImageIndex:
+        """The images whose files exist; warns once with the number of the others.
 
         Raises:
-            VepeError: where all are missing, or one is and `strict` is set.
+            VepeError: if all are missing, or any is and `strict` is set.
         """
         exist = np.concatenate([_exist(index) for index in self.indices])[self.rows]
         missing = int((~exist).sum())
@@ -221,28 +228,28 @@ class ImageIndex(Sequence[ImageRecord]):
             return self
         row = int(np.flatnonzero(~exist)[0])
         first = self[row]
-        text = f"{title}: {missing} of {len(self)} pictures are missing (first: {first.name})"
+        text = f"{title}: {missing} of {len(self)} images are missing (first: {first.name})"
         if strict or missing == len(self):
             raise VepeError(
-                f"{text}; they were looked for below '{first.place}', so check `images` and run "
+                f"{text}; they were searched below '{first.place}', so check `images` and run "
                 "`vepe data check`."
             )
         warnings.warn(f"{text}; they are skipped.", VepeWarning, stacklevel=2)
-        return self.keep(exist)
+        return self.select(exist)
 
     def digest(self) -> str:
-        """A short text that tells what was read."""
+        """A short hash of the labels; does not depend on where the files are."""
         return "-".join(index.digest() for index in self.indices)
 
 
 def _exist(index: LabelIndex) -> Bool[np.ndarray, "F"]:
-    """Which pictures are there; every folder is listed once, which is quick on network disks."""
+    """Which images exist. Each folder is listed once, which is fast on network disks."""
     result = np.ones(len(index), bool)
-    wanted: defaultdict[Path, list[tuple[int, str]]] = defaultdict(list)
+    by_folder: defaultdict[Path, list[tuple[int, str]]] = defaultdict(list)
     for frame in np.flatnonzero(index.offsets < 0).tolist():
         path = Path(index.places[index.place[frame]], index.name(frame))
-        wanted[path.parent].append((frame, path.name))
-    for folder, files in wanted.items():
+        by_folder[path.parent].append((frame, path.name))
+    for folder, files in by_folder.items():
         try:
             names = {path.name for path in folder.iterdir()}
         except OSError:
@@ -252,21 +259,21 @@ def _exist(index: LabelIndex) -> Bool[np.ndarray, "F"]:
     return result
 
 
-def _joints(
-    names: tuple[str, ...], skeleton: Skeleton, given: Mapping[str, str | None] | None
+def _joint_pairs(
+    names: tuple[str, ...], skeleton: Skeleton, joints: Mapping[str, str | None] | None
 ) -> Int[np.ndarray, "2 S"]:
-    """Indices of the joints that both know: in the set, in the skeleton."""
-    known = SAME_JOINT.get(names, {}) if given is None else given
-    for name, meaning in (given or {}).items():
+    """Indices of the shared keypoints: in the data set, in the skeleton."""
+    mapping = SAME_JOINT.get(names, {}) if joints is None else joints
+    for name, target in (joints or {}).items():
         if name not in names:
             raise VepeError(f"`joints` names '{name}', but this set has {', '.join(names)}.")
-        if meaning is not None:
-            skeleton.index(meaning)
-    meanings = [known.get(n, n) if n not in skeleton.keypoints or given else n for n in names]
+        if target is not None:
+            skeleton.index(target)
+    targets = [mapping.get(n, n) if n not in skeleton.keypoints or joints else n for n in names]
     pairs = [
-        (i, skeleton.keypoints.index(meaning))
-        for i, meaning in enumerate(meanings)
-        if meaning in skeleton.keypoints
+        (i, skeleton.keypoints.index(target))
+        for i, target in enumerate(targets)
+        if target in skeleton.keypoints
     ]
     if not pairs:
         raise VepeError(
@@ -276,56 +283,11 @@ def _joints(
     return np.asarray(pairs, np.int64).T
 
 
-def _in_skeleton(people: People, joints: Int[np.ndarray, "2 S"], count: int) -> People:
-    """The same people with the keypoints of the wanted skeleton; what a set lacks has no label."""
+def _in_skeleton(people: People, joints: Int[np.ndarray, "2 S"], num_keypoints: int) -> People:
+    """The same people in another skeleton; keypoints that the data set lacks are unlabelled."""
     source, target = joints
-    points = np.zeros((len(people), count, 2), np.float32)
-    visibility = np.zeros((len(people), count), np.int64)
+    points = np.zeros((len(people), num_keypoints, 2), np.float32)
+    visibility = np.zeros((len(people), num_keypoints), np.int64)
     points[:, target] = people.keypoints_px[:, source]
     visibility[:, target] = people.visibility[:, source]
     return replace(people, keypoints_px=points, visibility=visibility)
-
-
-TRIES = 20
-"""Clips in a row that may be unreadable before it is no longer chance."""
-
-
-class SkipUnreadable:
-    """Clip i of another source, or the next one that can be read.
-
-    The same clips come out in every run. What was skipped stands in `Clip.unreadable`, and each
-    picture is told once by every process that meets it.
-
-    Args:
-        source: where the clips come from.
-        strict: whether an unreadable picture ends the run instead.
-    """
-
-    def __init__(self, source: ClipSource, *, strict: bool = False) -> None:
-        self.source, self.strict = source, strict
-        self._told: set[str] = set()
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Clip:
-        """Clip `index`, or the nearest after it.
-
-        Raises:
-            VepeError: at the first unreadable picture where `strict`, else after `TRIES` in a row.
-        """
-        lost: list[str] = []
-        for attempt in range(TRIES):
-            try:
-                clip = self.source[(index + attempt) % len(self.source)]
-            except UnreadableImageError as error:
-                if self.strict:
-                    raise
-                lost.append(str(error))
-                if str(error) not in self._told:
-                    self._told.add(str(error))
-                    text = f"{error} Another clip is taken instead."
-                    warnings.warn(text, VepeWarning, stacklevel=2)
-            else:
-                return replace(clip, unreadable=tuple(lost)) if lost else clip
-        raise VepeError(f"{TRIES} clips in a row could not be read; the last: {lost[-1]}")

@@ -1,8 +1,8 @@
-"""Labels are parsed once: the index of a set is kept in a file and mapped from there.
+"""Labels are parsed once: the index of a data set is stored in a file and mapped from it.
 
-The file is a plain `.npz` (uncompressed), named by what was read. It holds a stamp of the source
-files (path, size, time of change) and of the format; where that differs, or a checksum of the
-zip fails, the index is built anew. It is written beside and renamed.
+The file is a safetensors file, named by a hash of what was read. Its header has a stamp of the
+source files (path, size, modification time) and of the format, and a checksum of the arrays; if
+either differs, the index is built again. It is written to a temporary file and renamed.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from vepe.data.label_index import LabelIndex
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
 
-VERSION = 2
-"""Of the arrays in the file and of how they are made; raise it when either changes."""
+VERSION = 3
+"""Of the arrays in the file and of how they are computed; increase it when either changes."""
 
 
 def cache_folder() -> Path:
-    """Where indices and fetched shards are kept: $VEPE_CACHE, or `vepe` in the user's cache."""
+    """Folder of indices and fetched shards: $VEPE_CACHE, or `vepe` in the user's cache folder."""
     own = os.environ.get("VEPE_CACHE")
     if own:
         return Path(own).expanduser()
@@ -36,17 +38,16 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class MappedIndex(LabelIndex):
-    """An index in a file; a process that gets it from another maps the same file."""
+    """An index in a file; when pickled, the other process maps the same file."""
 
     file: Path
     stamp: str
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _mapped_again, (self.file, self.stamp, self.places)
+        return _map_again, (self.file, self.stamp, self.places)
 
 
-def _mapped_again(file: Path, stamp: str, places: tuple[str, ...]) -> LabelIndex:
-    """The index that another process has open."""
+def _map_again(file: Path, stamp: str, places: tuple[str, ...]) -> LabelIndex:
     index = load_index(file, stamp)
     if index is None:
         raise VepeError(f"'{file}' changed while it was in use; start again.")
@@ -60,33 +61,33 @@ def cached_index(
     options: str = "",
     folder: Path | None = None,
 ) -> LabelIndex:
-    """The index of some files: from the cache where it holds it, else built and put there.
+    """The index of some files: from the cache if it is there, else built and stored.
+
+    If the cache cannot be written, the index is returned all the same.
 
     Args:
         sources: all files that the index depends on.
         build: makes the index from them.
-        options: whatever else it depends on, as a text.
-        folder: of the cache; `cache_folder()` unless given.
-
-    Where the cache cannot be written, the index is used all the same.
+        options: everything else that it depends on, as text.
+        folder: cache folder; `cache_folder()` by default.
     """
     names = json.dumps([str(path.resolve()) for path in sources])
     key = hashlib.sha256(f"{names}{options}".encode()).hexdigest()[:24]
-    path = (folder or cache_folder()) / "labels" / f"{key}.npz"
+    path = (folder or cache_folder()) / "labels" / f"{key}.safetensors"
     stamp = _stamp(sources, options)
-    found = load_index(path, stamp)
-    if found is not None:
-        return found
+    cached = load_index(path, stamp)
+    if cached is not None:
+        return cached
     index = build()
     try:
         save_index(path, index, stamp)
-    except VepeError:  # a full or barred disk: slower next time, and nothing worse
+    except VepeError:  # full disk or no permission: slower next time, nothing worse
         return index
     return load_index(path, stamp) or index
 
 
 def _stamp(sources: Sequence[Path], options: str) -> str:
-    """What the files look like from outside."""
+    """A hash of the files' paths, sizes and modification times."""
     sha = hashlib.sha256(f"{VERSION} {options}".encode())
     for path in sources:
         state = path.stat()
@@ -95,47 +96,43 @@ def _stamp(sources: Sequence[Path], options: str) -> str:
 
 
 def save_index(path: Path, index: LabelIndex, stamp: str) -> None:
-    """Writes an index, beside and renamed. Raises VepeError where it cannot."""
-    about = {"stamp": stamp, "keypoints": index.keypoints, "places": index.places}
-    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    with replacing(path) as beside, beside.open("wb") as file:
-        np.savez(file, about=text, **index.arrays())  # type: ignore[arg-type]
+    """Writes an index to a temporary file and renames it. Raises VepeError if it cannot."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in index.arrays().items()}
+    about = {"keypoints": index.keypoints, "places": index.places}
+    metadata = {"stamp": stamp, "checksum": _checksum(arrays), "about": json.dumps(about)}
+    content = save(arrays, metadata=metadata)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def load_index(path: Path, stamp: str) -> LabelIndex | None:
-    """The index in a file, mapped into memory; None where it is missing, stale or damaged."""
+    """The index in a file, mapped into memory; None if it is missing, stale or damaged."""
+    if not path.is_file():
+        return None
     try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
+        # As torch tensors, because safetensors maps those and copies numpy arrays.
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("stamp") != stamp:
                 return None
-            arrays = {
-                info.filename.removesuffix(".npy"): _map(path, archive, info)
-                for info in archive.infolist()
-            }
-        about = json.loads(bytes(arrays.pop("about")))
-        if about["stamp"] != stamp:
+            arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
+        if metadata["checksum"] != _checksum(arrays):
             return None
+        about = json.loads(metadata["about"])
+        for array in arrays.values():
+            array.flags.writeable = False
         return MappedIndex(
             tuple(about["keypoints"]), tuple(about["places"]), **arrays, file=path, stamp=stamp
         )
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError):
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
 
 
-def _map(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
-    """One array of an uncompressed .npz, without reading it."""
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, fortran, dtype = read(member)
-        header = member.tell()
-    with path.open("rb") as file:
-        file.seek(info.header_offset + 26)
-        name, extra = np.frombuffer(file.read(4), "<u2")
-    if not np.prod(shape) or fortran:
-        return np.zeros(shape, dtype)
-    start = info.header_offset + 30 + int(name) + int(extra) + header
-    return np.memmap(path, dtype, "r", start, shape)
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    value = 0
+    for name in sorted(arrays):
+        array = arrays[name]
+        value = zlib.crc32(f"{name} {array.dtype} {array.shape}".encode(), value)
+        if array.size:
+            value = zlib.crc32(array.reshape(-1).view(np.uint8).data, value)
+    return f"{value:08x}"

@@ -1,16 +1,16 @@
-"""Boxes, areas and ignore regions as training needs them, from what annotation files say.
+"""The labels of a data set as a few flat arrays, so that workers and processes share them.
 
-The labels of a data set as a few flat arrays, so that workers and ranks share them.
+Python objects would be copied into every worker as soon as it reads them (their reference counts
+are stored next to them); arrays are not, and can be mapped from a file. Here, too, labels get what
+training needs and files may lack: boxes, areas, and boxes that cover ignore regions.
 
-Python objects would be copied into every worker as soon as it looks at them (their reference
-counts lie beside them); arrays are not, and can be mapped from a file.
-
-Dimension letters: F frames, P people, K keypoints, R ignore boxes of the whole set.
+Dimension letters: F frames, N people, K keypoints, R ignore boxes, all of the whole data set.
 """
 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -21,83 +21,24 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from vepe.data.clip import People
-from vepe.errors import VepeError
-from vepe.formats import annotations as notes
-from vepe.formats.annotations import Person
+from vepe.errors import VepeError, VepeWarning
+from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.geometry import coco_visibility, xywh_to_xyxy
 
+UNKNOWN, NO, YES = -1, 0, 1
+"""Values of `LabelIndex.complete`."""
 AREA_OF_BOX = 0.53
-"""Area of COCO's segments in units of their box, as CrowdPose's and PoseTrack18's tools take it
+"""Area of COCO's segments relative to their boxes, as CrowdPose's and PoseTrack18's tools assume
 (`area = 0.53 * width * height` in xtcocotools)."""
 BOX_OF_POINTS = 1.3
-"""Side of a body box in units of the extent of its keypoints, as in PoseTrack18's files."""
-BANDS = 8
-"""Bands that a polygon is cut into at most, one below the other."""
+"""Side of a body box relative to the extent of its keypoints, as in PoseTrack18's files."""
+MIN_BOX_PX = 2.0
+"""A box whose sides are shorter is a placeholder if the person's keypoints extend further."""
+MAX_BANDS = 8
+"""Largest number of horizontal bands into which a polygon is cut."""
 BAND_PX = 32
-"""Bands are not lower than this; small polygons stay one box."""
+"""Minimum height of a band; small polygons stay one box."""
 _GRID = 256
-
-
-def body_box(person: Person) -> Float[np.ndarray, "4"] | None:
-    """The body box as x1, y1, x2, y2: the file's, else around keypoints and head, else None."""
-    if person.box_xywh_px is not None:
-        return xywh_to_xyxy(person.box_xywh_px)
-    head = person.head_box_xyxy_px
-    corners = [] if head is None else [head[:2], head[2:]]
-    if person.present.any():
-        points = person.keypoints_px[person.present]
-        low, high = points.min(axis=0), points.max(axis=0)
-        reach = (high - low) * (BOX_OF_POINTS - 1) / 2
-        corners += [low - reach, high + reach]
-    if not corners:
-        return None
-    return np.concatenate([np.min(corners, axis=0), np.max(corners, axis=0)])
-
-
-def cut_box(
-    box_xyxy: Float[np.ndarray, "4"], size_wh: tuple[int, int] | None
-) -> Float[np.ndarray, "4"]:
-    """The box within the picture, where its size is known."""
-    if size_wh is None:
-        return box_xyxy
-    return np.clip(box_xyxy, 0, np.tile(np.asarray(size_wh, np.float64), 2))
-
-
-def person_area(person: Person, box_xyxy: Float[np.ndarray, "4"]) -> float:
-    """Area in square pixels on the scale of COCO's segments: the file's, else from the box."""
-    area = person.extra.get("area")
-    if isinstance(area, int | float) and area > 0:
-        return float(area)
-    return max(AREA_OF_BOX * float(np.prod(box_xyxy[2:] - box_xyxy[:2])), 1.0)
-
-
-def ignore_boxes(polygon_px: Float[np.ndarray, "V 2"]) -> list[Float[np.ndarray, "4"]]:
-    """Boxes (x1, y1, x2, y2) that cover a polygon, closer than the one box around it.
-
-    The polygon is cut into bands; in each, every stretch that it touches becomes
-    a box. Fewer than three corners give none.
-    """
-    if len(polygon_px) < 3:
-        return []
-    low, high = polygon_px.min(axis=0), polygon_px.max(axis=0)
-    unit = np.maximum(high - low, 1e-6) / _GRID
-    cells = np.rint((polygon_px - low) / unit).astype(np.int32)
-    mask = np.zeros((_GRID + 1, _GRID + 1), np.uint8)
-    cv2.fillPoly(mask, [cells], 1)
-    bands = int(np.clip((high[1] - low[1]) // BAND_PX, 1, BANDS))
-    edges = np.linspace(0, _GRID, bands + 1).astype(int)
-    boxes: list[np.ndarray] = []
-    for top, bottom in pairwise(edges.tolist()):
-        # An edge of the polygon that runs along a border belongs to the band on its inner side.
-        touched = mask[top + 1 : bottom].any(axis=0).astype(np.int8)
-        turns = np.flatnonzero(np.diff(touched, prepend=0, append=0)).reshape(-1, 2)
-        for left, right in turns:
-            corner = low + unit * (left, top)
-            boxes.append(np.concatenate([corner, low + unit * (min(right, _GRID), bottom)]))
-    return boxes
-
-
-UNKNOWN, NO, YES = -1, 0, 1
 
 
 @dataclass(frozen=True)
@@ -105,23 +46,22 @@ class LabelIndex:
     """All frames of a data set, in the order of its files.
 
     Attributes:
-        keypoints: K names, in the order of the set's own skeleton.
-        places: folders that names of pictures are relative to, or tar files that hold them.
-        text, name_ends: names of pictures, UTF-8, one behind the other; name i ends at
-            `name_ends[i]`.
+        keypoints: K names, in the order of the data set's own skeleton.
+        places: folders that image names are relative to, or tar files that contain the images.
+        text, name_ends: image names, UTF-8, concatenated; name i ends at `name_ends[i]`.
         place: (F,) index into `places`.
-        offsets, sizes: (F,) where the bytes of a picture lie in a tar; -1 for plain files.
-        video: (F,) number of the video; -1 where the picture stands alone.
+        offsets, sizes: (F,) position of an image's bytes in a tar; -1 for plain files.
+        video: (F,) number of the video; -1 for a single image.
         frame_index: (F,) number of the frame in its video.
-        time_s: (F,) timestamp, NaN where the set has none.
+        time_s: (F,) timestamp, NaN where unknown.
         labelled: (F,) whether the people of this frame are labelled.
-        complete: (F,) 1 where the set says that everybody in view is labelled, 0 where it says
-            not, -1 where it does not say.
-        stretched: (F,) whether the picture's aspect is not to be trusted.
-        size_wh_px: (F, 2) of the picture, 0 where unknown.
+        complete: (F,) YES or NO where the data set says whether everybody in view is labelled,
+            else UNKNOWN.
+        stretched: (F,) whether the image was resized to a square, so that its aspect is unknown.
+        size_wh_px: (F, 2) of the image, 0 where unknown.
         people_ends, ignore_ends: (F,) where the people and ignore boxes of frame i end.
-        keypoints_px, visibility, boxes_xyxy_px, areas_px, track_ids, head_boxes_xyxy_px: of all
-            people; as in `People`, heads NaN where there are none.
+        keypoints_px, visibility, boxes_xyxy_px, areas_px, track_ids, head_boxes_xyxy_px: (N, ...)
+            as in `People`; head boxes are NaN where unknown.
         ignore_xyxy_px: (R, 4).
     """
 
@@ -141,27 +81,27 @@ class LabelIndex:
     size_wh_px: Int[np.ndarray, "F 2"]
     people_ends: Int[np.ndarray, "F"]
     ignore_ends: Int[np.ndarray, "F"]
-    keypoints_px: Float[np.ndarray, "P K 2"]
-    visibility: UInt8[np.ndarray, "P K"]
-    boxes_xyxy_px: Float[np.ndarray, "P 4"]
-    areas_px: Float[np.ndarray, "P"]
-    track_ids: Int[np.ndarray, "P"]
-    head_boxes_xyxy_px: Float[np.ndarray, "P 4"]
+    keypoints_px: Float[np.ndarray, "N K 2"]
+    visibility: UInt8[np.ndarray, "N K"]
+    boxes_xyxy_px: Float[np.ndarray, "N 4"]
+    areas_px: Float[np.ndarray, "N"]
+    track_ids: Int[np.ndarray, "N"]
+    head_boxes_xyxy_px: Float[np.ndarray, "N 4"]
     ignore_xyxy_px: Float[np.ndarray, "R 4"]
 
     def __len__(self) -> int:
         return len(self.place)
 
     def name(self, frame: int) -> str:
-        """The picture's name, relative to its place."""
+        """The image's name, relative to its place."""
         return bytes(self.text[_span(self.name_ends, frame)]).decode()
 
     def people_counts(self) -> Int[np.ndarray, "F"]:
-        """Number of people labelled in every frame."""
+        """Number of labelled people in every frame."""
         return np.diff(self.people_ends, prepend=0)
 
     def people(self, frame: int) -> People:
-        """The people of a frame, in the set's own skeleton."""
+        """The people of a frame, in the data set's own skeleton."""
         span = _span(self.people_ends, frame)
         return People(
             keypoints_px=np.array(self.keypoints_px[span]),
@@ -174,11 +114,11 @@ class LabelIndex:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays by name, for a file."""
-        return {f.name: getattr(self, f.name) for f in fields(LabelIndex) if f.name not in _LISTS}
+        """All arrays by name."""
+        return {f.name: getattr(self, f.name) for f in fields(LabelIndex) if f.name not in _NAMES}
 
     def digest(self) -> str:
-        """A short hash of what the set says; where its files lie does not matter."""
+        """A short hash of the labels; does not depend on where the files are."""
         sha = hashlib.sha256(repr(self.keypoints).encode())
         for name, array in self.arrays().items():
             if name not in ("place", "offsets"):
@@ -186,7 +126,7 @@ class LabelIndex:
         return sha.hexdigest()[:16]
 
 
-_LISTS = ("keypoints", "places")
+_NAMES = ("keypoints", "places")
 
 
 def _span(ends: np.ndarray, row: int) -> slice:
@@ -195,31 +135,36 @@ def _span(ends: np.ndarray, row: int) -> slice:
 
 @dataclass(frozen=True)
 class Located:
-    """A sequence of a set with the place of its pictures.
+    """A sequence and where its images are.
 
-    `members` says where in a tar each picture lies (by its name in `sequence`), or is None for
-    plain files below the folder `place`. `single` marks pictures that are no video.
+    Attributes:
+        sequence: the labels.
+        place: folder or tar file of the images.
+        single: the images are no video.
+        members: offset and size of each image (by its name in `sequence`) in a tar; None for
+            plain files.
     """
 
-    sequence: notes.AnnotatedSequence
+    sequence: AnnotatedSequence
     place: str
     single: bool
     members: dict[str, tuple[int, int]] | None = None
 
 
-def build_index(found: Iterable[Located]) -> LabelIndex:
+def build_index(sequences: Iterable[Located]) -> LabelIndex:
     """Puts annotated sequences, all with the same keypoints, into one index.
 
-    People without keypoints and crowds become ignore boxes. Where a file gives no area, it is
-    `label_geometry.AREA_OF_BOX` of the body box.
+    People without keypoints and crowds become ignore boxes. Missing areas are `AREA_OF_BOX` of
+    the body box. Boxes that are far too small for their keypoints are replaced, with a warning.
 
     Raises:
-        VepeError: where two sequences differ in their keypoints, or there is none.
+        VepeError: if two sequences differ in their keypoints, or there is none.
     """
     columns: dict[str, list[Any]] = {f.name: [] for f in fields(LabelIndex)}
     keypoints: tuple[str, ...] | None = None
     places: dict[str, int] = {}
-    for number, located in enumerate(found):
+    replaced = 0
+    for number, located in enumerate(sequences):
         names = located.sequence.skeleton.keypoints
         if keypoints is not None and names != keypoints:
             raise VepeError(
@@ -229,15 +174,23 @@ def build_index(found: Iterable[Located]) -> LabelIndex:
         keypoints = names
         place = places.setdefault(located.place, len(places))
         for frame in located.sequence.frames:
+            replaced += sum(has_placeholder_box(person) for person in frame.people)
             _add_frame(columns, frame, located, place, -1 if located.single else number)
     if keypoints is None:
-        raise VepeError("These files hold no sequence; check the annotations.")
+        raise VepeError("These files contain no sequence; check the annotations.")
+    if replaced:
+        warnings.warn(
+            f"The boxes of {replaced} people are smaller than {MIN_BOX_PX:g} px although their "
+            "keypoints are not; boxes around the keypoints are used instead.",
+            VepeWarning,
+            stacklevel=2,
+        )
     return _stacked(columns, keypoints, tuple(places))
 
 
 def _add_frame(
     columns: dict[str, list[Any]],
-    frame: notes.AnnotatedFrame,
+    frame: AnnotatedFrame,
     located: Located,
     place: int,
     video: int,
@@ -254,7 +207,7 @@ def _add_frame(
         "video": video,
         "frame_index": frame.index,
         "time_s": np.nan if frame.time_s is None else frame.time_s,
-        # A picture of COCO in which nobody is marked says that nobody is there.
+        # A COCO image without annotations is labelled: there are no people in it.
         "labelled": frame.is_labeled
         or bool(complete)
         or (located.single and located.sequence.format == "coco"),
@@ -288,10 +241,11 @@ def _add_frame(
 def _stacked(
     columns: dict[str, list[Any]], keypoints: tuple[str, ...], places: Sequence[str]
 ) -> LabelIndex:
+    """The index of columns that `_add_frame` filled."""
     k, texts = len(keypoints), columns["text"]
     visibility = np.asarray(columns["visibility"], np.uint8).reshape(-1, k)
     points = np.asarray(columns["keypoints_px"], np.float32).reshape(-1, k, 2)
-    whole = {
+    integers = {
         name: np.asarray(columns[name], np.int64)
         for name in ("offsets", "sizes", "frame_index", "people_ends", "ignore_ends", "track_ids")
     }
@@ -313,5 +267,76 @@ def _stacked(
         areas_px=np.asarray(columns["areas_px"], np.float32),
         head_boxes_xyxy_px=np.asarray(columns["head_boxes_xyxy_px"], np.float32).reshape(-1, 4),
         ignore_xyxy_px=np.asarray(columns["ignore_xyxy_px"], np.float32).reshape(-1, 4),
-        **whole,
+        **integers,
     )
+
+
+def has_placeholder_box(person: Person) -> bool:
+    """Whether the file's box is a placeholder, such as 0 x 0 or 1 x 1, next to real keypoints."""
+    box = person.box_xywh_px
+    if box is None or box[2:].max() >= MIN_BOX_PX or not person.present.any():
+        return False
+    extent = np.ptp(person.keypoints_px[person.present], axis=0)
+    return bool(extent.max() >= 2 * MIN_BOX_PX)
+
+
+def body_box(person: Person) -> Float[np.ndarray, "4"] | None:
+    """The body box as x1, y1, x2, y2: the file's, else around keypoints and head, else None.
+
+    Placeholder boxes of the file (see `has_placeholder_box`) are ignored.
+    """
+    if person.box_xywh_px is not None and not has_placeholder_box(person):
+        return xywh_to_xyxy(person.box_xywh_px)
+    head = person.head_box_xyxy_px
+    corners = [] if head is None else [head[:2], head[2:]]
+    if person.present.any():
+        points = person.keypoints_px[person.present]
+        low, high = points.min(axis=0), points.max(axis=0)
+        margin = (high - low) * (BOX_OF_POINTS - 1) / 2
+        corners += [low - margin, high + margin]
+    if not corners:
+        return None
+    return np.concatenate([np.min(corners, axis=0), np.max(corners, axis=0)])
+
+
+def cut_box(
+    box_xyxy: Float[np.ndarray, "4"], size_wh: tuple[int, int] | None
+) -> Float[np.ndarray, "4"]:
+    """The box cut at the image border, if the image size is known."""
+    if size_wh is None:
+        return box_xyxy
+    return np.clip(box_xyxy, 0, np.tile(np.asarray(size_wh, np.float64), 2))
+
+
+def person_area(person: Person, box_xyxy: Float[np.ndarray, "4"]) -> float:
+    """Area in square pixels on the scale of COCO's segments: the file's, else from the box."""
+    area = person.extra.get("area")
+    if isinstance(area, int | float) and area > 0 and not has_placeholder_box(person):
+        return float(area)
+    return max(AREA_OF_BOX * float(np.prod(box_xyxy[2:] - box_xyxy[:2])), 1.0)
+
+
+def ignore_boxes(polygon_px: Float[np.ndarray, "V 2"]) -> list[Float[np.ndarray, "4"]]:
+    """Boxes (x1, y1, x2, y2) that cover a polygon more tightly than its bounding box.
+
+    The polygon is cut into horizontal bands; in each, every interval that it covers becomes a box.
+    Fewer than three corners give none.
+    """
+    if len(polygon_px) < 3:
+        return []
+    low, high = polygon_px.min(axis=0), polygon_px.max(axis=0)
+    unit = np.maximum(high - low, 1e-6) / _GRID
+    cells = np.rint((polygon_px - low) / unit).astype(np.int32)
+    mask = np.zeros((_GRID + 1, _GRID + 1), np.uint8)
+    cv2.fillPoly(mask, [cells], 1)
+    bands = int(np.clip((high[1] - low[1]) // BAND_PX, 1, MAX_BANDS))
+    edges = np.linspace(0, _GRID, bands + 1).astype(int)
+    boxes: list[np.ndarray] = []
+    for top, bottom in pairwise(edges.tolist()):
+        # An edge of the polygon that runs along a border belongs to the band on its inner side.
+        covered = mask[top + 1 : bottom].any(axis=0).astype(np.int8)
+        turns = np.flatnonzero(np.diff(covered, prepend=0, append=0)).reshape(-1, 2)
+        for left, right in turns:
+            corner = low + unit * (left, top)
+            boxes.append(np.concatenate([corner, low + unit * (min(right, _GRID), bottom)]))
+    return boxes

@@ -1,4 +1,7 @@
-"""Reading labelled sets of any format we know (PoseTrack17/18/21, COCO-like JSON) into an index."""
+"""Annotation files (PoseTrack17, 18, 21 and COCO-like JSON) -> one index per data set.
+
+A new format needs a reader in `formats`, and a case in `_sequences`.
+"""
 
 from __future__ import annotations
 
@@ -24,35 +27,35 @@ POSETRACK_LAYOUTS = (
     "annotations/{split}",
     "{split}",
 )
-"""Where the releases keep the annotations of a split: 2018, 2021, 2017, and files put flat."""
+"""Where releases have the annotations of a split: 2018, 2021, 2017, and a flat folder."""
 
 
 def posetrack_files(root: Path, split: str) -> list[Path]:
     """The annotation files of a split in any of the releases' layouts, by name.
 
     Raises:
-        VepeError: where none of the layouts is there.
+        VepeError: if none of the layouts exists.
     """
     for layout in POSETRACK_LAYOUTS:
         folder = root / layout.format(split=split)
-        found = {file.stem: file for file in sorted(folder.glob("*.mat"))}
-        found |= {file.stem: file for file in sorted(folder.glob("*.json"))}
-        if found:
-            return [found[name] for name in sorted(found)]
-    places = ", ".join(f"'{layout.format(split=split)}'" for layout in POSETRACK_LAYOUTS)
+        files = {file.stem: file for file in sorted(folder.glob("*.mat"))}
+        files |= {file.stem: file for file in sorted(folder.glob("*.json"))}
+        if files:
+            return [files[name] for name in sorted(files)]
+    folders = ", ".join(f"'{layout.format(split=split)}'" for layout in POSETRACK_LAYOUTS)
     raise VepeError(
-        f"'{root}' has no annotation files of the split '{split}' (looked in {places}); check "
+        f"'{root}' has no annotation files of the split '{split}' (looked in {folders}); check "
         "`root` and `split`, or give `annotations`."
     )
 
 
 def matching_files(root: Path, patterns: Iterable[str], what: str) -> list[Path]:
-    """The files below a folder that match glob patterns (or are named by a full path), by name.
+    """The files below a folder that match glob patterns (absolute ones too), sorted by name.
 
     Raises:
-        VepeError: where a pattern matches nothing; `what` names the option in the message.
+        VepeError: if a pattern matches nothing; `what` names the option in the message.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for pattern in patterns:
         path = Path(pattern).expanduser()
         base = Path(path.anchor) if path.is_absolute() else root
@@ -62,45 +65,45 @@ def matching_files(root: Path, patterns: Iterable[str], what: str) -> list[Path]
             raise VepeError(
                 f"No files match '{base / relative}'; check `{what}`, `root` and --data-root."
             )
-        found += paths
-    return found
+        files += paths
+    return files
 
 
 def annotation_files(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are, and of folders all .json and .mat files in them, by name.
+    """The files themselves, and all .json and .mat files of folders, sorted by name.
 
     Raises:
-        VepeError: where one is not there, or there is none at all.
+        VepeError: if one does not exist, or there is none at all.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += [f for f in sorted(path.iterdir()) if f.suffix.lower() in (".json", ".mat")]
+            files += [f for f in sorted(path.iterdir()) if f.suffix.lower() in (".json", ".mat")]
         elif path.is_file():
-            found.append(path)
+            files.append(path)
         else:
             raise VepeError(f"There is no file or folder '{path}'; check the path.")
-    if not found:
+    if not files:
         raise VepeError("There is no .json or .mat file in these folders; check the path.")
-    return found
+    return files
 
 
 def read_label_files(
     files: list[Path], images: Path, *, single: bool, cache: Path | None = None
 ) -> LabelIndex:
-    """The index of annotation files, from the cache where it holds them.
+    """The index of annotation files, from the cache if it is there.
 
     Args:
         files: JSON or .mat files, all with the same keypoints.
-        images: folder that the names of pictures are relative to, or one above it.
-        single: True takes every picture on its own, False takes files as videos (in COCO-like
-            files every `video_id` is one; without any the whole file is).
-        cache: folder of the cache, the user's unless given.
+        images: folder that image names are relative to, or one above it.
+        single: True for single images, False for videos (in COCO-like files every `video_id` is
+            one; without any, the whole file is).
+        cache: cache folder, the user's by default.
 
     Raises:
-        VepeError: names what is missing or wrong.
+        VepeError: if a file is missing or wrong, or keypoints differ between files.
     """
-    # The index is kept, for whatever folder the next run starts in.
+    # The cached index must not depend on the working directory.
     files, images = [file.absolute() for file in files], images.absolute()
 
     def build() -> LabelIndex:
@@ -111,7 +114,7 @@ def read_label_files(
 
 
 def _located(files: list[Path], *, single: bool) -> Iterator[Located]:
-    """All sequences; their place is the annotation file, for pictures may move in the meantime."""
+    """All sequences. Their place is the annotation file, because images may be moved later."""
     for file in files:
         for sequence in _sequences(file):
             yield Located(sequence, str(file), single)
@@ -125,13 +128,13 @@ def _sequences(file: Path) -> tuple[AnnotatedSequence, ...]:
 
 
 def _with_places(index: LabelIndex, images: Path) -> LabelIndex:
-    """The index with the folders of the pictures in place of the annotation files."""
+    """The index with image folders as places instead of annotation files."""
     finder = ImageFinder(images)
     _, firsts = np.unique(index.place, return_index=True)
     places = list(index.places)
     for first in firsts.tolist():
         number = int(index.place[first])
         last = int(np.flatnonzero(index.place == number)[-1])
-        some = [index.name(first), index.name((first + last) // 2), index.name(last)]
-        places[number] = str(finder.base_for(Path(index.places[number]), some) or images)
+        names = [index.name(first), index.name((first + last) // 2), index.name(last)]
+        places[number] = str(finder.base_for(Path(index.places[number]), names) or images)
     return replace(index, places=tuple(places))

@@ -1,7 +1,7 @@
-"""Shards by address: each is fetched into the cache folder once, and goes on where it broke off.
+"""Shards from a URL: each is fetched into the cache folder once, and resumed after interruptions.
 
-A file is fetched beside and renamed when it is whole, so that what is there is complete. Several
-processes of one machine wait for the one that fetches.
+A file is downloaded under another name and renamed when it is complete. Processes of one machine
+wait for the one that fetches.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -24,9 +24,9 @@ from vepe.errors import VepeError
 
 SCHEMES = ("http", "https")
 TIMEOUT_S = 60
-TRIES = 4
-_BLOCK = 1 << 20
-_BROKEN = (
+MAX_ATTEMPTS = 4
+_BLOCK_BYTES = 1 << 20
+_CONNECTION_ERRORS = (
     urllib.error.URLError,
     http.client.HTTPException,
     TimeoutError,
@@ -36,26 +36,26 @@ _BROKEN = (
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with the address, the bytes there so far, and how many they will be (None: unknown)."""
+"""Called with the URL, the bytes fetched so far, and the total (None: unknown)."""
 
 
 def is_remote(pattern: str) -> bool:
-    """Whether this is an address rather than a path."""
+    """Whether this is a URL rather than a path."""
     return urlsplit(pattern).scheme in SCHEMES
 
 
 def expand(pattern: str) -> list[str]:
-    """All texts of a pattern: `a-{008..010}.tar` is a-008.tar, a-009.tar and a-010.tar.
+    """All names of a pattern: `a-{008..010}.tar` is a-008.tar, a-009.tar and a-010.tar.
 
     Raises:
-        VepeError: where a range runs backwards.
+        VepeError: if a range is descending.
     """
     parts = _RANGE.split(pattern)
     ranges = []
     for first, last in zip(parts[1::3], parts[2::3], strict=True):
         if int(first) > int(last):
             raise VepeError(
-                f"The range {{{first}..{last}}} in '{pattern}' runs backwards; mend it."
+                f"The range {{{first}..{last}}} in '{pattern}' is descending; swap its ends."
             )
         ranges.append([str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)])
     fixed = parts[0::3]
@@ -65,28 +65,21 @@ def expand(pattern: str) -> list[str]:
     ]
 
 
-def fetch_all(
-    addresses: Iterable[str], *, folder: Path | None = None, progress: Progress | None = None
-) -> list[Path]:
-    """The files of some addresses, fetched where they are not there yet; see `fetch`."""
-    return [fetch(address, folder=folder, progress=progress) for address in addresses]
-
-
-def fetch(address: str, *, folder: Path | None = None, progress: Progress | None = None) -> Path:
-    """The file of an address in the cache folder.
+def fetch(url: str, *, folder: Path | None = None, progress: Progress | None = None) -> Path:
+    """The file of a URL in the cache folder.
 
     Args:
-        address: may end in `#sha256=HEX`, which the content must then have.
-        folder: of the cache; `shards` in `cache_folder()` unless given.
-        progress: told at every megabyte.
+        url: may end in `#sha256=HEX`, which the content must then have.
+        folder: cache folder; `shards` in `cache_folder()` by default.
+        progress: called after every megabyte.
 
     Raises:
-        VepeError: where the server does not give it, the disk is full, or the checksum differs.
+        VepeError: if the server does not provide it, the disk is full, or the checksum differs.
     """
-    bare, _, wanted = address.partition("#sha256=")
+    bare, _, checksum = url.partition("#sha256=")
     name = Path(urlsplit(bare).path).name or "shard.tar"
-    place = folder or cache_folder() / "shards"
-    path = place / hashlib.sha256(bare.encode()).hexdigest()[:12] / name
+    base = folder or cache_folder() / "shards"
+    path = base / hashlib.sha256(bare.encode()).hexdigest()[:12] / name
     if path.is_file():
         return path
     try:
@@ -95,81 +88,81 @@ def fetch(address: str, *, folder: Path | None = None, progress: Progress | None
             if not path.is_file():
                 part = path.with_name(f"{name}.part")
                 _fetch(bare, part, progress)
-                _check(bare, part, wanted.lower())
+                _check(bare, part, checksum.lower())
                 part.replace(path)
     except OSError as error:
         raise VepeError(
-            f"'{bare}' cannot be kept in '{path.parent}' ({error.strerror or error}); check the "
+            f"'{bare}' cannot be stored in '{path.parent}' ({error.strerror or error}); check the "
             "free space, or set VEPE_CACHE to a folder on another disk."
         ) from error
     return path
 
 
-def _fetch(address: str, part: Path, progress: Progress | None) -> None:
-    """Fetches the rest of a file, in several tries."""
-    trouble = ""
-    for _ in range(TRIES):
+def _fetch(url: str, part: Path, progress: Progress | None) -> None:
+    """Fetches the rest of a file, in several attempts."""
+    reason = ""
+    for _ in range(MAX_ATTEMPTS):
         try:
-            _fetch_once(address, part, progress)
+            _fetch_once(url, part, progress)
         except urllib.error.HTTPError as error:
             if error.code < 500:
                 raise VepeError(
-                    f"'{address}' cannot be fetched (the server says {error.code} "
-                    f"{error.reason}); check the address."
+                    f"'{url}' cannot be fetched (the server says {error.code} "
+                    f"{error.reason}); check the URL."
                 ) from error
-            trouble = f"{error.code} {error.reason}"
-        except _BROKEN as error:
-            trouble = str(getattr(error, "reason", None) or error)
+            reason = f"{error.code} {error.reason}"
+        except _CONNECTION_ERRORS as error:
+            reason = str(getattr(error, "reason", None) or error)
         else:
             return
     raise VepeError(
-        f"'{address}' cannot be fetched ({trouble}); check the network, and start again: it goes "
-        "on where it broke off."
+        f"'{url}' cannot be fetched ({reason}); check the network and start again: the download "
+        "will be resumed."
     )
 
 
-def _fetch_once(address: str, part: Path, progress: Progress | None) -> None:
-    there = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(address)
-    if there:
-        request.add_header("Range", f"bytes={there}-")
+def _fetch_once(url: str, part: Path, progress: Progress | None) -> None:
+    existing = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(url)
+    if existing:
+        request.add_header("Range", f"bytes={existing}-")
     try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and there:  # nothing is left to fetch, or it is another file now
+        if error.code == 416 and existing:  # already complete, or the file on the server changed
             size = (error.headers.get("Content-Range") or "").rpartition("/")[2]
-            if size == str(there):
+            if size == str(existing):
                 return
             part.unlink()
-            raise EOFError("the file there has changed") from error
+            raise EOFError("the file on the server has changed") from error
         raise
-    with answer:
-        if there and answer.status != 206:  # the server does not know ranges
-            there = 0
-        length = answer.headers.get("Content-Length")
-        whole = there + int(length) if length else None
-        with part.open("ab" if there else "wb") as file:
-            _copy(answer, file, lambda done: progress and progress(address, there + done, whole))
-        if whole is not None and part.stat().st_size != whole:
-            raise EOFError("the connection broke off")
+    with response:
+        if existing and response.status != 206:  # the server does not support ranges
+            existing = 0
+        length = response.headers.get("Content-Length")
+        total = existing + int(length) if length else None
+        with part.open("ab" if existing else "wb") as file:
+            _copy(response, file, lambda n: progress and progress(url, existing + n, total))
+        if total is not None and part.stat().st_size != total:
+            raise EOFError("the connection was closed early")
 
 
-def _copy(source: IO[bytes], target: IO[bytes], told: Callable[[int], object]) -> None:
+def _copy(source: IO[bytes], target: IO[bytes], report: Callable[[int], object]) -> None:
     done = 0
-    while block := source.read(_BLOCK):
+    while block := source.read(_BLOCK_BYTES):
         target.write(block)
         done += len(block)
-        told(done)
+        report(done)
 
 
-def _check(address: str, part: Path, wanted: str) -> None:
-    if not wanted:
+def _check(url: str, part: Path, expected: str) -> None:
+    if not expected:
         return
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != wanted:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != expected:
         part.unlink()
         raise VepeError(
-            f"'{address}' has the SHA-256 {found}, not {wanted}; fetch it again, or mend the "
+            f"'{url}' has the SHA-256 {actual}, not {expected}; fetch it again, or correct the "
             "checksum."
         )

@@ -1,10 +1,10 @@
-"""COCO-style tar shards: pictures and one JSON of labels in a tar file, read without unpacking.
+"""COCO-style tar shards: images and one JSON of labels in a tar file, read without unpacking.
 
-A shard `NAME.tar` holds `NAME.json` (COCO keypoints; `iscrowd` 1 marks people whose pose is
-unsure) and `images/FILE`. Where the pictures lie in the tar is found once, with the labels;
-pictures are read and decoded when they are asked for.
-
-Any labelled set as tar shards: few big files that a network disk or a web server gives fast.
+A shard `NAME.tar` contains `NAME.json` (COCO keypoints; `iscrowd` 1 marks regions with unlabelled
+people) and `images/FILE`. A few large files are read faster from network disks and web servers
+than many small ones. The positions of the images in the tar are found once and cached with the
+labels. The layout is WebDataset's, but images are read by position, so that any clip can be made
+at any time.
 """
 
 from __future__ import annotations
@@ -18,43 +18,25 @@ from typing import Any
 
 import numpy as np
 
-from vepe.data.images import ImageIndex, LabelPolicy
+from vepe.data.images import ImageIndex
 from vepe.data.index_cache import cached_index
 from vepe.data.label_index import UNKNOWN, LabelIndex, Located, build_index
 from vepe.errors import VepeError
 from vepe.formats.coco import parse_coco
 from vepe.formats.data_paths import is_relative_name
 from vepe.formats.files import replacing
-from vepe.skeleton import Skeleton
-
-
-def read_shard(
-    path: Path, skeleton: Skeleton, *, complete: float = 1.0, incomplete: float = 0.0
-) -> ImageIndex:
-    """The pictures of one shard with their labels.
-
-    Args:
-        path: the tar file.
-        skeleton: keypoints are put into its order by name; those the shard lacks stay unlabelled.
-        complete, incomplete: background weight of pictures that say that everybody in view is
-            labelled (`complete` true), and of those that do not.
-
-    Raises:
-        VepeError: where the shard is missing, no tar, or holds no labels.
-    """
-    reading = LabelPolicy(complete=complete, incomplete=incomplete, unsaid=incomplete)
-    return ImageIndex([index_shard(path)], skeleton, reading)
+from vepe.formats.geometry import xyxy_to_xywh
 
 
 def index_shard(path: Path, *, cache: Path | None = None) -> LabelIndex:
-    """The labels of a shard and where its pictures lie; from the cache where it holds them.
+    """The labels of a shard and the positions of its images, from the cache if they are there.
 
     Raises:
-        VepeError: as `read_shard`.
+        VepeError: if the shard is missing, no tar, or has no labels.
     """
     if not path.is_file():
         raise VepeError(f"There is no shard '{path}'; check the path to the data.")
-    path = path.absolute()  # the index is kept, for whatever folder the next run starts in
+    path = path.absolute()  # the cached index must not depend on the working directory
     return cached_index([path], lambda: _build(path), options="shard", folder=cache)
 
 
@@ -64,101 +46,100 @@ def _build(path: Path) -> LabelIndex:
     for sequence in parse_coco(data, path):
         for frame in sequence.frames:
             if frame.file_name not in members:
-                raise VepeError(f"Shard '{path}' lacks the picture 'images/{frame.file_name}'.")
+                raise VepeError(f"Shard '{path}' lacks the image 'images/{frame.file_name}'.")
         single = bool(sequence.frames) and "video_id" not in sequence.frames[0].extra
         located.append(Located(sequence, str(path), single, members))
     return build_index(located)
 
 
 def _open(path: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
-    """The labels, and where each picture's bytes lie (offset, size)."""
+    """The labels, and offset and size of each image."""
     try:
         with tarfile.open(path, "r:") as tar:
             members = {m.name: m for m in tar if m.isfile()}
             labels = [m for name, m in members.items() if name.endswith(".json")]
             stream = tar.extractfile(labels[0]) if labels else None
             if stream is None:
-                raise VepeError(f"Shard '{path}' holds no JSON of labels.")
+                raise VepeError(f"Shard '{path}' has no JSON of labels.")
             data = json.load(io.TextIOWrapper(stream, "utf-8"))
     except (tarfile.TarError, ValueError, RecursionError, OSError) as error:
         raise VepeError(f"Shard '{path}' cannot be read ({error}); copy it again.") from error
-    pictures = {
+    images = {
         name.removeprefix("images/"): (member.offset_data, member.size)
         for name, member in members.items()
         if name.startswith("images/")
     }
-    return data, pictures
-
-
-Row = int
+    return data, images
 
 
 def write_shards(
     folder: Path,
-    pictures: ImageIndex,
+    images: ImageIndex,
     *,
     megabytes: float = 1000,
     complete: bool = True,
     overwrite: bool = False,
-    progress: Callable[[Iterable[list[Row]]], Iterable[list[Row]]] = iter,
+    progress: Callable[[Iterable[list[int]]], Iterable[list[int]]] = iter,
 ) -> list[Path]:
-    """Writes pictures and labels as `NAME-000.tar` and on, where NAME is the folder's.
+    """Writes images and labels as `NAME-000.tar`, `NAME-001.tar`..., where NAME is the folder's.
+
+    Times that the data set lacks are computed from the index's frame rate.
 
     Args:
         folder: where the shards go.
-        pictures: of one index, in the set's own skeleton; frames of a video stay together.
+        images: of one index, in the data set's own skeleton. Frames of a video stay together.
         megabytes: size at which the next shard begins.
-        complete: whether everybody in view is labelled, where the set does not say.
-        overwrite: whether shards of that name may be replaced.
-        progress: wraps the list of groups of pictures (a video, or one picture).
+        complete: whether everybody in view is labelled, for images that do not say.
+        overwrite: whether shards with that name may be replaced.
+        progress: wraps the list of groups of rows (a video, or one image), for a progress bar.
 
     Returns:
-        the shards, in order. Times that the set lacks are reckoned by its frame rate.
+        The shards, in order.
 
     Raises:
-        VepeError: where shards are there already, a picture is missing or the disk is full.
+        VepeError: if shards exist already, an image is missing or the disk is full.
     """
-    there = sorted(folder.glob(f"{folder.name}-*.tar"))
-    if there and not overwrite:
+    existing = sorted(folder.glob(f"{folder.name}-*.tar"))
+    if existing and not overwrite:
         raise VepeError(
-            f"'{there[0]}' is already there; add --overwrite to replace it, or name another folder."
+            f"'{existing[0]}' already exists; add --overwrite to replace it, or use another folder."
         )
-    groups = _groups(pictures)
+    groups = _groups(images)
     written: list[Path] = []
-    pending: list[Row] = []
+    pending: list[int] = []
     size = 0
     for group in progress(groups):
         pending += group
-        size += sum(pictures[row].bytes_there() for row in group)
+        size += sum(images[row].num_bytes() for row in group)
         if size > megabytes * 1e6:
-            written.append(_write(folder, len(written), pictures, pending, complete=complete))
+            written.append(_write(folder, len(written), images, pending, complete=complete))
             pending, size = [], 0
     if pending:
-        written.append(_write(folder, len(written), pictures, pending, complete=complete))
-    for old in set(there) - set(written):
+        written.append(_write(folder, len(written), images, pending, complete=complete))
+    for old in set(existing) - set(written):
         old.unlink()
     return written
 
 
-def _groups(pictures: ImageIndex) -> list[list[Row]]:
-    """Rows of a video, or of one picture, in the set's order."""
-    groups: dict[Any, list[Row]] = {}
-    for row, video in enumerate(pictures.videos().tolist()):
+def _groups(images: ImageIndex) -> list[list[int]]:
+    """Rows of each video, or of each single image, in the data set's order."""
+    groups: dict[Any, list[int]] = {}
+    for row, video in enumerate(images.videos().tolist()):
         groups.setdefault(video if video >= 0 else ("single", row), []).append(row)
     return list(groups.values())
 
 
 def _write(
-    folder: Path, number: int, pictures: ImageIndex, rows: list[Row], *, complete: bool
+    folder: Path, number: int, images: ImageIndex, rows: list[int], *, complete: bool
 ) -> Path:
     path = folder / f"{folder.name}-{number:03d}.tar"
-    names = _names(pictures, rows)
-    document = _document(pictures, rows, names, complete=complete)
-    with replacing(path) as beside, tarfile.open(beside, "w") as tar:
-        # The labels come first, so that whoever streams the shard has them before the pictures.
+    names = _names(images, rows)
+    document = _document(images, rows, names, complete=complete)
+    with replacing(path) as temporary, tarfile.open(temporary, "w") as tar:
+        # The labels come first, so that a reader that streams the shard has them at once.
         _add(tar, f"{path.stem}.json", json.dumps(document).encode())
         for row, name in zip(rows, names, strict=True):
-            _add(tar, f"images/{name}", pictures[row].raw())
+            _add(tar, f"images/{name}", images[row].raw())
     return path
 
 
@@ -168,49 +149,49 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(info, io.BytesIO(data))
 
 
-def _names(pictures: ImageIndex, rows: list[Row]) -> list[str]:
-    """Names of the pictures in the shard; two of the same name get their folder's number."""
-    names = [pictures[row].name.removeprefix("images/") for row in rows]
+def _names(images: ImageIndex, rows: list[int]) -> list[str]:
+    """Names of the images in the shard; duplicates get their folder's number in front."""
+    names = [images[row].name.removeprefix("images/") for row in rows]
     for name in names:
         if not is_relative_name(name):
-            raise VepeError(f"The image name {name!r} is no safe name in a shard; correct it.")
+            raise VepeError(f"The image name {name!r} is not safe in a shard; correct it.")
     if len(set(names)) == len(names):
         return names
     places: dict[Path, int] = {}
     return [
-        f"{places.setdefault(pictures[row].place, len(places)):03d}/{name}"
+        f"{places.setdefault(images[row].place, len(places)):03d}/{name}"
         for row, name in zip(rows, names, strict=True)
     ]
 
 
 def _document(
-    pictures: ImageIndex, rows: list[Row], names: list[str], *, complete: bool
+    images: ImageIndex, rows: list[int], names: list[str], *, complete: bool
 ) -> dict[str, Any]:
-    """The labels as COCO has them."""
-    index = pictures.indices[0]
-    times, videos = pictures.times_s(), pictures.videos()
-    images: list[dict[str, Any]] = []
+    """The labels in COCO's format."""
+    index = images.indices[0]
+    times, videos = images.times_s(), images.videos()
+    records: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (row, name) in enumerate(zip(rows, names, strict=True), start=1):
-        frame = int(pictures.rows[row])
+        frame = int(images.rows[row])
         record: dict[str, Any] = {"id": number, "file_name": name}
         width, height = index.size_wh_px[frame].tolist()
         if width and height:
             record |= {"width": width, "height": height}
         record["is_labeled"] = bool(index.labelled[frame])
-        said = int(index.complete[frame])
+        marked = int(index.complete[frame])
         if record["is_labeled"]:
-            record["complete"] = complete if said == UNKNOWN else bool(said)
+            record["complete"] = complete if marked == UNKNOWN else bool(marked)
         if index.stretched[frame]:
             record["square_stretched"] = True
         if videos[row] >= 0:
             record |= {"video_id": int(videos[row]), "time_s": float(times[row])}
             record["frame_index"] = int(index.frame_index[frame])
-        images.append(record)
+        records.append(record)
         for annotation in _annotations(index, frame):
             annotations.append({"id": len(annotations) + 1, "image_id": number} | annotation)
     category = {"id": 1, "name": "person", "keypoints": list(index.keypoints)}
-    return {"images": images, "annotations": annotations, "categories": [category]}
+    return {"images": records, "annotations": annotations, "categories": [category]}
 
 
 def _annotations(index: LabelIndex, frame: int) -> Iterator[dict[str, Any]]:
@@ -244,5 +225,4 @@ def _annotations(index: LabelIndex, frame: int) -> Iterator[dict[str, Any]]:
 
 
 def _xywh(box_xyxy: np.ndarray) -> list[float]:
-    box = box_xyxy.astype(np.float64)
-    return [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()]
+    return xyxy_to_xywh(box_xyxy.astype(np.float64)).tolist()

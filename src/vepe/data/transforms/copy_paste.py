@@ -1,12 +1,9 @@
-"""Where a person is in a picture, guessed from keypoints: limbs with some thickness.
+"""Copy-paste: a person of another clip is pasted, in front of some people and behind others.
 
-No set at hand outlines its people. Capsules along the skeleton, the trunk filled, a round head, and
-a guided filter (He, Sun and Tang, ECCV 2010) that pulls the border to edges of the picture.
-
-Copy and paste: a person of another clip walks into this one, before some and behind others.
-
-After Ghiasi et al., "Simple Copy-Paste" (CVPR 2021), for clips: one person with one identity in all
-frames, each cut out along the skeleton, and an order in depth by where people's boxes end below.
+"Simple Copy-Paste" (Ghiasi et al., CVPR 2021) for clips: one person with one track id in all
+frames; people whose boxes end lower in the image are nearer. Pose data sets have no masks, so a
+person is cut out along the skeleton: thick limbs, a filled trunk and a round head, whose border a
+guided filter (He, Sun and Tang, ECCV 2010) moves to edges of the image.
 """
 
 from __future__ import annotations
@@ -18,19 +15,19 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from vepe.data.clip import HIDDEN, Clip, People
-from vepe.data.transforms.cropping import behind, together
+from vepe.data.transforms.cropping import behind, concat
 from vepe.skeleton import Skeleton
 
-LEAST_KEYPOINTS = 8
-"""With fewer labelled keypoints nobody can be cut out."""
+MIN_KEYPOINTS = 8
+"""People with fewer labelled keypoints are not cut out."""
 HEAD_WORDS = ("head", "nose", "eye", "ear")
 
 
-def can_be_cut_out(visibility: np.ndarray, skeleton: Skeleton) -> bool:
-    """Whether enough of a person's (K,) keypoints are labelled, shoulders and hips among them."""
-    needed = min(LEAST_KEYPOINTS, len(skeleton))
+def can_be_cut_out(labelled: Bool[np.ndarray, "K"], skeleton: Skeleton) -> bool:
+    """Whether enough keypoints of a person are labelled, including shoulders and hips."""
+    needed = min(MIN_KEYPOINTS, len(skeleton))
     trunk = [k for k, n in enumerate(skeleton.keypoints) if n.endswith(("_shoulder", "_hip"))]
-    return bool(np.count_nonzero(visibility) >= needed and (visibility[trunk] > 0).all())
+    return bool(np.count_nonzero(labelled) >= needed and labelled[trunk].all())
 
 
 def person_mask(
@@ -39,7 +36,7 @@ def person_mask(
     labelled: Bool[np.ndarray, "K"],
     skeleton: Skeleton,
 ) -> Float[np.ndarray, "H W"]:
-    """How much of each pixel shows the person, 0..1, with a soft border."""
+    """Opacity of the person in each pixel, 0..1, with a soft border."""
     height, width = image.shape[:2]
     points = keypoints_px[labelled]
     low, high = points.min(axis=0), points.max(axis=0)
@@ -61,7 +58,7 @@ def person_mask(
 def _unit_px(
     points: Float[np.ndarray, "K 2"], labelled: np.ndarray, skeleton: Skeleton, side_px: float
 ) -> float:
-    """The length of the trunk, or what it would be in a person of this size seen upright."""
+    """Approximate length of the trunk in pixels, from the longest limb and the person's size."""
     lengths = [
         float(np.hypot(*(points[a] - points[b])))
         for a, b in skeleton.edges
@@ -83,8 +80,8 @@ def _capsules(
     for a, b in skeleton.edges:
         if labelled[a] and labelled[b]:
             names = skeleton.keypoints[a] + skeleton.keypoints[b]
-            share = 0.34 if "hip" in names or "knee" in names else 0.24
-            _line(mask, whole[a], whole[b], share * unit)
+            thickness = 0.34 if "hip" in names or "knee" in names else 0.24
+            _line(mask, whole[a], whole[b], thickness * unit)
     trunk = [
         k
         for k, n in enumerate(skeleton.keypoints)
@@ -92,10 +89,10 @@ def _capsules(
     ]
     if len(trunk) >= 3:
         cv2.fillConvexPoly(mask, cv2.convexHull(whole[trunk]), 1.0)
-    seen = [k for k in head if labelled[k]]
-    if seen:
-        middle = np.rint(points[seen].mean(axis=0)).astype(np.int32)
-        spread = float(np.hypot(*(points[seen] - points[seen].mean(axis=0)).T).max())
+    face = [k for k in head if labelled[k]]
+    if face:
+        middle = np.rint(points[face].mean(axis=0)).astype(np.int32)
+        spread = float(np.hypot(*(points[face] - points[face].mean(axis=0)).T).max())
         cv2.circle(mask, _xy(middle), round(max(0.26 * unit, 1.1 * spread)), 1.0, -1)
         shoulders = [k for k in trunk if skeleton.keypoints[k].endswith("_shoulder")]
         if shoulders:
@@ -115,7 +112,7 @@ def _xy(point: np.ndarray) -> tuple[int, int]:
 def _guided(
     guide: Float[np.ndarray, "h w"], mask: Float[np.ndarray, "h w"], *, radius: int
 ) -> Float[np.ndarray, "h w"]:
-    """The mask as a locally linear function of the guide."""
+    """The guided filter: the mask as a locally linear function of the guide."""
 
     def mean(values: np.ndarray) -> np.ndarray:
         return cv2.blur(values, (2 * radius + 1, 2 * radius + 1))
@@ -132,37 +129,37 @@ def paste_person(clip: Clip, other: Clip, skeleton: Skeleton, rng: np.random.Gen
     """The clip with one person of another clip of the same size.
 
     People whose boxes end lower are nearer and cover the others: covered keypoints become hidden,
-    people of whom most is covered become ignore boxes. The person pasted gets an identity of its
-    own. Only people who can be cut out, with the same joints in every frame, are taken; without
-    any the clip stays.
+    mostly covered people become ignore boxes. The pasted person gets a new track id. Only people
+    who can be cut out and have the same keypoints labelled in every frame are candidates; if there
+    are none, the clip is returned as it is.
     """
     candidates = _candidates(other, skeleton)
     if not candidates:
         return clip
     chosen = candidates[rng.integers(len(candidates))]
     new_id = 1 + max((int(p.track_ids.max(initial=-1)) for p in clip.people), default=-1)
-    blurred_order = rng.normal(0, 0.05 * clip.images.shape[1])
+    depth_noise_px = rng.normal(0, 0.05 * clip.images.shape[1])
     images, people = clip.images.copy(), list(clip.people)
-    nearer: dict[int, bool] = {}
+    is_nearer: dict[int, bool] = {}
     for t, row in enumerate(chosen):
         person = replace(other.people[t].select(np.array([row])), track_ids=np.array([new_id]))
         person = replace(person, ignore_boxes_xyxy_px=np.zeros((0, 4), np.float32))
-        foot = float(person.boxes_xyxy_px[0, 3]) + blurred_order
+        foot = float(person.boxes_xyxy_px[0, 3]) + depth_noise_px
         mask = person_mask(
             other.images[t], person.keypoints_px[0], person.visibility[0] > 0, skeleton
         )
-        before = _in_front(people[t], foot, nearer)
-        shield = _shield(clip, people[t], t, before, mask, skeleton)
-        shown = mask * (1 - shield)
+        nearer = _nearer(people[t], foot, is_nearer)
+        cover = _cover(clip, people[t], t, nearer, mask, skeleton)
+        shown = mask * (1 - cover)
         images[t] = _blend(clip.images[t], other.images[t], shown)
         if t in clip.key_indices:
-            covered = behind(people[t], shown, ~before)
-            people[t] = together([covered, behind(person, shield)])
+            covered = behind(people[t], shown, ~nearer)
+            people[t] = concat([covered, behind(person, cover)])
     return replace(clip, images=images, people=tuple(people), name=f"{clip.name} < {other.name}")
 
 
 def _candidates(clip: Clip, skeleton: Skeleton) -> list[list[int]]:
-    """For each person who can be cut out in all frames, its row in each."""
+    """For each person who can be cut out in all frames, its row in each frame."""
     result = []
     for row, identity in enumerate(clip.people[0].track_ids.tolist()):
         rows = [row]
@@ -170,42 +167,42 @@ def _candidates(clip: Clip, skeleton: Skeleton) -> list[list[int]]:
             rows += np.flatnonzero((people.track_ids == identity) & (identity >= 0)).tolist()[:1]
         if len(rows) < len(clip):
             continue
-        seen = [p.visibility[r] > 0 for p, r in zip(clip.people, rows, strict=True)]
-        # A joint that leaves the view would take its limb out of the mask.
-        steady = all(np.array_equal(frame, seen[0]) for frame in seen)
-        if steady and can_be_cut_out(seen[0], skeleton):
+        labelled = [p.visibility[r] > 0 for p, r in zip(clip.people, rows, strict=True)]
+        # The limb of a keypoint that leaves the view would be missing in the mask.
+        constant = all(np.array_equal(frame, labelled[0]) for frame in labelled)
+        if constant and can_be_cut_out(labelled[0], skeleton):
             result.append(rows)
     return result
 
 
-def _in_front(people: People, foot_px: float, nearer: dict[int, bool]) -> np.ndarray:
-    """Who stands before the pasted person; an identity that once was stays so."""
+def _nearer(people: People, foot_px: float, is_nearer: dict[int, bool]) -> np.ndarray:
+    """(N,) who is in front of the pasted person; `is_nearer` keeps it constant per track id."""
     lower = people.boxes_xyxy_px[:, 3] > foot_px
     for i, identity in enumerate(people.track_ids.tolist()):
         if identity >= 0:
-            lower[i] = nearer.setdefault(identity, bool(lower[i]))
+            lower[i] = is_nearer.setdefault(identity, bool(lower[i]))
     return lower
 
 
-def _shield(
+def _cover(
     clip: Clip,
     people: People,
     frame: int,
-    before: np.ndarray,
+    nearer: np.ndarray,
     mask: Float[np.ndarray, "H W"],
     skeleton: Skeleton,
 ) -> Float[np.ndarray, "H W"]:
-    """What the people in front show of themselves, where the pasted one would be."""
+    """Opacity of the people in front, where the pasted person would be."""
     result = np.zeros_like(mask)
-    for i in np.flatnonzero(before):
+    for i in np.flatnonzero(nearer):
         x0, y0, x1, y1 = people.boxes_xyxy_px[i].astype(int)
-        seen = people.visibility[i] > HIDDEN
-        if mask[y0:y1, x0:x1].any() and seen.any():
-            own = person_mask(clip.images[frame], people.keypoints_px[i], seen, skeleton)
+        visible = people.visibility[i] > HIDDEN
+        if mask[y0:y1, x0:x1].any() and visible.any():
+            own = person_mask(clip.images[frame], people.keypoints_px[i], visible, skeleton)
             result = np.maximum(result, own)
     return result
 
 
 def _blend(below: np.ndarray, above: np.ndarray, weight: Float[np.ndarray, "H W"]) -> np.ndarray:
-    share = weight[..., None]
-    return np.rint(below * (1 - share) + above * share).astype(np.uint8)
+    alpha = weight[..., None]  # (H, W, 1)
+    return np.rint(below * (1 - alpha) + above * alpha).astype(np.uint8)

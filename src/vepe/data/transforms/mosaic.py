@@ -1,6 +1,6 @@
-"""Mosaics: several clips side by side on one canvas.
+"""Mosaics: several clips in a grid on one canvas, after YOLOv4 (Bochkovskiy et al., 2020).
 
-A set that labels one person a picture gives clips of several people in this way.
+A data set that labels one person per image gives clips of several people in this way.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from vepe.data.clip import Clip, People
-from vepe.data.transforms.cropping import together
+from vepe.data.transforms.cropping import concat
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class Region:
 
 
 def draw_layout(
-    rng: np.random.Generator, chances: tuple[float, ...], canvas_wh: tuple[int, int]
+    rng: np.random.Generator, probabilities: tuple[float, ...], canvas_wh: tuple[int, int]
 ) -> list[Region]:
-    """One region, two side by side or above each other, or a grid of four or nine.
+    """One region, two next to or above each other, or a grid of four or nine.
 
-    `chances` are those of 1, 2, 4 and 9 regions; they need not add up to 1.
+    `probabilities` are those of 1, 2, 4 and 9 regions; they need not add up to 1.
     """
-    weights = np.asarray(chances, np.float64)
+    weights = np.asarray(probabilities, np.float64)
     kind = rng.choice(len(weights), p=weights / weights.sum())
-    halves = [(1, 1), (2, 1) if rng.random() < 0.7 else (1, 2), (2, 2), (3, 3)]
+    grids = [(1, 1), (2, 1) if rng.random() < 0.7 else (1, 2), (2, 2), (3, 3)]
     columns, rows = (
-        _cuts(rng, count, side) for count, side in zip(halves[kind], canvas_wh, strict=True)
+        _cuts(rng, count, side) for count, side in zip(grids[kind], canvas_wh, strict=True)
     )
     return [
         Region(x, y, right - x, bottom - y)
@@ -50,17 +50,16 @@ def draw_layout(
 
 
 def _cuts(rng: np.random.Generator, parts: int, side: int) -> list[int]:
-    """Borders of `parts` of roughly equal length, 0 and `side` among them."""
+    """Borders of `parts` of roughly equal length, from 0 to `side`."""
     inner = (np.arange(1, parts) + rng.uniform(-0.3, 0.3, parts - 1)) * side / parts
     return [0, *(int(cut) for cut in inner), side]
 
 
 def mosaic(clips: list[Clip], regions: list[Region]) -> Clip:
-    """The clips on one canvas, each in its region, which its pictures must fill exactly.
+    """The clips on one canvas, each in its region, whose size its images must have.
 
-    Times are those of the first; frames count as labelled where they are in all of them; the
-    background counts as little as in the clip where it counts least. Identities of different
-    clips stay apart.
+    Times are those of the first clip. A frame is a key frame if it is one in all clips. The
+    background weight is the smallest. Track ids of different clips stay different.
     """
     if len(clips) == 1:
         return clips[0]
@@ -80,7 +79,7 @@ def mosaic(clips: list[Clip], regions: list[Region]) -> Clip:
     return replace(
         first,
         images=images,
-        people=tuple(together(p) if t in keys else nobody for t, p in enumerate(parts)),
+        people=tuple(concat(p) if t in keys else nobody for t, p in enumerate(parts)),
         key_indices=tuple(sorted(keys)),
         background_weight=min(c.background_weight for c in clips),
         name=" + ".join(c.name for c in clips),
@@ -89,9 +88,9 @@ def mosaic(clips: list[Clip], regions: list[Region]) -> Clip:
 
 
 def _shifted(people: People, region: Region, first_id: int) -> People:
-    """The same people in the region's place, with ids from `first_id` on."""
+    """The same people in the region, with track ids from `first_id` on."""
     shift = np.array([region.x, region.y], np.float32)
-    labelled = (people.visibility > 0)[..., None]
+    labelled = (people.visibility > 0)[..., None]  # (N, K, 1)
     heads, ids = people.head_boxes_xyxy_px, people.track_ids
     return replace(
         people,

@@ -1,7 +1,7 @@
-"""A clip as torchvision's `tv_tensors`, so that any v2 transform can go over pictures and labels.
+"""A clip as torchvision's `tv_tensors`, so that any v2 transform can be applied to it.
 
-The T frames have different numbers of people; here each has N places, some of them empty. Boxes
-stand row by row, place n of frame t in row t*N + n, because `BoundingBoxes` are a list.
+Frames have different numbers of people; here all are padded to N rows. Boxes are (T*N, 4), row n
+of frame t at t*N + n, because `BoundingBoxes` are two-dimensional.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torchvision.tv_tensors import BoundingBoxes, KeyPoints, TVTensor, Video
 from vepe.data.clip import Clip, People
 
 Sample = dict[str, Any]
-"""What `as_tv` returns and v2 transforms take: a dictionary of tensors."""
+"""What `as_tv` returns and v2 transforms take: tensors by name."""
 
 
 class Visibility(TVTensor):
-    """(T, N, K) values of `People.visibility`; a type, so that a transform can change them."""
+    """(T, N, K) values of `People.visibility`; a type of its own for transforms."""
 
 
 class Areas(TVTensor):
@@ -29,28 +29,28 @@ class Areas(TVTensor):
 
 
 def array_of(tensor: Tensor) -> np.ndarray:
-    """A tensor of a sample as an array that shares its memory.
-
-    tv_tensors send every method through Python twice; this goes past them, as torchvision does.
-    """
-    with torch._C.DisableTorchFunctionSubclass():
-        array: np.ndarray = tensor.numpy()
+    """A tensor of a sample as an array that shares its memory."""
+    array: np.ndarray = tensor.as_subclass(Tensor).numpy()
     return array
 
 
 def as_tv(clip: Clip) -> Sample:
     """The clip as a sample for transforms of `torchvision.transforms.v2`.
 
-    Coordinates count from the picture's outer corner (the middle of the first pixel is at 0.5);
-    torchvision's own geometric kernels count from its middle. The transforms of this room keep to
-    the first; those that change pixels only are torchvision's or ours alike.
+    Coordinates count from the outer corner of the first pixel, whose centre is at 0.5;
+    torchvision's own geometric kernels count from its centre, so use those of this package.
+    Any v2 transform that changes only pixels can be applied.
 
     Returns:
-        `images` Video (T, 3, H, W), a view of the clip's; `keypoints` KeyPoints (T, N, K, 2);
-        `visibility` Visibility (T, N, K); `boxes` and, where the clip has them, `head_boxes`
-        (NaN where unknown) BoundingBoxes (T*N, 4); `ignore_boxes` BoundingBoxes (T*R, 4);
-        `areas` Areas (T, N); `clip` itself, for what no transform touches: identities, times, key
-        frames, and how many of the places are taken.
+        A sample, where:
+            images: Video (T, 3, H, W), a view of the clip's
+            keypoints: KeyPoints (T, N, K, 2)
+            visibility: Visibility (T, N, K)
+            boxes: BoundingBoxes (T*N, 4)
+            head_boxes: BoundingBoxes (T*N, 4), NaN where unknown; only if the clip has any
+            ignore_boxes: BoundingBoxes (T*R, 4)
+            areas: Areas (T, N)
+            clip: the clip, for what no transform changes: ids, times, key frames, people per frame
     """
     frames, people = len(clip), clip.people
     counts = [len(p) for p in people]
@@ -64,12 +64,12 @@ def as_tv(clip: Clip) -> Sample:
     areas = np.zeros((frames, n), np.float32)
     ignore = np.zeros((frames, r, 4), np.float32)
     for t, p in enumerate(people):
-        taken = counts[t]
-        points[t, :taken], visibility[t, :taken] = p.keypoints_px, p.visibility
-        boxes[t, :taken], areas[t, :taken] = p.boxes_xyxy_px, p.areas_px
+        count = counts[t]
+        points[t, :count], visibility[t, :count] = p.keypoints_px, p.visibility
+        boxes[t, :count], areas[t, :count] = p.boxes_xyxy_px, p.areas_px
         ignore[t, : ignored[t]] = p.ignore_boxes_xyxy_px
         if p.head_boxes_xyxy_px is not None:
-            heads[t, :taken] = p.head_boxes_xyxy_px
+            heads[t, :count] = p.head_boxes_xyxy_px
     size = (int(clip.images.shape[1]), int(clip.images.shape[2]))
 
     def as_boxes(array: np.ndarray) -> BoundingBoxes:
@@ -77,7 +77,7 @@ def as_tv(clip: Clip) -> Sample:
         return BoundingBoxes(rows, format="XYXY", canvas_size=size)
 
     sample: Sample = {
-        "images": Video(torch.from_numpy(clip.images).permute(0, 3, 1, 2)),
+        "images": Video(torch.from_numpy(clip.images).permute(0, 3, 1, 2)),  # (T, 3, H, W)
         "keypoints": KeyPoints(torch.from_numpy(points), canvas_size=size),
         "visibility": torch.from_numpy(visibility).as_subclass(Visibility),
         "boxes": as_boxes(boxes),
@@ -91,7 +91,7 @@ def as_tv(clip: Clip) -> Sample:
 
 
 def from_tv(sample: Sample) -> Clip:
-    """The clip of a sample; what no transform touches is as it was."""
+    """The clip of a sample, as `as_tv` makes them, after transforms."""
     before: Clip = sample["clip"]
     frames = len(before)
     arrays = {key: array_of(value) for key, value in sample.items() if isinstance(value, Tensor)}
@@ -99,15 +99,15 @@ def from_tv(sample: Sample) -> Clip:
     ignore = arrays["ignore_boxes"].reshape(frames, -1, 4)
     heads = arrays["head_boxes"].reshape(frames, -1, 4) if "head_boxes" in arrays else None
     people = []
-    for t, was in enumerate(before.people):
-        n, r = len(was), len(was.ignore_boxes_xyxy_px)
+    for t, original in enumerate(before.people):
+        n, r = len(original), len(original.ignore_boxes_xyxy_px)
         people.append(
             People(
                 keypoints_px=arrays["keypoints"][t, :n],
                 visibility=arrays["visibility"][t, :n],
                 boxes_xyxy_px=boxes[t, :n],
                 areas_px=arrays["areas"][t, :n],
-                track_ids=was.track_ids,
+                track_ids=original.track_ids,
                 ignore_boxes_xyxy_px=ignore[t, :r],
                 head_boxes_xyxy_px=None if heads is None else heads[t, :n],
             )
