@@ -57,11 +57,17 @@ def test_page_is_one_file_with_everything_inside(tmp_path: Path) -> None:
 
 
 def test_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("dear")
     match = one_sequence([[1], [1], [1]])
-    with pytest.raises(VepeError, match="holds other files"):
+    (tmp_path / "index.html").write_text("the page of a training run")
+    (tmp_path / "last.pt").write_bytes(b"weights")
+    with pytest.raises(VepeError, match=r"holds other files \(index\.html, last\.pt\)"):
         write_report(match, match.result(), tmp_path)
-    assert (tmp_path / "thesis.txt").read_text() == "dear"
+    assert (tmp_path / "index.html").read_text() == "the page of a training run"
+    write_report(match, match.result(), tmp_path, overwrite=True)
+    assert "PoseTrack evaluation" in (tmp_path / "index.html").read_text()
+    assert (tmp_path / "last.pt").read_bytes() == b"weights"
+    with pytest.raises(VepeError, match=r"\(last\.pt\)"):
+        write_report(match, match.result(), tmp_path)
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vepe.errors import VepeError, VepeWarning
+from vepe.cli.options import ImageSize, InputPx, image_size, prepare_device
+from vepe.errors import VepeError
 
 if TYPE_CHECKING:
     from vepe.evaluation.results import JointTable, PoseTrackResult, PoseTrackScores
     from vepe.evaluation.run_model import ModelOptions
+    from vepe.inference.predictor import Predictor
 
 app = typer.Typer(
     no_args_is_help=True, help="Score predictions as PoseTrack, COCO and CrowdPose do."
@@ -64,13 +66,6 @@ TrackingConf = Annotated[
         show_default="0.05",
     ),
 ]
-ImageSize = Annotated[
-    int | None,
-    typer.Option(
-        "--imgsz", help="Longer side of --model's input in px.", show_default="the model's"
-    ),
-]
-InputPx = Annotated[int | None, typer.Option("--input-px", hidden=True)]
 Window = Annotated[
     int | None,
     typer.Option(
@@ -141,7 +136,7 @@ def posetrack(
 
         assert images is not None
         both_sides = track_posetrack(
-            gt, images, lambda: options.load(POSETRACK_CONF), options.model, _progress_bar
+            gt, images, lambda: _load(options, POSETRACK_CONF), options.model, _progress_bar
         )
         match = PoseTrackMatch.load(*both_sides, protocol=protocol.value)
     result = match.result(rule)
@@ -230,7 +225,12 @@ def _predict(
     from vepe.evaluation.run_model import COCO_CONF, predict_coco
 
     assert images is not None
-    return predict_coco(gt, images, lambda: options.load(COCO_CONF), _progress_bar)
+    return predict_coco(gt, images, lambda: _load(options, COCO_CONF), _progress_bar)
+
+
+def _load(options: ModelOptions, default_conf: float) -> Predictor:
+    prepare_device(options.device)
+    return options.load(default_conf)
 
 
 def _sources(gt: Path, options: ModelOptions) -> tuple[str, str]:
@@ -252,10 +252,7 @@ def _model_options(
     Raises:
         VepeError: unless predictions come from exactly one source.
     """
-    if input_px is not None:
-        with _warnings_as_lines():
-            warnings.warn("--input-px is now called --imgsz.", VepeWarning, stacklevel=2)
-        imgsz = input_px if imgsz is None else imgsz
+    imgsz = image_size(imgsz, input_px)
     if (pred is None) == (model is None):
         raise VepeError("Give either --pred with predictions, or --model with --images.")
     if model is None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.evaluation.coco_records import ground_truth_keypoints
+from vepe.evaluation.coco_records import ground_truth_keypoints, is_sigma
 from vepe.evaluation.coco_tables import GT_SOURCE, PRED_SOURCE, CocoTables, Joints, paired_tables
 from vepe.formats.files import load_json
 from vepe.formats.records import is_finite_number
@@ -228,17 +228,17 @@ def sigmas_by_name(text: str, gt_file: str | Path) -> dict[str, float]:
     """Parses OKS sigmas '0.026,0.025,...' for the keypoints of a ground truth file, in order.
 
     Raises:
-        VepeError: unless there is one positive number per keypoint.
+        VepeError: unless there is one number in (0, 10] per keypoint.
     """
     names = ground_truth_keypoints(load_json(Path(gt_file)), str(gt_file))
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         raise VepeError(f"--sigmas '{text}' is no list of numbers separated by commas.") from None
-    if len(values) != len(names) or not all(0 < v < float("inf") for v in values):
+    if len(values) != len(names) or not all(map(is_sigma, values)):
         raise VepeError(
-            f"--sigmas gives {len(values)} numbers; give one above 0 for each of the {len(names)} "
-            f"keypoints of {gt_file}."
+            f"--sigmas gives {len(values)} numbers; give one in (0, 10] for each of the "
+            f"{len(names)} keypoints of {gt_file}."
         )
     return dict(zip(names, values, strict=True))
 

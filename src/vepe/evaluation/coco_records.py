@@ -287,12 +287,15 @@ def _other_ids(categories: Sequence[Record], category: Record) -> tuple[Any, ...
     return tuple(i for i in ids if i is not None and i != category.get("id"))
 
 
+def is_sigma(value: Any) -> bool:
+    """Whether a value is a usable OKS falloff (COCO's lie between 0.025 and 0.107)."""
+    return is_finite_number(value) and 1e-6 <= value <= 10
+
+
 def _category_sigmas(category: Record, source: str) -> dict[str, float]:
     sigmas = category.get("sigmas") or ()
-    if not isinstance(sigmas, list | tuple) or not all(
-        is_finite_number(s) and s > 0 for s in sigmas
-    ):
-        raise VepeError(f"{source}: 'sigmas' of the category is no list of numbers above 0.")
+    if not isinstance(sigmas, list | tuple) or not all(map(is_sigma, sigmas)):
+        raise VepeError(f"{source}: 'sigmas' of the category is no list of numbers in (0, 10].")
     return dict(zip(category["keypoints"], map(float, sigmas), strict=False))
 
 

@@ -5,8 +5,11 @@ The page's body is the template `report.html`; plots are in `report_plots`.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import math
+import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +19,8 @@ from vepe.errors import VepeError
 from vepe.evaluation.error_analysis import FrameErrors, timelines, worst_frames
 from vepe.evaluation.posetrack import PoseTrackMatch
 from vepe.evaluation.results import HOTA_VALUES, JointTable, PoseTrackResult
-from vepe.formats.files import replacing_folder
+from vepe.formats.data_paths import is_inside
+from vepe.formats.files import replacing_folder, write_bytes
 from vepe.viz.html_page import PageFigure, data_address, render_page
 
 if TYPE_CHECKING:
@@ -26,6 +30,8 @@ MAX_TIMELINES = 30
 """Most timelines on the page; every sequence has a PNG file next to it."""
 MAX_FRAMES = 8
 """Most frames in the section of the worst ones."""
+_MANIFEST = ".vepe-report.json"
+"""Lists the files of a report with their SHA-256, by which a later report recognises them."""
 _TEMPLATE = Path(__file__).with_name("report.html")
 
 
@@ -35,36 +41,102 @@ def write_report(
     folder: str | Path,
     *,
     images: str | Path | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Writes `index.html`, which contains everything, and its images as PNG files.
 
     Args:
         match: the data that were scored.
         result: the scores.
-        folder: created, or replaced as a whole if it holds a previous report.
+        folder: created; a previous report in it is replaced.
         images: folder that the ground truth's image names are relative to; if given, the worst
             frames are drawn.
+        overwrite: whether the report may be written among other files. They stay, except for those
+            with the name of a file of the report.
 
     Returns:
         Path of the page.
 
     Raises:
-        VepeError: if matplotlib is missing or the folder cannot be written.
+        VepeError: if matplotlib is missing, the folder cannot be written, or it holds other files
+            and `overwrite` is not set.
     """
     if find_spec("matplotlib") is None:
         raise VepeError("The report needs matplotlib; install it with: pip install 'vepe[report]'.")
     folder = Path(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "index.html").is_file():
-        raise VepeError(
-            f"{folder} holds other files; give a new folder, or one with a previous report."
-        )
+    check_report_folder(folder, overwrite=overwrite)
+    if _foreign_files(folder):
+        with tempfile.TemporaryDirectory() as scratch:
+            _merge(
+                write_report(match, result, Path(scratch, "report"), images=images).parent, folder
+            )
+        return folder / "index.html"
     with replacing_folder(folder) as partial:
         writer = _FigureWriter(partial)
         figures = _figures(writer, match, result)
         worst = _worst_frames(writer, match, None if images is None else Path(images))
         page = _page(result, figures, worst)
         (partial / "index.html").write_text(page, encoding="utf-8")
+        hashes = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
+        (partial / _MANIFEST).write_text(json.dumps(hashes), encoding="utf-8")
     return folder / "index.html"
+
+
+def check_report_folder(folder: Path, *, overwrite: bool = False) -> None:
+    """Checks that a report may be written to a folder; changes nothing.
+
+    Raises:
+        VepeError: if it is a file, or holds files that are not of a previous report and
+            `overwrite` is not set; lists them.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise VepeError(f"{folder} is a file, but a folder is to be written; name another.")
+    foreign = _foreign_files(folder)
+    if foreign and not overwrite:
+        more = f" and {len(foreign) - 10} more" if len(foreign) > 10 else ""
+        raise VepeError(
+            f"{folder} holds other files ({', '.join(foreign[:10])}{more}); name a new folder, or "
+            "add --overwrite to write the report among them."
+        )
+
+
+def _merge(report: Path, folder: Path) -> None:
+    """Writes the files of a report among the other files of a folder."""
+    names = {path.name for path in report.iterdir()}
+    outdated = _own_files(folder) - names
+    for name in sorted(names):
+        write_bytes(folder / name, (report / name).read_bytes())
+    for name in outdated:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _foreign_files(folder: Path) -> list[str]:
+    """Names in the folder that are not provably of a previous report."""
+    if not folder.is_dir():
+        return []
+    return sorted({path.name for path in folder.iterdir()} - _own_files(folder))
+
+
+def _own_files(folder: Path) -> set[str]:
+    """Names of the files of a previous report that have not changed since."""
+    try:
+        hashes = json.loads((folder / _MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return set()
+    if not isinstance(hashes, dict):
+        return set()
+    return {_MANIFEST} | {
+        path.name
+        for path in folder.iterdir()
+        if path.name in hashes
+        and path.is_file()
+        and not path.is_symlink()
+        and _sha256(path) == hashes[path.name]
+    }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _page(
@@ -179,7 +251,7 @@ def _worst_frames(
 
 def _find_image(images: Path, frame: FrameErrors) -> Path | None:
     """The frame's image: its name under the folder, or the last part of it; None if absent."""
-    for path in (images / frame.image, images / Path(frame.image).name):
-        if frame.image and path.is_file():
-            return path
+    for name in (frame.image, Path(frame.image).name):
+        if name and is_inside(images, name) and (images / name).is_file():
+            return images / name
     return None
