@@ -39,10 +39,10 @@ def test_normaliser_is_never_zero() -> None:
 
 def test_perfect_poses_have_no_keypoint_loss() -> None:
     targets = labelled_people((50, 50), (150, 60))
-    parts, matches = Criterion(SIGMAS).layer(output_at(targets.keypoints_px), targets, "a")
+    losses, matches = Criterion(SIGMAS).layer(output_at(targets.keypoints_px), targets, "a")
     assert len(matches) == 2
-    assert parts["a/l1"] == 0
-    assert parts["a/oks"] == pytest.approx(0, abs=1e-6)
+    assert losses["a/l1"] == 0
+    assert losses["a/oks"] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("weight", ["score", "l1", "oks", "confidence"])
@@ -64,9 +64,9 @@ def test_descent_reaches_the_labels_and_leaves_unlabelled_keypoints_alone() -> N
     points = start.clone().requires_grad_()
     optimiser = torch.optim.Adam([points], 0.3)
     for _ in range(120):
-        parts, _ = Criterion(SIGMAS).layer(output_at(points), targets, "a")
+        losses, _ = Criterion(SIGMAS).layer(output_at(points), targets, "a")
         optimiser.zero_grad()
-        total(parts).backward()
+        total(losses).backward()
         optimiser.step()
     distance = (points - targets.keypoints_px).norm(dim=-1)[0, 0]
     assert distance[:4].max() < 1
@@ -83,9 +83,9 @@ def test_scores_converge_to_the_quality_of_the_pose() -> None:
         optimiser = torch.optim.SGD([logit], 1.0)
         for _ in range(300):
             output = LayerOutput(logit, targets.keypoints_px + shift, torch.zeros(1, 1, 5))
-            parts, _ = Criterion(SIGMAS).layer(output, targets, "a")
+            losses, _ = Criterion(SIGMAS).layer(output, targets, "a")
             optimiser.zero_grad()
-            parts["a/score"].backward()
+            losses["a/score"].backward()
             optimiser.step()
         assert low - 0.02 <= logit.sigmoid().item() <= high
 

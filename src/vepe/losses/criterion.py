@@ -43,7 +43,7 @@ from vepe.models.decoder_layer import LayerOutput
 from vepe.models.proposals import PADDING_LOGIT, CellPredictions
 from vepe.models.streaming import FrameOutput
 
-Parts = dict[str, Tensor]
+Losses = dict[str, Tensor]
 """Weighted losses by name, such as `spatial0/l1`."""
 
 
@@ -95,7 +95,7 @@ class Criterion:
         targets: Targets,
         denoising: DenoisingGroups | None,
         num_instances: float,
-    ) -> tuple[Parts, Matches]:
+    ) -> tuple[Losses, Matches]:
         """Losses of frames on their own.
 
         Args:
@@ -108,20 +108,20 @@ class Criterion:
             the losses, and the matches of the last layer.
         """
         w = self.weights
-        parts: Parts = {}
+        losses: Losses = {}
         if w.proposals or w.dense:
-            parts |= self.cells(output.proposals.cells, targets, num_instances)
+            losses |= self.cells(output.proposals.cells, targets, num_instances)
         num_proposals = output.proposals.score_logits.shape[1]
         proposals, copies = slice(0, num_proposals), slice(num_proposals, None)
         matches = None
         for index, layer in enumerate(output.layers):
             if w.layers:
-                losses, matches = self.layer(
+                layer_losses, matches = self.layer(
                     layer.people(proposals), targets, f"spatial{index}", num_instances, w.layers
                 )
-                parts |= losses
+                losses |= layer_losses
             if denoising is not None:
-                losses, _ = self.layer(
+                layer_losses, _ = self.layer(
                     layer.people(copies),
                     targets,
                     f"denoise{index}",
@@ -130,17 +130,19 @@ class Criterion:
                     denoising.matches,
                     denoising.valid,
                 )
-                parts |= losses
+                losses |= layer_losses
         if matches is None:
             matches = self.matches(output.layers[-1].people(proposals), targets)
-        return parts, matches
+        return losses, matches
 
-    def key_frame(self, layers: list[LayerOutput], targets: Targets, num_instances: float) -> Parts:
+    def key_frame(
+        self, layers: list[LayerOutput], targets: Targets, num_instances: float
+    ) -> Losses:
         """Losses of the spatio-temporal pose decoder for one key frame."""
-        parts: Parts = {}
+        losses: Losses = {}
         for index, output in enumerate(layers):
-            parts |= self.layer(output, targets, f"temporal{index}", num_instances)[0]
-        return parts
+            losses |= self.layer(output, targets, f"temporal{index}", num_instances)[0]
+        return losses
 
     def identity(
         self,
@@ -150,7 +152,7 @@ class Criterion:
         temperature: Float[Tensor, ""],
         clips: int,
         num_anchors: float,
-    ) -> Parts:
+    ) -> Losses:
         """Identity losses over all frames; row r of the batch is a frame of clip r % clips."""
         w = self.weights
         if not w.contrastive and not w.cosine:
@@ -182,7 +184,7 @@ class Criterion:
         weight: float = 1.0,
         matches: Matches | None = None,
         valid: Bool[Tensor, "B Q"] | None = None,
-    ) -> tuple[Parts, Matches]:
+    ) -> tuple[Losses, Matches]:
         """Losses of one decoder layer.
 
         Args:
@@ -222,7 +224,9 @@ class Criterion:
             },
         ), matches
 
-    def cells(self, cells: CellPredictions | None, targets: Targets, num_instances: float) -> Parts:
+    def cells(
+        self, cells: CellPredictions | None, targets: Targets, num_instances: float
+    ) -> Losses:
         """Losses of all cells: one-to-one scores, which select proposals, and one-to-many scores.
 
         Raises:
@@ -237,23 +241,23 @@ class Criterion:
         usable = cells.score_logits > PADDING_LOGIT / 10
         background = background * usable
         cost = cost + FORBIDDEN * (~usable).unsqueeze(-1)
-        parts: Parts = {}
+        losses: Losses = {}
         w = self.weights
         if w.proposals:
             logits = cells.score_logits
             matches = match(logits, cost, targets, self.costs)
             scale = w.proposals / num_instances
-            parts |= self._cells(
+            losses |= self._cells(
                 "proposals", logits, cells.keypoints_px, matches, targets, background, scale
             )
         if w.dense:
             logits = cells.dense_score_logits
             matches = match_many(logits, cost, targets, self.costs, self.dense_cells)
             scale = w.dense / (num_instances * self.dense_cells)
-            parts |= self._cells(
+            losses |= self._cells(
                 "dense", logits, cells.keypoints_px, matches, targets, background, scale
             )
-        return parts
+        return losses
 
     def _cells(
         self,
@@ -264,7 +268,7 @@ class Criterion:
         targets: Targets,
         background: Float[Tensor, "B S"],
         scale: float,
-    ) -> Parts:
+    ) -> Losses:
         labels = MatchedLabels.of(targets, matches)
         matched = keypoints_px[matches.frame, matches.prediction]  # (M, K, 2)
         l1, oks, quality = keypoint_losses(matched, labels, self.sigmas)
@@ -280,11 +284,11 @@ class Criterion:
         )
 
 
-def _weighted(prefix: str, losses: dict[str, tuple[float, Tensor]]) -> Parts:
+def _weighted(prefix: str, values: dict[str, tuple[float, Tensor]]) -> Losses:
     """Losses times their weights; those with weight 0 are left out."""
-    return {f"{prefix}/{name}": w * loss for name, (w, loss) in losses.items() if w}
+    return {f"{prefix}/{name}": w * loss for name, (w, loss) in values.items() if w}
 
 
-def total(parts: Parts) -> Float[Tensor, ""]:
+def total(losses: Losses) -> Float[Tensor, ""]:
     """The sum of all losses."""
-    return torch.stack([value.float() for value in parts.values()]).sum()
+    return torch.stack([value.float() for value in losses.values()]).sum()

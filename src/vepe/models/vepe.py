@@ -28,11 +28,10 @@ from vepe.models.streaming import FrameMemory, FrameOutput, PoseOutput, clip_win
 class Vepe(nn.Module):
     """Video end-to-end pose estimation; `vepe.models.build` makes it from a configuration.
 
-    Args:
+    Args: the parts (those that may be None are optional), and
         window: number of frames that a key frame reads, itself included.
         lookahead: how many of them lie in the future (0: causal).
         memory_interval_s: shortest time between two frames in memory; 0 keeps every frame.
-        others: the parts; those that may be None are optional.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class Vepe(nn.Module):
         *,
         all_cells: bool = False,
     ) -> tuple[FrameMemory, FrameOutput]:
-        """Encodes frames one by one: gives what `fuse` reads of them, and what losses read.
+        """Encodes each frame on its own: what `fuse` reads of it, and what the losses read.
 
         Args:
             images: RGB in 0..1; H and W multiples of `stride`, else a ValueError is raised.
@@ -128,7 +127,10 @@ class Vepe(nn.Module):
         keys: Sequence[int],
         memory_interval_s: float = 0.0,
     ) -> list[PoseOutput]:
-        """`fuse` for several key frames of clips, each with its own window (see `clip_windows`)."""
+        """`fuse` for several key frames of clips, each with its own window (see `clip_windows`).
+
+        By default every frame is in memory: training clips are sampled with gaps of their own.
+        """
         windows = clip_windows(times_s, keys, self.window, self.lookahead, memory_interval_s)
         return [self.fuse([frames[i] for i in w], times_s[:, w], key) for w, key in windows]
 
