@@ -32,9 +32,9 @@ FPS = 12.5
 
 @dataclass(frozen=True)
 class Excavator:
-    """One machine: `place` of its hip, its size, and how it drives and swings its arm."""
+    """One machine: position of its hip, size, driving speed and arm motion."""
 
-    place_px: np.ndarray
+    hip_px: np.ndarray
     size_px: float
     side: int
     drive_px_s: float
@@ -48,20 +48,20 @@ class Excavator:
     def keypoints_px(self, time_s: float) -> np.ndarray:
         """(4, 2) hip, elbow, wrist, tip at a time."""
         angles = self.angles + self.swings * np.sin(self.phases + self.speeds * time_s)
-        steps = np.stack([self.side * np.cos(angles), -np.sin(angles)], axis=1)
-        steps *= (self.lengths * self.size_px)[:, None]
-        start = self.place_px + np.array([self.drive_px_s * time_s, 0.0])
-        return start + np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
+        links = np.stack([self.side * np.cos(angles), -np.sin(angles)], axis=1)
+        links *= (self.lengths * self.size_px)[:, None]
+        start = self.hip_px + np.array([self.drive_px_s * time_s, 0.0])
+        return start + np.concatenate([np.zeros((1, 2)), np.cumsum(links, axis=0)])
 
 
 def draw_machine(rng: np.random.Generator, slot: int, slots: int, width: int, height: int
                  ) -> Excavator:  # fmt: skip
-    """A random machine in its own strip of the picture."""
+    """A random machine in its own vertical strip of the image."""
     size = rng.uniform(0.2, 0.34) * height
     x = width * (slot + rng.uniform(0.3, 0.7)) / slots
     yellow = rng.uniform((190, 120, 0), (255, 215, 70))
     return Excavator(
-        place_px=np.array([x, rng.uniform(0.55, 0.8) * height]),
+        hip_px=np.array([x, rng.uniform(0.55, 0.8) * height]),
         size_px=size,
         side=int(rng.choice([-1, 1])),
         drive_px_s=rng.normal(0, 0.06) * width,
@@ -85,10 +85,10 @@ def draw_site(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     site = np.clip(site + rng.normal(0, 6, site.shape), 0, 255).astype(np.uint8)
     for _ in range(int(rng.integers(3, 9))):
         corner = rng.uniform((0, 0.3 * height), (width, height)).astype(int)
-        reach = rng.uniform(0.03, 0.15, 2) * height
+        size = rng.uniform(0.03, 0.15, 2) * height
         colour = tuple(int(c) for c in rng.integers(20, 235, 3))
         if rng.random() < 0.5:
-            cv2.rectangle(site, corner, (corner + reach).astype(int), colour, -1, cv2.LINE_AA)
+            cv2.rectangle(site, corner, (corner + size).astype(int), colour, -1, cv2.LINE_AA)
         else:
             end = (corner + rng.normal(0, 0.2, 2) * height).astype(int)
             cv2.line(site, corner, end, colour, int(rng.integers(2, 9)), cv2.LINE_AA)
@@ -128,25 +128,25 @@ def paint(image: np.ndarray, machine: Excavator, keypoints_px: np.ndarray) -> No
 def draw_video(
     rng: np.random.Generator, frames: int, width: int = 320, height: int = 240
 ) -> tuple[list[np.ndarray], list[list[tuple[int, np.ndarray, float]]]]:
-    """Frames (RGB), and for each the machines: identity, keypoints and size in pixels."""
+    """RGB frames, and for each the machines: track id, keypoints and size in pixels."""
     site, slots = draw_site(rng, width, height), int(rng.integers(1, 4))
     machines = [draw_machine(rng, slot, slots, width, height) for slot in range(slots)]
-    far_first = sorted(range(slots), key=lambda i: machines[i].place_px[1])
+    far_first = sorted(range(slots), key=lambda i: machines[i].hip_px[1])
     images, labels = [], []
     for t in range(frames):
         image = site.copy()
-        here = [machines[i].keypoints_px(t / FPS) for i in range(slots)]
+        keypoints = [machines[i].keypoints_px(t / FPS) for i in range(slots)]
         for i in far_first:
-            paint(image, machines[i], here[i])
+            paint(image, machines[i], keypoints[i])
         noise = rng.normal(0, 4, image.shape)
         images.append(np.clip(image + noise, 0, 255).astype(np.uint8))
-        labels.append([(i, here[i], machines[i].size_px) for i in range(slots)])
+        labels.append([(i, keypoints[i], machines[i].size_px) for i in range(slots)])
     return images, labels
 
 
 def annotation(image_id: int, number: int, track_id: int, keypoints_px: np.ndarray,
                size_px: float, width: int, height: int) -> dict[str, Any]:  # fmt: skip
-    """One machine as COCO has it; joints out of the picture are unlabelled."""
+    """One machine in COCO's format; keypoints outside the image are unlabelled."""
     inside = ((keypoints_px >= 0) & (keypoints_px < (width, height))).all(axis=1)
     rows = np.column_stack([np.where(inside[:, None], keypoints_px, 0), 2 * inside])
     body = keypoints_px[0] + size_px * np.array([[-0.82, -0.45], [0.82, 0.42]])
@@ -191,7 +191,7 @@ def write_split(folder: Path, split: str, videos: int, frames: int, seed: int) -
                 )
     limbs = [[a + 1, b + 1] for a, b in EDGES]
     category = {"id": 1, "name": "excavator", "keypoints": list(KEYPOINTS), "skeleton": limbs}
-    category["sigmas"] = [0.06] * len(KEYPOINTS)  # what vepe evaluate measures distances by
+    category["sigmas"] = [0.06] * len(KEYPOINTS)  # for the OKS of vepe evaluate
     data = {"images": images, "annotations": people, "categories": [category], "videos": names}
     path = folder / "annotations" / f"{split}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Small data sets: what is drawn is what the large sets' readers and checks expect."""
+"""Small drawn data sets pass the checks and readers of the large ones."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw = example("draw_small_data")
     draw.draw_coco(folder / "coco", train=4, val=1, width=160, height=120)
     draw.draw_posetrack(folder / "posetrack18", train=2, val=1, frames=8)
-    draw.draw_shards(folder / "train", pictures=2, videos=1, frames=4)
+    draw.draw_shards(folder / "train", images=2, videos=1, frames=4)
     return folder
 
 
 @pytest.mark.parametrize("name", ["coco", "posetrack18"])
-def test_the_check_of_data_sets_is_content(drawn: Path, name: str) -> None:
+def test_data_check_finds_no_problems(drawn: Path, name: str) -> None:
     report = check_dataset(drawn / name)
     assert report.formats
-    # Only that there are fewer sequences than in the release may be said.
+    # Only a note about fewer sequences than in the release is allowed.
     assert [f.line() for f in report.problems] == []
 
 
@@ -48,7 +48,7 @@ def clip_of(drawn: Path, source: str) -> Clip:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_set_gives_clips(drawn: Path, source: str) -> None:
+def test_every_source_gives_clips(drawn: Path, source: str) -> None:
     clip = clip_of(drawn, source)
     assert clip.images.shape == (3, 128, 128, 3)
     labelled = [k for people in clip.people for k in people.visibility.ravel()]
@@ -59,19 +59,19 @@ def test_every_set_gives_clips(drawn: Path, source: str) -> None:
 def test_training_videos_are_labelled_in_the_middle(drawn: Path) -> None:
     from vepe.formats.posetrack import read_posetrack
 
-    for split, wanted in (("train", {2, 3, 4, 5}), ("val", {0, 2, 3, 4, 5})):
+    for split, expected in (("train", {2, 3, 4, 5}), ("val", {0, 2, 3, 4, 5})):
         for sequence in read_posetrack(drawn / "posetrack18" / "annotations" / split):
-            assert {f.index for f in sequence.frames if f.is_labeled} == wanted
+            assert {f.index for f in sequence.frames if f.is_labeled} == expected
 
 
-def test_coco_lacks_the_top_of_the_head(drawn: Path) -> None:
+def test_coco_has_no_head_top_label(drawn: Path) -> None:
     clip = clip_of(drawn, "coco")
     for people in clip.people:
-        top = people.visibility[:, POSETRACK15.index("head_top")]
-        assert not np.any(top)
+        head_top = people.visibility[:, POSETRACK15.index("head_top")]
+        assert not np.any(head_top)
 
 
-def test_the_trunk_of_the_bundled_weights_fits_its_recipe(tmp_path: Path) -> None:
+def test_backbone_of_the_bundled_weights_fits_its_recipe(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     from vepe.models.backbone import Backbone
