@@ -160,7 +160,14 @@ def test_correct_files_give_no_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"area": None}, {"area": 0}, {"bbox": None, "area": 0}, {"bbox": []}]
+    "values",
+    [
+        {"area": None},
+        {"area": 0},
+        {"area": 0, "bbox": None},
+        {"area": 0, "bbox": [50, 50, 0, 0]},
+        {"bbox": []},
+    ],
 )
 def test_missing_area_is_taken_from_the_box(values: dict[str, Any]) -> None:
     ap, texts = _score(lambda gt, pred: [a.update(values) for a in gt["annotations"]])
@@ -226,6 +233,9 @@ def test_crowdpose_uses_num_keypoints_as_stated() -> None:
     gt, pred = _files(CROWDPOSE14)
     gt["annotations"][0]["num_keypoints"] = 0
     assert crowdpose_ap(gt, pred).people == 2
+    flat = {**gt, "annotations": [{**gt["annotations"][1], "bbox": [9, 9, 0, 0]}]}
+    with pytest.warns(VepeWarning, match="1 people of the ground truth have a box of size 0"):
+        assert crowdpose_ap(flat, pred).ap == 0
     del gt["images"][2]["crowdIndex"]
     with pytest.raises(VepeError, match=r"image 3\.jpg has no number 'crowdIndex'"):
         crowdpose_ap(gt, pred)

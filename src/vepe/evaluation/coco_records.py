@@ -159,7 +159,7 @@ def read_predictions(data: Any, gt: CocoSide, skeleton: Skeleton | None, source:
             raise VepeError(f"{place}: the ground truth has no such image.")
         if image_ids[image_id] is None:
             continue
-        score = record.get("score")
+        score: Any = record.get("score")
         if not is_finite_number(score):
             raise VepeError(f"{place}: its score is {_shown(score)}; give a finite number.")
         points = _keypoints(record.get("keypoints"), len(names), place)

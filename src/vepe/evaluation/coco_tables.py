@@ -14,7 +14,13 @@ import numpy as np
 from jaxtyping import Float
 
 from vepe.errors import VepeError
-from vepe.evaluation.coco_records import Record, read_ground_truth, read_predictions, warn
+from vepe.evaluation.coco_records import (
+    Record,
+    is_sigma,
+    read_ground_truth,
+    read_predictions,
+    warn,
+)
 from vepe.skeleton import SKELETONS, Skeleton
 
 Joints = Literal["all", "shared"]
@@ -110,6 +116,9 @@ def _scored_names(gt: tuple[str, ...], pred: tuple[str, ...], joints: Joints) ->
 def _sigmas(names: tuple[str, ...], stated: Mapping[str, float]) -> Float[np.ndarray, "K"]:
     """OKS falloffs: as stated, else those of the known skeletons."""
     known = {n: s for k in SKELETONS.values() for n, s in zip(k.keypoints, k.sigmas, strict=True)}
+    wrong = [n for n, s in stated.items() if not is_sigma(s)]
+    if wrong:
+        raise VepeError(f"The OKS sigma of keypoint {wrong[0]} is not a number in (0, 10].")
     known |= stated
     unknown = [n for n in names if n not in known]
     if unknown:
@@ -144,24 +153,34 @@ def _settle_counts(people: list[dict[str, Any]], *, recount: bool, compare: bool
 
 
 def _settle_areas(people: list[dict[str, Any]], *, from_box: bool) -> None:
-    """Sets `bbox` and `area` of people without; warns where the area is not the file's."""
-    replaced = []
+    """Sets `bbox` and `area` where they are missing or must come from the box; warns of this."""
+    replaced, flat = [], []
     for person in people:
         if from_box and person["bbox"] is None:
             raise VepeError(f"{person['place']} has no 'bbox', which CrowdPose's area comes from.")
         if person["bbox"] is None:
             person["bbox"] = _extent(person["keypoints"])
-        area = AREA_PER_BOX * person["bbox"][2] * person["bbox"][3]
         if from_box:
-            person["area"] = area
+            person["area"] = _area(person["bbox"])
+            if not person["area"] and person["num_keypoints"]:
+                flat.append(person["place"])
         elif person["area"] is None or (person["area"] == 0 and person["num_keypoints"]):
             replaced.append(person["place"])
-            person["area"] = area
+            person["area"] = _area(person["bbox"]) or _area(_extent(person["keypoints"]))
+    if flat:
+        warn(
+            f"{len(flat)} people of the ground truth have a box of size 0 (first: {flat[0]}), so "
+            "they cannot be matched."
+        )
     if replaced:
         warn(
             f"{len(replaced)} people of the ground truth have no area, or 0 (first: "
             f"{replaced[0]}); {AREA_PER_BOX} of the box is used."
         )
+
+
+def _area(box_xywh: list[float]) -> float:
+    return AREA_PER_BOX * box_xywh[2] * box_xywh[3]
 
 
 def _extent(keypoints: Float[np.ndarray, "K 3"]) -> list[float]:

@@ -139,7 +139,7 @@ class FrameSelection:
             return []
         xy = np.stack([p.keypoints_px for p in people])  # (P, J, 2)
         if self.protocol == "posetrack21":
-            present = (xy > 0).all(axis=2)
+            present = (xy[:, :, 0] > 0) & (xy[:, :, 1] > 0)
         else:
             present = np.stack([p.present for p in people])
         if not gt.ignore_regions_px:
