@@ -1,4 +1,4 @@
-"""Slow, plain readings of the original evaluators' rules, person by person and joint by joint.
+"""Slow reference implementations of the original evaluators, person by person and joint by joint.
 
 `motmetrics` does the CLEAR MOT part, as it does in poseval. Nothing is shared with the package
 but the file values and the point-in-polygon test, which has tests of its own.
@@ -70,10 +70,10 @@ def average_precision(frames: Frames, posetrack21: bool = False) -> np.ndarray:
                 share[i, k] = hits / max(1, len(t[1]))
         owner = {}
         if share.size:
-            kept = np.zeros_like(share)
+            best = np.zeros_like(share)
             for i in range(len(pred)):
-                kept[i, share[i].argmax()] = share[i].max()
-            owner = {int(kept[:, k].argmax()): k for k in range(len(gt)) if kept[:, k].max() > 0}
+                best[i, share[i].argmax()] = share[i].max()
+            owner = {int(best[:, k].argmax()): k for k in range(len(gt)) if best[:, k].max() > 0}
         for i, p in enumerate(pred):
             for j in p[1]:
                 right = i in owner and _distance(gt[owner[i]], p, j) <= 0.5

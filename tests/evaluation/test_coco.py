@@ -24,7 +24,7 @@ def _load(name: str) -> Any:
 
 
 def _as_posetrack15(detections: list[dict[str, Any]], gt: dict[str, Any]) -> dict[str, Any]:
-    """COCO-17 results as `vepe predict` would write them, with its own picture ids."""
+    """COCO-17 results as `vepe predict` would write them, with its own image ids."""
     in_posetrack, in_coco = POSETRACK15.shared_with(COCO17)
     number = {image["id"]: k for k, image in enumerate(gt["images"])}
     people = []

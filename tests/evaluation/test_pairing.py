@@ -1,4 +1,4 @@
-"""Bad input ends in one sentence that names file and frame, and in exit code 2."""
+"""Files that cannot be paired or scored: one sentence that names file and frame, exit code 2."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def _folders(tmp_path: Path, gt: Document, pred: Document) -> tuple[Path, Path]:
 
 CASES: dict[str, tuple[Callable[[Document, Document], Any], list[str]]] = {
     "frames": (lambda t, p: p["images"].append(image(9)), [NAME, "4 frames", "has 3"]),
-    "id twice": (
+    "id twice in pred": (
         lambda t, p: p["annotations"][3].update(track_id=0),
         [f"pred/{NAME}, frame 1", "track id 0 is given twice"],
     ),
-    "id twice in truth": (
+    "id twice in gt": (
         lambda t, p: t["annotations"][1].update(track_id=0),
         [f"gt/{NAME}, frame 0", "track id 0 is given twice"],
     ),
@@ -102,7 +102,7 @@ def test_bad_content(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert all(word in error for word in words)
 
 
-def test_the_good_pair_is_scored(tmp_path: Path) -> None:
+def test_good_pair_is_scored(tmp_path: Path) -> None:
     gt, pred = _folders(tmp_path, _gt(), _pred())
     report = tmp_path / "out" / "report.json"
     arguments = ["--gt", str(gt), "--pred", str(pred), "--json", str(report)]
@@ -151,7 +151,7 @@ def test_bad_files(
     assert all(word in error for word in words), error
 
 
-def test_no_ids_at_all_leaves_tracking_out(tmp_path: Path) -> None:
+def test_without_ids_only_ap_is_scored(tmp_path: Path) -> None:
     pred = copy.deepcopy(_pred())
     for record in pred["annotations"]:
         del record["track_id"]

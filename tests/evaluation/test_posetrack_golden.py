@@ -15,7 +15,7 @@ from vepe.evaluation.results import JOINTS, JointTable
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED: dict[str, Any] = json.loads((GOLDEN / "expected.json").read_text())
 TIED = {"c09_ties", "c11_noscores"}
-"""Their AP hangs on the order that the originals' sort gives equal scores; here it is stable."""
+"""Their AP depends on the order of equal scores, which the originals leave undefined."""
 WITH_KIT = [c for c, e in EXPECTED.items() if "ap" in e.get("posetrack21", {})]
 KIT_NAMES = {"nose": "Nose", "head_bottom": "Neck", "head_top": "Head"} | {
     f"{side}_{part}": f"{side[0]}{part[0]}".upper()
@@ -100,7 +100,7 @@ def test_counts() -> None:
     assert (counts.sequences, counts.frames, counts.people) == (3, 33, 95)
 
 
-def test_a_frame_labelled_as_empty_is_dropped_by_poseval_only() -> None:
+def test_only_poseval_drops_labelled_frames_without_people() -> None:
     assert _result("c12_emptygt").counts.frames == 32
     assert _result("c12_emptygt", protocol="posetrack21").counts.frames == 33
 
@@ -115,7 +115,7 @@ def test_a_frame_labelled_as_empty_is_dropped_by_poseval_only() -> None:
         ("c15_zeroxy", r"lie at \(0, 0\)"),
     ],
 )
-def test_warns_where_an_original_counts_wrongly(case: str, words: str) -> None:
+def test_warns_where_originals_mislead(case: str, words: str) -> None:
     import re
 
     texts = _result(case).warnings

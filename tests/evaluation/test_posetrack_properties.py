@@ -19,7 +19,7 @@ QUICK = settings(max_examples=25, deadline=None)
 
 
 def _apart(seed: int, frames: int = 5) -> Pair:
-    """People far from each other, so that no two claim the same: order then decides nothing."""
+    """People far from each other, so that there are no ties that order would break."""
     rng = np.random.default_rng(seed)
     count = int(rng.integers(1, 5))
     places = np.array([[200.0 + 400 * k, 300.0] for k in range(count)])[:, None]
@@ -76,7 +76,7 @@ def test_order_and_names_of_files_change_nothing(seed: int, order: list[int]) ->
 
 
 def _scaled(sequence: AnnotatedSequence, factor: float) -> AnnotatedSequence:
-    """The sequence in a picture that is larger by a factor."""
+    """The sequence in an image that is larger by a factor."""
     frames = []
     for frame in sequence.frames:
         people = tuple(
@@ -95,7 +95,7 @@ def _scaled(sequence: AnnotatedSequence, factor: float) -> AnnotatedSequence:
 
 @QUICK
 @given(SEEDS, st.floats(0.05, 50))
-def test_size_of_the_picture_changes_nothing(seed: int, factor: float) -> None:
+def test_image_size_changes_nothing(seed: int, factor: float) -> None:
     gt, pred = as_sequences([_apart(seed)])
     larger = [[_scaled(s, factor) for s in side] for side in (gt, pred)]
     _same(evaluate_posetrack(gt, pred), evaluate_posetrack(*larger))
@@ -120,7 +120,7 @@ def test_a_false_positive_never_raises_mota(seed: int, frame: int) -> None:
 
 @QUICK
 @given(SEEDS)
-def test_truth_against_itself_is_perfect(seed: int) -> None:
+def test_gt_against_itself_is_perfect(seed: int) -> None:
     gt, _ = _apart(seed)
     result = evaluate_posetrack(*as_sequences([(gt, gt)]), hota="fixed")
     assert result.ap.total == 100

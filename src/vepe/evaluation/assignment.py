@@ -1,7 +1,7 @@
 """Solves many small assignment problems at once; only ambiguous ones reach SciPy.
 
-MOTA and HOTA pose one problem per frame and joint. Nearly all of them have a single possible
-answer, which is found for all problems together.
+MOTA and HOTA solve one problem per frame and joint. Nearly all of them have a single possible
+solution, which is computed for all problems together.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def predict_coco(
     Args:
         gt_file: the ground truth.
         images: folder that its image names are relative to.
-        load: returns the predictor; called once all images are found.
+        load: returns the predictor; called after all image files were located.
         progress: wraps the loop over images, e.g. in a progress bar.
 
     Returns:
