@@ -1,4 +1,4 @@
-"""Fixtures around the tiny model."""
+"""Fixtures with the tiny model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def predictor() -> Predictor:
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of weights of the tiny model."""
+    """A weights file of the tiny model."""
     return tiny_weights_file(tmp_path_factory.mktemp("weights"))
 
 

@@ -1,4 +1,4 @@
-"""Devices by name, with a sentence for those that are not there."""
+"""Devices by name, with a message for those that are missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vepe.errors import VepeError
 from vepe.inference.devices import choose_device
 
 
-def test_auto_takes_what_is_there(monkeypatch) -> None:
+def test_auto_takes_the_best_available(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device() == torch.device("cpu")
@@ -30,7 +30,7 @@ def test_auto_takes_what_is_there(monkeypatch) -> None:
         ("mps", "There is no device 'mps' here"),
     ],
 )
-def test_devices_that_are_not_there(name: str, says: str, monkeypatch) -> None:
+def test_missing_devices(name: str, says: str, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(VepeError) as caught:
@@ -38,7 +38,7 @@ def test_devices_that_are_not_there(name: str, says: str, monkeypatch) -> None:
     assert says in str(caught.value)
 
 
-def test_a_gpu_too_many(monkeypatch) -> None:
+def test_gpu_index_out_of_range(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("cuda:1") == torch.device("cuda:1")

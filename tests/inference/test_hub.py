@@ -1,4 +1,4 @@
-"""Weights by their address on the hub: what is asked for, and what each failure says."""
+"""Weights by address on the hub: what is requested, and the message of each failure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from vepe.inference.weights import fetch_weights, find_weights
 
 
 def answer(status: int = 404) -> Any:
-    """A refusal, as much of it as the errors of the hub's library look at."""
+    """A failed response, with the parts that the hub library's errors read."""
     return SimpleNamespace(status_code=status, headers={}, request=None, text="")
 
 
 @pytest.mark.parametrize(
-    ("address", "asked"),
+    ("address", "request_"),
     [
         ("hf://me/pose", ("me/pose", "model.safetensors", None)),
         ("hf://me/pose-2.1/b.safetensors", ("me/pose-2.1", "b.safetensors", None)),
@@ -28,7 +28,7 @@ def answer(status: int = 404) -> Any:
         ("hf://me/pose@main/sub/b.safetensors", ("me/pose", "sub/b.safetensors", "main")),
     ],
 )
-def test_what_is_asked_for(address: str, asked: tuple, monkeypatch, tmp_path: Path) -> None:
+def test_requested_file(address: str, request_: tuple, monkeypatch, tmp_path: Path) -> None:
     calls = []
 
     def download(repo: str, file: str, *, revision: str | None) -> str:
@@ -36,15 +36,15 @@ def test_what_is_asked_for(address: str, asked: tuple, monkeypatch, tmp_path: Pa
         return str(tmp_path / file)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    assert find_weights(address) == tmp_path / asked[1]
-    assert calls == [asked]
+    assert find_weights(address) == tmp_path / request_[1]
+    assert calls == [request_]
 
 
 @pytest.mark.parametrize(
     "address",
     ["hf://", "hf://me", "hf://me/pose/b.pt", "hf://me/../x.safetensors", "hf://me/pose/run.py"],
 )
-def test_what_is_no_address(address: str) -> None:
+def test_malformed_addresses(address: str) -> None:
     with pytest.raises(VepeError, match="is no address of weights; write hf://OWNER/REPO"):
         fetch_weights(address)
 
@@ -53,7 +53,7 @@ def test_what_is_no_address(address: str) -> None:
     ("error", "says"),
     [
         (lambda: errors.RepositoryNotFoundError("no", response=answer(401)), "no such repository"),
-        (lambda: errors.GatedRepoError("no", response=answer(403)), "must let you in"),
+        (lambda: errors.GatedRepoError("no", response=answer(403)), "must grant access"),
         (lambda: errors.RevisionNotFoundError("no", response=answer()), "no revision 'v9'"),
         (lambda: errors.LocalEntryNotFoundError("no"), "check the network"),
         (lambda: errors.RemoteEntryNotFoundError("no", response=answer()), "'model.safetensors'"),

@@ -1,4 +1,4 @@
-"""The track pipeline: what it writes, in bounded memory, and what is left when something fails."""
+"""The track pipeline: what it writes, in bounded memory, and what remains when something fails."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def images_of(path: Path) -> list[dict]:
 
 def go(predictor, source: Path, job: TrackJob, **options):
     with open_video(source, stride=job.stride) as opened:
-        return run(predictor, opened, job, again=lambda: open_video(source), **options)
+        return run(predictor, opened, job, reopen=lambda: open_video(source), **options)
 
 
 @pytest.mark.parametrize(
@@ -58,24 +58,24 @@ def test_video_and_poses_of_every_frame(options, video: Path, tmp_path: Path) ->
     np.testing.assert_allclose(decoded(report.paths[0]), np.arange(20) / 25, atol=1e-4)
     document = json.loads(report.paths[1].read_text())
     assert [i["frame_id"] for i in document["images"]] == list(range(20))
-    told = list(predictor.track(video))
-    assert len(document["annotations"]) == report.people == sum(len(p) for p in told)
+    tracked = list(predictor.track(video))
+    assert len(document["annotations"]) == report.people == sum(len(p) for p in tracked)
     first = next(a for a in document["annotations"] if a["image_id"] == 7)
     np.testing.assert_allclose(
-        np.reshape(first["keypoints"], (17, 3))[0, :2], told[7].keypoints_px[0, 0], atol=1e-3
+        np.reshape(first["keypoints"], (17, 3))[0, :2], tracked[7].keypoints_px[0, 0], atol=1e-3
     )
 
 
 def test_people_are_drawn(video: Path, tmp_path: Path) -> None:
     report = go(tiny_predictor(conf=0.3), video, TrackJob(tmp_path, "drawn"))
-    nobody = go(tiny_predictor(conf=1.0), video, TrackJob(tmp_path, "plain"))
+    empty = go(tiny_predictor(conf=1.0), video, TrackJob(tmp_path, "plain"))
     assert report.people > 0
-    assert nobody.people == 0
-    pictures = []
-    for path in (report.paths[0], nobody.paths[0], video):
+    assert empty.people == 0
+    videos = []
+    for path in (report.paths[0], empty.paths[0], video):
         with open_video(path) as source:
-            pictures.append(np.stack([f.image for f in source]).astype(float))
-    assert np.abs(pictures[0] - pictures[2]).mean() > 3 * np.abs(pictures[1] - pictures[2]).mean()
+            videos.append(np.stack([f.image for f in source]).astype(float))
+    assert np.abs(videos[0] - videos[2]).mean() > 3 * np.abs(videos[1] - videos[2]).mean()
 
 
 def test_no_video_and_other_formats(video: Path, tmp_path: Path) -> None:
@@ -95,14 +95,14 @@ def test_stride_keeps_indices_and_halves_the_rate(video: Path, tmp_path: Path) -
 
 
 def with_sound(video: Path, path: Path, seconds: float) -> Path:
-    """The video with a tone beside it."""
+    """The video with a tone as its audio."""
     tone = (9000 * np.sin(np.arange(int(16000 * seconds)) / 6)).astype(np.int16)[None]
     with av.open(str(video)) as source, av.open(str(path), "w") as target:
-        pictures = target.add_stream_from_template(source.streams.video[0])
+        images = target.add_stream_from_template(source.streams.video[0])
         sound = target.add_stream("aac", rate=16000, layout="mono")
         for packet in source.demux(video=0):
             if packet.dts is not None:
-                packet.stream = pictures
+                packet.stream = images
                 target.mux(packet)
         frame = av.AudioFrame.from_ndarray(tone, "s16", "mono")
         frame.sample_rate, frame.pts = 16000, 0
@@ -111,7 +111,7 @@ def with_sound(video: Path, path: Path, seconds: float) -> Path:
     return path
 
 
-def test_the_sound_is_kept(video: Path, tmp_path: Path) -> None:
+def test_the_audio_is_copied(video: Path, tmp_path: Path) -> None:
     source = with_sound(video, tmp_path / "loud.mp4", 0.8)
     go(tiny_predictor(conf=0.3), source, TrackJob(tmp_path / "out", "loud"))
     with av.open(str(tmp_path / "out" / "loud.mp4")) as container:
@@ -136,10 +136,10 @@ def test_folder_frames_keep_their_names(tmp_path: Path) -> None:
     assert images[1]["id"] == 10005220001  # PoseTrack's own code of that frame
 
 
-def test_results_are_not_replaced_unasked(video: Path, tmp_path: Path) -> None:
+def test_results_are_only_replaced_with_overwrite(video: Path, tmp_path: Path) -> None:
     predictor = tiny_predictor(conf=0.3)
     (tmp_path / "a.json").write_text("mine")
-    with pytest.raises(VepeError, match=r"a\.json' is already there; add --overwrite"):
+    with pytest.raises(VepeError, match=r"a\.json' already exists; add --overwrite"):
         go(predictor, video, TrackJob(tmp_path, "a"))
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert (tmp_path / "a.json").read_text() == "mine"
@@ -155,7 +155,7 @@ def test_the_source_is_never_replaced(video: Path, tmp_path: Path) -> None:
     assert own.read_bytes() == video.read_bytes()
 
 
-def test_stopping_keeps_what_was_done(video: Path, tmp_path: Path) -> None:
+def test_stopping_writes_finished_frames(video: Path, tmp_path: Path) -> None:
     stop = threading.Event()
 
     def on_frame(count: int) -> None:
@@ -198,7 +198,7 @@ class Endless(VideoSource):
 
 
 class Puppet:
-    """Stands in for a predictor: two people in every frame, at no cost."""
+    """Stands for a predictor: two people in every frame, at no cost."""
 
     skeleton = POSETRACK15
     smooth = "off"
@@ -208,6 +208,9 @@ class Puppet:
 
     def new_stream(self) -> SimpleNamespace:
         return SimpleNamespace(push=self._push, finish=list)
+
+    def offline_smoother(self) -> None:
+        return None
 
     def _push(self, image: np.ndarray, time_s: float, frame_index: int) -> list[FramePoses]:
         if frame_index == self._fail_at:
@@ -238,7 +241,7 @@ def test_a_camera_that_hangs_can_be_stopped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["reading", "network", "drawing", "spool", "results"])
-def test_an_error_in_any_stage_comes_out_once_and_leaves_nothing(
+def test_an_error_in_any_stage_is_raised_once_and_leaves_nothing(
     stage: str, tmp_path: Path, monkeypatch
 ) -> None:
     source = Endless(40, fail_at=15 if stage == "reading" else -1)
@@ -266,10 +269,10 @@ def test_an_error_in_any_stage_comes_out_once_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("stage", ["drawing", "waiting"])
-def test_ctrl_c_while_the_rest_is_written_discards_it(
+def test_ctrl_c_during_the_final_writing_discards_it(
     stage: str, tmp_path: Path, monkeypatch
 ) -> None:
-    """The second Ctrl-C: the writing thread is waited for before its file is let go."""
+    """The second Ctrl-C: the writing thread ends before its file is freed."""
     late = threading.Event()
 
     def slow(image: np.ndarray, *_: object) -> np.ndarray:
@@ -300,15 +303,15 @@ def test_ctrl_c_while_the_rest_is_written_discards_it(
 def _interrupted_at_the_end(kind):
     real = kind.put
 
-    def put(self, told) -> None:
-        if told is None:
+    def put(self, result) -> None:
+        if result is None:
             raise KeyboardInterrupt
-        real(self, told)
+        real(self, result)
 
     return put
 
 
-def test_a_failure_leaves_no_video_beside_older_poses(tmp_path: Path, monkeypatch) -> None:
+def test_a_failure_leaves_no_new_video_next_to_older_poses(tmp_path: Path, monkeypatch) -> None:
     for name in ("a.mp4", "a.json"):
         (tmp_path / name).write_text("older")
 
@@ -323,12 +326,12 @@ def test_a_failure_leaves_no_video_beside_older_poses(tmp_path: Path, monkeypatc
     }  # fmt: skip
 
 
-def test_a_stop_after_the_last_frame_is_none(tmp_path: Path, monkeypatch) -> None:
+def test_a_stop_after_the_last_frame_does_not_count(tmp_path: Path, monkeypatch) -> None:
     stop, real = threading.Event(), pipeline.write_results
 
-    def late(*given):
+    def late(*arguments):
         stop.set()
-        return real(*given)
+        return real(*arguments)
 
     monkeypatch.setattr(pipeline, "write_results", late)
     report = run(Puppet(), Endless(3), TrackJob(tmp_path, "a"), stop=stop)  # type: ignore[arg-type]
@@ -336,7 +339,7 @@ def test_a_stop_after_the_last_frame_is_none(tmp_path: Path, monkeypatch) -> Non
 
 
 @pytest.mark.parametrize("video", [True, False])
-def test_what_is_left_out_is_told(video: bool, tmp_path: Path) -> None:
+def test_omissions_give_warnings(video: bool, tmp_path: Path) -> None:
     source = Endless(3)
     source.info = VideoInfo("https://host/a.mp4", 64, 64, 25.0, has_audio=True, live=True)
     source.dropped = 7
@@ -348,7 +351,7 @@ def test_what_is_left_out_is_told(video: bool, tmp_path: Path) -> None:
     )
 
 
-def test_what_would_fail_at_the_end_fails_at_once(tmp_path: Path, monkeypatch) -> None:
+def test_unwritable_results_fail_before_the_work(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "file").write_text("mine")
     for folder in (tmp_path / "file", tmp_path / "file" / "under"):
         with pytest.raises(VepeError, match=r"file' is a file, not a folder; choose a folder"):
@@ -370,7 +373,7 @@ def peak_bytes(frames: int, folder: Path, *, video: bool) -> int:
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
-    peak_bytes(50, tmp_path, video=False)  # what is imported and cached on first use
+    peak_bytes(50, tmp_path, video=False)  # imports and caches of the first use
     short, long = (peak_bytes(n, tmp_path, video=False) for n in (200, 1200))
     assert long < short + 50_000, (short, long)  # 1000 more frames: under 50 bytes each
 

@@ -1,4 +1,4 @@
-"""Reading ahead: order, errors in their place, bounds, and an end that does not hang."""
+"""Reading ahead: order, errors at the right item, bounds, and an end that does not hang."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ def test_no_more_than_the_depth_is_read_ahead() -> None:
     for i in range(10):
         next(iterator)
         time.sleep(0.005)
-        assert len(read) <= i + 1 + 3 + 1  # taken, waiting, and one in hand
+        assert len(read) <= i + 1 + 3 + 1  # taken, queued, and one in the thread
     items.close()
     assert len(read) < 20
 
 
 def test_stop_ends_the_wait_for_a_source_that_hangs() -> None:
-    stop, let_go = threading.Event(), threading.Event()
+    stop, release = threading.Event(), threading.Event()
 
     def hanging() -> Iterator[int]:
         yield 1
-        let_go.wait(20)
+        release.wait(20)
 
     items = Prefetched(hanging(), stop=stop.is_set)
     threading.Timer(0.2, stop.set).start()
     begun = time.monotonic()
     assert list(items) == [1]
     assert time.monotonic() - begun < 2
-    let_go.set()
+    release.set()
     items.close()
     assert not items._thread.is_alive()

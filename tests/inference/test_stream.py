@@ -1,4 +1,4 @@
-"""Streams: results depend on the frames alone, not on how, when or beside what they come."""
+"""Streams: results depend only on the frames, not on how they arrive or on other streams."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ FPS = 25.0
 
 
 def run(stream, frames) -> list[FramePoses]:
-    told = [poses for image in frames for poses in stream.push(image)]
-    return told + stream.finish()
+    outputs = [poses for image in frames for poses in stream.push(image)]
+    return outputs + stream.finish()
 
 
 def assert_same(left: list[FramePoses], right: list[FramePoses], atol: float = 0.0) -> None:
@@ -30,18 +30,18 @@ def assert_same(left: list[FramePoses], right: list[FramePoses], atol: float = 0
 
 
 @pytest.mark.parametrize(("window", "lookahead"), [(1, 0), (3, 0), (3, 1), (5, 2), (2, 1)])
-def test_a_stream_is_the_clip_pass(window: int, lookahead: int, frames) -> None:
-    """Frame by frame gives what the model says of the whole clip at once."""
+def test_a_stream_equals_the_clip_pass(window: int, lookahead: int, frames) -> None:
+    """Frame by frame equals the model on the whole clip at once."""
     predictor = tiny_predictor(window=window, lookahead=lookahead, conf=0.0)
-    told = run(predictor.stream(FPS, tracking=False), frames)
+    outputs = run(predictor.stream(FPS, tracking=False), frames)
     inputs = [letterbox(image, TINY.input_px, 32) for image in frames]
     clip = torch.stack([image for image, _, _ in inputs], dim=1)
     padding = torch.stack([p for _, p, _ in inputs if p is not None], dim=1)
     times_s = torch.arange(len(frames), dtype=torch.float64)[None] / FPS
     with torch.inference_mode():
         expected = predictor._runner.model(clip, times_s, padding)
-    assert [p.frame_index for p in told] == list(range(len(frames)))
-    for poses, output, (_, _, fit) in zip(told, expected, inputs, strict=True):
+    assert [p.frame_index for p in outputs] == list(range(len(frames)))
+    for poses, output, (_, _, fit) in zip(outputs, expected, inputs, strict=True):
         order = output.score_logits[0].argsort(descending=True)
         points = fit.to_source(output.keypoints_px[0][order].numpy())
         np.testing.assert_allclose(poses.keypoints_px, points, atol=1e-3)
@@ -64,43 +64,43 @@ def test_times_matter(predictor, frames) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"lookahead": 1}, {"smooth": "causal"}])
-def test_two_streams_do_not_touch(options, frames) -> None:
+def test_streams_are_independent(options, frames) -> None:
     predictor = tiny_predictor(conf=0.3, **options)
     others = moving_frames(12, width=64, height=40, seed=5)
     alone = run(predictor.stream(FPS), frames), run(predictor.stream(FPS), others)
     left, right = predictor.stream(FPS), predictor.stream(FPS)
-    told: tuple[list[FramePoses], list[FramePoses]] = ([], [])
+    outputs: tuple[list[FramePoses], list[FramePoses]] = ([], [])
     for a, b in zip(frames, others, strict=True):
-        told[0].extend(left.push(a))
-        told[1].extend(right.push(b))
-    told[0].extend(left.finish())
-    told[1].extend(right.finish())
-    assert_same(told[0], alone[0])
-    assert_same(told[1], alone[1])
+        outputs[0].extend(left.push(a))
+        outputs[1].extend(right.push(b))
+    outputs[0].extend(left.finish())
+    outputs[1].extend(right.finish())
+    assert_same(outputs[0], alone[0])
+    assert_same(outputs[1], alone[1])
 
 
-def test_a_memory_can_be_continued_twice(predictor, frames) -> None:
+def test_a_state_can_be_continued_twice(predictor, frames) -> None:
     stream = predictor.stream(FPS)
     for image in frames[:5]:
         stream.push(image)
-    kept = stream.memory
+    state = stream.state
     first = stream.push(frames[5])
     stream.push(frames[6])
     runner = predictor._runner
-    _, second = runner.step(kept, frames[5], 5 / FPS, 5)
+    _, second = runner.step(state, frames[5], 5 / FPS, 5)
     assert_same(first, second)
 
 
 @pytest.mark.parametrize(("window", "lookahead", "held"), [(3, 0, 3), (5, 2, 5), (1, 0, 1)])
-def test_memory_is_bounded_by_the_window(window, lookahead, held, frames) -> None:
+def test_state_is_bounded_by_the_window(window, lookahead, held, frames) -> None:
     stream = tiny_predictor(window=window, lookahead=lookahead).stream(FPS)
     for image in frames:
         stream.push(image)
-        assert len(stream.memory.network.frames) <= held
-        assert len(stream.memory.waiting) <= lookahead
+        assert len(stream.state.network.frames) <= held
+        assert len(stream.state.pending) <= lookahead
 
 
-def test_lookahead_tells_later_but_all(frames) -> None:
+def test_lookahead_delays_frames_but_loses_none(frames) -> None:
     stream = tiny_predictor(window=3, lookahead=2, conf=0.0).stream(FPS)
     counts = [len(stream.push(image)) for image in frames]
     assert counts == [0, 0, *[1] * (len(frames) - 2)]
@@ -108,22 +108,22 @@ def test_lookahead_tells_later_but_all(frames) -> None:
     assert stream.finish() == []
 
 
-def test_tracked_people_have_ids_and_nobody_else_is_told(predictor, frames) -> None:
-    told = run(predictor.stream(FPS), frames)
-    assert sum(len(p) for p in told) > len(frames)
-    assert all((p.track_ids != NO_TRACK).all() for p in told)
-    assert all(len(set(p.track_ids.tolist())) == len(p) for p in told)
+def test_only_people_with_ids_are_returned(predictor, frames) -> None:
+    outputs = run(predictor.stream(FPS), frames)
+    assert sum(len(p) for p in outputs) > len(frames)
+    assert all((p.track_ids != NO_TRACK).all() for p in outputs)
+    assert all(len(set(p.track_ids.tolist())) == len(p) for p in outputs)
     untracked = run(predictor.stream(FPS, tracking=False), frames)
     assert all((p.track_ids == NO_TRACK).all() for p in untracked)
 
 
-def test_a_cut_starts_the_window_anew(frames) -> None:
-    """After a cut, the first frame is told as if it were alone."""
+def test_a_cut_empties_the_window(frames) -> None:
+    """After a cut, the first frame comes out as if it were alone."""
     predictor = tiny_predictor(conf=0.0, window=3)
     other = [255 - image[::-1] for image in moving_frames(4, seed=9)]
-    told = run(predictor.stream(FPS, tracking=False), [*frames[:6], *other])
+    outputs = run(predictor.stream(FPS, tracking=False), [*frames[:6], *other])
     alone = run(predictor.stream(FPS, tracking=False), other)
-    for a, b in zip(told[6:], alone, strict=True):
+    for a, b in zip(outputs[6:], alone, strict=True):
         np.testing.assert_allclose(a.keypoints_px, b.keypoints_px, atol=1e-4)
     blind = tiny_predictor(conf=0.0, window=3, shot_cuts=False)
     mixed = run(blind.stream(FPS, tracking=False), [*frames[:6], *other])
@@ -134,18 +134,18 @@ def test_a_cut_starts_the_window_anew(frames) -> None:
 def test_frames_may_change_their_size(lookahead: int, frames) -> None:
     predictor = tiny_predictor(conf=0.0, lookahead=lookahead)
     larger = moving_frames(3, width=90, height=70)
-    told = run(predictor.stream(FPS), [*frames[:3], *larger])
-    assert [p.frame_index for p in told] == list(range(6))
+    outputs = run(predictor.stream(FPS), [*frames[:3], *larger])
+    assert [p.frame_index for p in outputs] == list(range(6))
 
 
-def test_ids_never_return_after_a_cut(frames) -> None:
-    """Without embeddings, nobody is known again after a cut, and ids go on counting."""
+def test_ids_are_never_reused_after_a_cut(frames) -> None:
+    """Without embeddings, no track continues across a cut, and ids go on counting."""
     config = TINY.model_copy(update={"consistency": ConsistencyConfig(enabled=False)})
     other = [255 - image[::-1] for image in moving_frames(4, seed=9)]
-    told = run(tiny_predictor(config, conf=0.3).stream(FPS), [*frames[:4], *other])
-    assert all(p.embeddings is None for p in told)
-    before = {int(i) for p in told[:4] for i in p.track_ids}
-    after = {int(i) for p in told[4:] for i in p.track_ids}
+    outputs = run(tiny_predictor(config, conf=0.3).stream(FPS), [*frames[:4], *other])
+    assert all(p.embeddings is None for p in outputs)
+    before = {int(i) for p in outputs[:4] for i in p.track_ids}
+    after = {int(i) for p in outputs[4:] for i in p.track_ids}
     assert before
     assert min(after) == max(before) + 1
 
@@ -153,9 +153,9 @@ def test_ids_never_return_after_a_cut(frames) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 700), (33, 31), (65, 64)])
 def test_odd_sizes(shape, predictor, rng) -> None:
     images = [rng.integers(0, 255, (*shape, 3)).astype(np.uint8) for _ in range(3)]
-    told = run(predictor.stream(FPS), images)
-    assert len(told) == 3
-    assert all(np.isfinite(p.keypoints_px).all() for p in told)
+    outputs = run(predictor.stream(FPS), images)
+    assert len(outputs) == 3
+    assert all(np.isfinite(p.keypoints_px).all() for p in outputs)
 
 
 def test_a_single_frame_and_none(predictor, frames) -> None:
@@ -164,10 +164,10 @@ def test_a_single_frame_and_none(predictor, frames) -> None:
     assert run(tiny_predictor(lookahead=1).stream(FPS), []) == []
 
 
-def test_nobody(frames) -> None:
-    told = run(tiny_predictor(conf=1.0).stream(FPS), frames)
-    assert [len(p) for p in told] == [0] * len(frames)
-    assert told[0].keypoints_px.shape == (0, 15, 2)
+def test_no_people(frames) -> None:
+    outputs = run(tiny_predictor(conf=1.0).stream(FPS), frames)
+    assert [len(p) for p in outputs] == [0] * len(frames)
+    assert outputs[0].keypoints_px.shape == (0, 15, 2)
 
 
 def test_wrong_use(predictor, frames) -> None:
@@ -177,12 +177,20 @@ def test_wrong_use(predictor, frames) -> None:
     stream.push(frames[0], 1.0)
     with pytest.raises(VepeError, match="does not come after"):
         stream.push(frames[1], 1.0)
-    with pytest.raises(VepeError, match="A picture must"):
+    with pytest.raises(VepeError, match="An image must"):
         stream.push(frames[1].astype(float), 2.0)
-    assert len(stream.push(frames[1], 2.0)) == 1  # what went wrong has left no trace
+    assert len(stream.push(frames[1], 2.0)) == 1  # the errors left the state unchanged
     stream.finish()
     with pytest.raises(VepeError, match="is finished"):
         stream.push(frames[2], 3.0)
+    with pytest.raises(VepeError, match="The time of frame 2 is nan; give seconds"):
+        predictor.stream().push(frames[1], float("nan"), 2)
+    with pytest.raises(VepeError, match="The time of frame 0 is str"):
+        predictor.stream().push(frames[1], "1.0")
+    with pytest.raises(VepeError, match="The image is None"):
+        predictor.stream(FPS).push(None)
+    with pytest.raises(VepeError, match="fps must be a number"):
+        predictor.stream("25")
     with pytest.raises(VepeError, match="frames per second"):
         predictor.stream(0.0)
     with pytest.raises(VepeError, match="offline"):

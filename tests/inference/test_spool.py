@@ -1,4 +1,4 @@
-"""The spool and what is written from it: the same as the formats' own writers make of the whole."""
+"""The spool, and its results: the same as the formats' writers make of the whole video."""
 
 from __future__ import annotations
 
@@ -45,41 +45,45 @@ def filled(
     return spool
 
 
-def test_what_goes_in_comes_out_as_often_as_wanted(tmp_path: Path, rng) -> None:
+def test_frames_can_be_read_repeatedly(tmp_path: Path, rng) -> None:
     frames = some_frames(rng)
     names = [f"clip/{t:06d}.jpg" for t in range(4)]
     with filled(tmp_path / "new", frames, names, POSETRACK15) as spool:
         assert (spool.frames, spool.people, spool.track_ids) == (4, 6, 3)
         for _ in range(2):
-            for (poses, name), expected, wanted in zip(spool.read(), frames, names, strict=True):
-                assert name == wanted
+            for (poses, name), expected, expected_name in zip(
+                spool.read(), frames, names, strict=True
+            ):
+                assert name == expected_name
                 assert poses.keypoints_px.shape == expected.keypoints_px.shape
                 np.testing.assert_array_equal(poses.keypoints_px, expected.keypoints_px)
                 np.testing.assert_array_equal(poses.track_ids, expected.track_ids)
-        assert list((tmp_path / "new").iterdir()) == []  # the file has no name to be left behind
+        assert (
+            list((tmp_path / "new").iterdir()) == []
+        )  # the file has no name, so nothing is left behind
 
 
 @pytest.mark.parametrize("skeleton", [POSETRACK15, COCO17])
 @pytest.mark.parametrize(
     "folder", ["clip", "000522_mpii_test"], ids=["plain names", "PoseTrack's names"]
 )
-def test_posetrack_is_as_the_writer_of_formats_has_it(tmp_path, rng, skeleton, folder) -> None:
+def test_posetrack_equals_the_writer_of_formats(tmp_path, rng, skeleton, folder) -> None:
     frames = some_frames(rng, len(skeleton))
     names = [f"{folder}/{t:06d}.jpg" for t in (0, 2, 4, 6)]
     with filled(tmp_path, frames, names, skeleton) as spool:
         (path,) = write_results(spool, tmp_path / "mine", ("posetrack",))
         whole = write_posetrack18(tmp_path / "whole.json", sequence_from_tracks(spool.tracks()))
-    mine, theirs = json.loads(path.read_text()), json.loads(whole.read_text())
-    assert mine.keys() == theirs.keys()
-    assert mine["categories"] == theirs["categories"]
-    assert mine["images"] == theirs["images"]
-    assert len(mine["annotations"]) == 6
+    spooled, expected = json.loads(path.read_text()), json.loads(whole.read_text())
+    assert spooled.keys() == expected.keys()
+    assert spooled["categories"] == expected["categories"]
+    assert spooled["images"] == expected["images"]
+    assert len(spooled["annotations"]) == 6
     without_id = [
         [{k: v for k, v in a.items() if k != "id"} for a in d["annotations"]]
-        for d in (mine, theirs)
+        for d in (spooled, expected)
     ]
     assert without_id[0] == without_id[1]
-    ids = [a["id"] for a in mine["annotations"]]
+    ids = [a["id"] for a in spooled["annotations"]]
     assert len(set(ids)) == len(ids)
 
 
@@ -115,17 +119,17 @@ def test_all_formats(tmp_path: Path, rng) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, rng) -> None:
+def test_a_full_disk_is_one_sentence(tmp_path: Path, rng) -> None:
     spool = PoseSpool(tmp_path, VIDEO, POSETRACK15)
     spool._file.close()
-    spool._file = open("/dev/full", "w+", encoding="utf-8")  # noqa: SIM115, PTH123
-    spool.append(some_frames(rng)[0], "clip/0.jpg")  # waits in a buffer
+    spool._file = open("/dev/full", "w+b")  # noqa: SIM115, PTH123
+    spool.append(some_frames(rng)[0], "clip/0.jpg")  # stays in a buffer
     with spool, pytest.raises(VepeError, match="no space left on device"):
         next(spool.read())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
-def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(VepeError, match="cannot be written to"):
         PoseSpool(tmp_path / "file" / "sub", VIDEO, POSETRACK15)

@@ -1,4 +1,4 @@
-"""Weights on disk: what goes in comes out, and every kind of wrong file has its sentence."""
+"""Weights files: round trips, upgrades of old ones, and a message for every kind of wrong file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 import vepe
 from tiny_models import TINY, tiny_model
+from vepe.config.tracking import ShotSettings, SmoothingSettings, TrackerSettings
 from vepe.errors import VepeError
-from vepe.inference import weights as checkpoint
+from vepe.inference import weights as weights_module
 from vepe.inference.weights import find_weights, load_weights, read_card, save_weights
 from vepe.skeleton import COCO17, POSETRACK15
 
@@ -43,7 +44,7 @@ def test_metadata(tiny_weights: Path) -> None:
     assert card.bytes == tiny_weights.stat().st_size
 
 
-def test_half_precision_is_half_the_size_and_keeps_what_does_not_fit(tmp_path: Path) -> None:
+def test_half_precision_halves_the_size_and_keeps_large_values(tmp_path: Path) -> None:
     model = tiny_model()
     with torch.no_grad():
         name, large = next(iter(model.named_parameters()))
@@ -54,7 +55,7 @@ def test_half_precision_is_half_the_size_and_keeps_what_does_not_fit(tmp_path: P
     assert load_weights(half)[0].state_dict()[name].view(-1)[0] == 1e6
 
 
-def test_loading_leaves_the_seed_alone(tiny_weights: Path) -> None:
+def test_loading_does_not_change_the_random_state(tiny_weights: Path) -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
@@ -62,12 +63,58 @@ def test_loading_leaves_the_seed_alone(tiny_weights: Path) -> None:
     assert torch.rand(1) == expected
 
 
+def test_renamed_keys_are_upgraded_silently(tiny_weights: Path, tmp_path: Path, recwarn) -> None:
+    tensors = load_file(tiny_weights)
+    with safe_open(tiny_weights, framework="pt") as file:
+        metadata = file.metadata()
+    config = json.loads(metadata["config"])
+    config["fine"] = config.pop("high_resolution_dim")
+    config["temporal"]["spacing_s"] = 0.25
+    del config["temporal"]["memory_interval_s"]
+    config["tracker"] = {"birth_score": 0.5, "revive_margin": 0.1, "size_ratio": 3.0}
+    metadata["config"] = json.dumps(config)
+    save_file(tensors, tmp_path / "old.safetensors", metadata)
+    upgraded = load_weights(tmp_path / "old.safetensors")[1]
+    assert not recwarn.list
+    assert upgraded.high_resolution_dim == 0
+    assert upgraded.temporal.memory_interval_s == 0.25
+    assert upgraded.tracker == TrackerSettings(new_track_threshold=0.5, reid_margin=0.1)
+
+
+def test_tracker_smoothing_and_shot_settings_are_stored(tmp_path: Path) -> None:
+    config = TINY.model_copy(
+        update={
+            "tracker": TrackerSettings(confirm_hits=3),
+            "smoothing": SmoothingSettings(min_cutoff_hz=1.0),
+            "shots": ShotSettings(surprise=4.0),
+        }
+    )
+    path = save_weights(tmp_path / "a.safetensors", tiny_model(), config, {})
+    assert read_card(path).config == config
+
+
+def test_files_without_tracker_settings_get_those_they_were_used_with(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    with safe_open(tiny_weights, framework="pt") as file:
+        metadata = file.metadata()
+    config = json.loads(metadata["config"])
+    del config["tracker"]
+    save_file(
+        load_file(tiny_weights),
+        tmp_path / "old.safetensors",
+        metadata | {"config": json.dumps(config)},
+    )
+    tracker = read_card(tmp_path / "old.safetensors").config.tracker
+    assert (tracker.max_gap_s, tracker.reid_similarity, tracker.reid_margin) == (10.0, 0.5, 0.3)
+
+
 def broken(path: Path, tiny: Path, how: str) -> Path:
     data = tiny.read_bytes()
     if how == "empty":
         path.write_bytes(b"")
     elif how == "text":
-        path.write_text("these are no weights at all, but a letter\n" * 40)
+        path.write_text("these are no weights, but a letter\n" * 40)
     elif how == "cut":
         path.write_bytes(data[: len(data) // 2])
     elif how == "cut in the header":
@@ -91,7 +138,7 @@ def change(path: Path, tiny: Path, how: str) -> None:
     if how == "missing":
         del tensors[name]
     elif how == "unknown":
-        tensors["a.stranger"] = torch.zeros(1)
+        tensors["unknown.tensor"] = torch.zeros(1)
     elif how == "shape":
         tensors[name] = torch.zeros(2, 3)
     elif how == "nan":
@@ -106,16 +153,16 @@ def change(path: Path, tiny: Path, how: str) -> None:
     ("how", "says"),
     [
         ("empty", "is empty (0 bytes)"),
-        ("text", "is not a file of weights, or is damaged"),
+        ("text", "is not a weights file, or is damaged"),
         ("cut", "is cut off or damaged"),
         ("cut in the header", "is cut off or damaged"),
-        ("four bytes", "is not a file of weights, or is damaged"),
-        ("folder", "There is no file of weights"),
-        ("no metadata", "does not say what model it belongs to"),
+        ("four bytes", "is not a weights file, or is damaged"),
+        ("folder", "There is no weights file"),
+        ("no metadata", "has no VEPE configuration in its header"),
         ("missing", "it lacks "),
-        ("unknown", "it has unknown a.stranger"),
+        ("unknown", "it has unknown unknown.tensor"),
         ("shape", "instead of"),
-        ("nan", "NaN or infinite"),
+        ("nan", "has NaN or infinite values"),
         ("config", "there is no option 'quereis'; did you mean 'queries'"),
     ],
 )
@@ -127,7 +174,7 @@ def test_wrong_files(how, says, tiny_weights: Path, tmp_path: Path) -> None:
     assert "w.safetensors" in str(caught.value)
 
 
-def test_another_skeleton(tiny_weights: Path) -> None:
+def test_a_required_skeleton(tiny_weights: Path) -> None:
     with pytest.raises(VepeError, match=r"'posetrack15' \(15 keypoints\), but 'coco17' \(17\)"):
         load_weights(tiny_weights, skeleton=COCO17)
 
@@ -135,9 +182,9 @@ def test_another_skeleton(tiny_weights: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("nosuch.safetensors", "There is no file of weights 'nosuch.safetensors'"),
-        ("runs/nosuch", "There is no file of weights 'runs/nosuch'"),
-        ("vepe-swin-l", "No weights of 'vepe-swin-l' come with VEPE; pass a checkpoint"),
+        ("nosuch.safetensors", "There is no weights file 'nosuch.safetensors'"),
+        ("runs/nosuch", "There is no weights file 'runs/nosuch'"),
+        ("vepe-swin-l", "There are no bundled weights for 'vepe-swin-l'; pass a weights file"),
         ("vepe-nn", "There is no preset 'vepe-nn'; did you mean 'vepe-"),
     ],
 )
@@ -149,11 +196,11 @@ def test_unknown_names(name: str, says: str) -> None:
 
 def test_bundled_weights_are_found_by_name(tiny_weights: Path, tmp_path, monkeypatch) -> None:
     (tmp_path / "vepe-n.safetensors").write_bytes(tiny_weights.read_bytes())
-    monkeypatch.setattr(checkpoint.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(weights_module.resources, "files", lambda _: tmp_path)
     assert find_weights("vepe-n") == tmp_path / "vepe-n.safetensors"
 
 
-def test_what_cannot_be_written(tmp_path: Path) -> None:
+def test_unwritable_paths(tmp_path: Path) -> None:
     with pytest.raises(VepeError, match=r"does not end in \.safetensors"):
         save_weights(tmp_path / "a.pt", tiny_model(), TINY, {})
     (tmp_path / "file").write_text("")
