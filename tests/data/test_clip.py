@@ -1,4 +1,4 @@
-"""People of a frame can be picked and can be nobody."""
+"""People of a frame: selection, and no people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def three_people() -> People:
     ("index", "ids"),
     [(np.array([2, 0]), [-1, 5]), (np.array([False, True, False]), [6]), (np.array([], int), [])],
 )
-def test_select_keeps_every_field_in_step(index: np.ndarray, ids: list[int]) -> None:
+def test_select_applies_to_every_field(index: np.ndarray, ids: list[int]) -> None:
     people = three_people()
     chosen = people.select(index)
     assert chosen.track_ids.tolist() == ids
@@ -37,9 +37,9 @@ def test_select_keeps_every_field_in_step(index: np.ndarray, ids: list[int]) -> 
     assert chosen.ignore_boxes_xyxy_px.shape == (2, 4)
 
 
-def test_nobody_has_the_right_shapes() -> None:
-    nobody = People.empty(17)
-    assert len(nobody) == 0
-    assert nobody.keypoints_px.shape == (0, 17, 2)
-    assert nobody.visibility.shape == (0, 17)
-    assert nobody.boxes_xyxy_px.shape == (0, 4) == nobody.ignore_boxes_xyxy_px.shape
+def test_empty_people_have_the_right_shapes() -> None:
+    empty = People.empty(17)
+    assert len(empty) == 0
+    assert empty.keypoints_px.shape == (0, 17, 2)
+    assert empty.visibility.shape == (0, 17)
+    assert empty.boxes_xyxy_px.shape == (0, 4) == empty.ignore_boxes_xyxy_px.shape

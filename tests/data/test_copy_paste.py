@@ -1,4 +1,4 @@
-"""A pasted person has one identity, covers those behind and is covered by those before."""
+"""A pasted person has one track id, covers people behind and is covered by people in front."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ FIGURE = np.array(
 )  # fmt: skip
 
 
-def clip_of(grey: int, *places: tuple[float, float], frames: int = 2) -> Clip:
-    points = np.array([FIGURE + place for place in places]).reshape(-1, 15, 2).astype(np.float32)
+def clip_of(grey: int, *offsets: tuple[float, float], frames: int = 2) -> Clip:
+    points = np.array([FIGURE + offset for offset in offsets]).reshape(-1, 15, 2).astype(np.float32)
     low, high = points.min(axis=1) - 8, points.max(axis=1) + 8
     people = People(
         keypoints_px=points,
@@ -38,7 +38,7 @@ def pasted(target: Clip, other: Clip) -> Clip:
     return paste_person(target, other, POSETRACK15, np.random.default_rng(0))
 
 
-def test_a_nearer_person_covers_who_is_behind() -> None:
+def test_nearer_person_covers_people_behind() -> None:
     target = clip_of(50, (150, 0), (50, 0))
     clip = pasted(target, clip_of(200, (185, 50)))
     assert [p.track_ids.tolist() for p in clip.people] == [[3, 4, 5]] * 2
@@ -55,14 +55,14 @@ def test_a_nearer_person_covers_who_is_behind() -> None:
     assert (target.images == 50).all()
 
 
-def test_a_farther_person_is_covered() -> None:
+def test_farther_person_is_covered() -> None:
     clip = pasted(clip_of(50, (150, 50)), clip_of(200, (170, 0)))
     for people in clip.people:
         assert (people.visibility[0] == VISIBLE).all()
         assert (people.visibility[1] == HIDDEN).any()
 
 
-def test_who_is_covered_for_the_most_part_is_ignored() -> None:
+def test_mostly_covered_people_become_ignore_boxes() -> None:
     target = clip_of(50, (150, 0))
     clip = pasted(target, clip_of(200, (151, 20)))
     for people in clip.people:
@@ -71,7 +71,7 @@ def test_who_is_covered_for_the_most_part_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("lost", ["hip", "ankle in one frame", "second frame"])
-def test_only_people_who_can_be_cut_out_are_taken(lost: str) -> None:
+def test_only_people_who_can_be_cut_out_are_pasted(lost: str) -> None:
     other = clip_of(200, (150, 0))
     people = list(other.people)
     if lost == "hip":
@@ -88,7 +88,7 @@ def test_only_people_who_can_be_cut_out_are_taken(lost: str) -> None:
     assert pasted(target, replace(other, people=tuple(people))) is target
 
 
-def test_frames_without_labels_get_the_picture_alone() -> None:
+def test_unlabelled_frames_get_the_image_without_labels() -> None:
     target = clip_of(50, frames=2)
     target = replace(target, key_indices=(0,))
     clip = pasted(target, clip_of(200, (150, 20)))

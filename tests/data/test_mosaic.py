@@ -22,7 +22,7 @@ def test_layouts_fill_the_canvas_once(rng: np.random.Generator, kind: int) -> No
     assert len(regions) == (1, 2, 4, 9)[kind]
 
 
-def test_clips_keep_their_dots_and_people_their_own_identities(rng: np.random.Generator) -> None:
+def test_labels_match_the_image_and_track_ids_stay_unique(rng: np.random.Generator) -> None:
     first = still_clip_of(grid_points(rng), 170, 190)
     second = replace(
         still_clip_of(grid_points(rng), 170, 190), background_weight=0.25, key_indices=(0, 2)

@@ -63,13 +63,13 @@ def figure_clip(
     colours = rng.integers(60, 256, (len(paths), 3, 3))
     images, labels = [], []
     for t in range(frames):
-        places = [{name: path[t] for name, path in joints.items()} for joints in paths]
-        layers = [_painted(p, c, size_wh) for p, c in zip(places, colours, strict=True)]
+        positions = [{name: path[t] for name, path in joints.items()} for joints in paths]
+        layers = [_painted(p, c, size_wh) for p, c in zip(positions, colours, strict=True)]
         image = background.copy()
         for layer in layers:
             image = np.where(layer.any(axis=2, keepdims=True), layer, image)
         images.append(image)
-        labels.append(_labels(places, [layer.any(axis=2) for layer in layers], skeleton))
+        labels.append(_labels(positions, [layer.any(axis=2) for layer in layers], skeleton))
     return Clip(
         images=np.stack(images),
         time_s=time_s,
@@ -105,7 +105,7 @@ def _joints_px(
             for at in (0, 1):  # the whole limb about its root, then its end about the middle joint
                 for name in names[at + 1 :]:
                     local[name] = _turned(local[name], local[names[at]], sign * opposite * swing)
-    return {name: origin + body_px * places for name, places in local.items()}
+    return {name: origin + body_px * positions for name, positions in local.items()}
 
 
 def _turned(points: np.ndarray, pivots: np.ndarray, angles: np.ndarray) -> np.ndarray:
@@ -121,7 +121,7 @@ def _painted(
     """(H, W, 3) image of one figure on black; its right limbs are darker than its left ones."""
     layer = np.zeros((*size_wh[::-1], 3), np.uint8)
     height = float(joints["left_ankle"][1] - joints["head_top"][1])
-    whole = {name: tuple(np.floor(xy).astype(int).tolist()) for name, xy in joints.items()}
+    pixel = {name: tuple(np.floor(xy).astype(int).tolist()) for name, xy in joints.items()}
     shirt, trousers, skin = (tuple(map(int, c)) for c in colours)
     thick = max(round(0.075 * height), 2)
     corners = ("left_shoulder", "right_shoulder", "right_hip", "left_hip")
@@ -129,12 +129,12 @@ def _painted(
         for chain, colour in zip(_CHAINS, (shirt, trousers), strict=True):
             shade = tuple(int(share * c) for c in colour)
             for a, b in pairwise(chain):
-                cv2.line(layer, whole[f"{side}_{a}"], whole[f"{side}_{b}"], shade, thick)
-    cv2.fillConvexPoly(layer, np.array([whole[name] for name in corners]), shirt)
+                cv2.line(layer, pixel[f"{side}_{a}"], pixel[f"{side}_{b}"], shade, thick)
+    cv2.fillConvexPoly(layer, np.array([pixel[name] for name in corners]), shirt)
     middle = (joints["head_top"] + joints["head_bottom"]) / 2
     radius = max(round(0.09 * height), 2)
     cv2.circle(layer, tuple(np.floor(middle).astype(int).tolist()), radius, skin, -1)
-    cv2.line(layer, whole["head_bottom"], whole["head_top"], skin, thick)
+    cv2.line(layer, pixel["head_bottom"], pixel["head_top"], skin, thick)
     return layer
 
 

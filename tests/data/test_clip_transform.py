@@ -1,4 +1,4 @@
-"""The whole transform: all labels together, one draw a clip, the same for the same generator."""
+"""The whole augmentation: one draw per clip, all labels together, reproducible."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def clips_equal(a: Clip, b: Clip) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_dots_stay_with_keypoints(seed: int) -> None:
+def test_labels_match_the_images(seed: int) -> None:
     rng = np.random.default_rng(seed)
     clip = still_clip_of(grid_points(rng), 170, 190)
     placed = transform(SHAPES, motion=0.5).place(clip, rng, fill=(0, 0, 0))
-    miss, seen = max_error_px(placed)
-    assert seen > 8
-    assert miss < 1.0
+    error, count = max_error_px(placed)
+    assert count > 8
+    assert error < 1.0
     assert {i for p in placed.people for i in p.track_ids.tolist()} == {10}
 
 
-def test_one_draw_serves_all_frames() -> None:
+def test_parameters_are_drawn_once_per_clip() -> None:
     rng = np.random.default_rng(5)
     clip = still_clip_of(grid_points(rng), 170, 190, frames=4)
-    still = transform(SHAPES).place(clip, rng)
-    assert all(np.array_equal(still.images[0], image) for image in still.images)
+    placed = transform(SHAPES).place(clip, rng)
+    assert all(np.array_equal(placed.images[0], image) for image in placed.images)
     moved = transform(SHAPES, motion=1.0).place(clip, rng)
     assert not np.array_equal(moved.images[0], moved.images[3])
-    coloured = transform(SHAPES.model_copy(update={"colour": 1.0})).colour(still, rng)
+    coloured = transform(SHAPES.model_copy(update={"colour": 1.0})).colour(placed, rng)
     assert all(np.array_equal(coloured.images[0], image) for image in coloured.images)
-    assert not np.array_equal(coloured.images, still.images)
-    flickering = transform(PLAIN.model_copy(update={"flicker": 0.1})).colour(still, rng)
+    assert not np.array_equal(coloured.images, placed.images)
+    flickering = transform(PLAIN.model_copy(update={"flicker": 0.1})).colour(placed, rng)
     assert not np.array_equal(flickering.images[0], flickering.images[1])
 
 
@@ -76,7 +76,7 @@ def test_mirrors_swap_left_and_right() -> None:
     assert abs(was) > 5
 
 
-def test_the_generator_alone_decides() -> None:
+def test_result_depends_on_the_generator_only() -> None:
     clip = still_clip_of(grid_points(np.random.default_rng(0)), 170, 190)
     every = AugmentationConfig(occluders=1, blur=1, noise=1, grey=0)
     first, again, other = (
@@ -110,7 +110,7 @@ def test_occluders_hide_what_they_cover_and_move_with_the_scene() -> None:
     assert hidden > 5
 
 
-def test_some_frames_alone_are_covered_or_blurred() -> None:
+def test_occluders_and_blur_may_be_in_some_frames_only() -> None:
     """What one frame lacks another shows: the temporal parts learn from the difference."""
     clip = still_clip_of(grid_points(np.random.default_rng(0)), 170, 190)
     grain = np.random.default_rng(1).integers(0, 256, clip.images[0].shape, np.uint8)
@@ -133,8 +133,8 @@ def test_some_frames_alone_are_covered_or_blurred() -> None:
         assert {sum(f) for f in frames} >= {1, 2, 3}
 
 
-def test_plain_v2_transforms_take_a_clip() -> None:
-    """The bridge is torchvision's: a blur or an inversion of its own goes over the pictures."""
+def test_torchvision_transforms_apply_to_a_clip() -> None:
+    """Transforms of torchvision itself can be applied to the images."""
     clip = still_clip_of(grid_points(np.random.default_rng(0)), 170, 190)
     clip = replace(clip, key_indices=(1,))
     inverted = from_tv(v2.RandomInvert(p=1.0)(as_tv(clip)))

@@ -1,4 +1,4 @@
-"""What is left of labels at the border of a picture and behind other things."""
+"""Labels at the image border and behind other things."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def three_people() -> np.ndarray:
     return np.array([[[10.0, 10], [20, 10], [30, 10], [40, 20], [50, 20]]]).repeat(3, axis=0)
 
 
-def test_what_leaves_the_view_loses_its_label() -> None:
+def test_keypoints_outside_the_image_become_unlabelled() -> None:
     points = three_people()
     points[1] += 200  # outside
     points[2] += (85, 0)  # one keypoint remains in view
-    seen = in_view(people_at(points), (100, 100))
-    assert seen.track_ids.tolist() == [10]
-    assert seen.visibility.tolist() == [[2, 2, 2, 2, 2]]
-    assert len(seen.ignore_boxes_xyxy_px) == 2  # its own, and the third with too little in view
-    assert seen.boxes_xyxy_px.min() >= 0
+    cropped = in_view(people_at(points), (100, 100))
+    assert cropped.track_ids.tolist() == [10]
+    assert cropped.visibility.tolist() == [[2, 2, 2, 2, 2]]
+    assert len(cropped.ignore_boxes_xyxy_px) == 2  # its own, and the third with too little in view
+    assert cropped.boxes_xyxy_px.min() >= 0
 
 
 @pytest.mark.parametrize(
-    ("shift", "share"), [((0, 0), 1.0), ((-60, 0), 0.5), ((0, 60), 0.5), ((-60, -60), 0.25)]
+    ("shift", "fraction"), [((0, 0), 1.0), ((-60, 0), 0.5), ((0, 60), 0.5), ((-60, -60), 0.25)]
 )
-def test_the_area_is_that_of_what_is_seen(shift: tuple[int, int], share: float) -> None:
+def test_area_shrinks_with_the_visible_part(shift: tuple[int, int], fraction: float) -> None:
     points = np.array([[[x, y] for x in (20.0, 50, 80, 100) for y in (20.0, 50, 80, 100)]])
     people = replace(people_at(points), boxes_xyxy_px=np.array([[0.0, 0, 120, 120]], np.float32))
     moved = replace(
@@ -38,11 +38,11 @@ def test_the_area_is_that_of_what_is_seen(shift: tuple[int, int], share: float) 
         keypoints_px=people.keypoints_px + np.array(shift, np.float32),
         boxes_xyxy_px=people.boxes_xyxy_px + np.tile(shift, 2).astype(np.float32),
     )
-    seen = in_view(moved, (120, 120))
-    assert seen.areas_px == pytest.approx(share * people.areas_px)
+    cropped = in_view(moved, (120, 120))
+    assert cropped.areas_px == pytest.approx(fraction * people.areas_px)
 
 
-def test_one_keypoint_is_enough_where_there_is_but_one() -> None:
+def test_one_keypoint_is_enough_for_a_skeleton_of_one() -> None:
     assert len(in_view(people_at(np.array([[[50.0, 50.0]]])), (99, 99))) == 1
 
 
@@ -60,7 +60,7 @@ def test_covered_keypoints_are_hidden_and_covered_people_ignored() -> None:
     assert spared.visibility[1].tolist() == [VISIBLE] * 4 + [HIDDEN]
 
 
-def test_parts_with_and_without_head_boxes_come_concat() -> None:
+def test_concat_of_parts_with_and_without_head_boxes() -> None:
     known = people_at(three_people())
     unknown = replace(known, head_boxes_xyxy_px=None)
     both = concat([unknown, known])
