@@ -1,25 +1,27 @@
-"""The frame around every command: one line and exit code 2 for what a user can mend."""
+"""What all commands share: one line and exit code 2 for errors that a user can fix."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 import vepe
 from vepe.cli import app as cli
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 
 SOURCE = Path(cli.__file__).parents[2]
 
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch):
-    """Makes every command line end in the given exception."""
+    """Makes every command raise the given exception."""
 
     def install(error: BaseException) -> None:
         def explode(**_: object) -> None:
@@ -83,7 +85,7 @@ def test_interruption_is_130(failing, capsys) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_no_arguments_print_the_help_alone(capsys) -> None:
+def test_no_arguments_print_only_the_help(capsys) -> None:
     assert cli.run([]) == 2
     captured = capsys.readouterr()
     assert "Usage" in captured.out + captured.err
@@ -106,11 +108,63 @@ def test_the_process_fails_without_a_traceback() -> None:
     assert result.stderr == "vepe: No such option: --nosuch. Try 'vepe doctor --help'.\n"
 
 
-def test_every_command_has_its_place_in_the_help(capsys) -> None:
+def test_commands_are_listed_in_order(capsys) -> None:
     assert cli.run(["--help"]) == 0
-    listed = [
-        line.split()[1]
-        for line in capsys.readouterr().out.split("Commands")[1].splitlines()[1:]
-        if line[2:3].isalpha()
-    ]
-    assert listed == cli.ORDER
+    lines = capsys.readouterr().out.split("Commands")[1].splitlines()[1:]
+    listed = [re.split(r" {2,}", line[2:])[0] for line in lines if line[2:3].isalpha()]
+    assert listed == [name for name in cli.ORDER if name != "page"]  # hidden, an old name
+
+
+def test_the_help_does_not_load_vepe_synth() -> None:
+    code = (
+        "import sys; from vepe.cli.app import run; run(['--help']); "
+        "print([m for m in sys.modules if m.startswith('vepe_synth')])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "synth " in result.stdout
+    assert result.stdout.endswith("[]\n")
+
+
+def test_synth_has_its_own_help_and_usage_errors(capsys) -> None:
+    assert cli.run(["synth", "--help"]) == 0
+    assert "--videos" in capsys.readouterr().out
+    assert cli.run(["synth", "--nosuch"]) == 2
+    assert "Try 'vepe synth --help'." in capsys.readouterr().err
+
+
+def test_warnings_are_one_line_and_the_usual_format_comes_back(monkeypatch, capsys) -> None:
+    def warn(**_: object) -> None:
+        warnings.warn("mind the gap", VepeWarning, stacklevel=2)
+        warnings.warn("something else", RuntimeWarning, stacklevel=2)
+
+    monkeypatch.setattr(cli, "app", warn)
+    usual = warnings.formatwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = _show
+        assert cli.run([]) == 0
+    first, second = capsys.readouterr().err.split("\n", 1)
+    assert first == "vepe: mind the gap"
+    assert "RuntimeWarning: something else" in second
+    assert warnings.formatwarning is usual
+
+
+def _show(message, category, filename, lineno, file=None, line=None) -> None:
+    """Python's own way to show a warning; pytest replaces it."""
+    sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
+@pytest.mark.parametrize(("closing", "code"), [("2>&-", 2), (">&-", 0), ("<&- >&- 2>&-", 2)])
+def test_closed_standard_streams(closing: str, code: int, tmp_path: Path) -> None:
+    """As services start commands. A result file must not become the standard stream."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    arguments = "doctor --nosuch" if code else "--version"
+    command = f"exec '{sys.executable}' -m vepe {arguments} {closing}"
+    result = subprocess.run(
+        ["sh", "-c", command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr

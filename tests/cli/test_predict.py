@@ -1,4 +1,4 @@
-"""`vepe predict`: COCO results of single pictures, drawings, and refusals in one line."""
+"""`vepe predict`: COCO results of single images, drawings, and errors in one line."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Three pictures of different sizes."""
-    folder = tmp_path / "pictures"
+def inputs(tmp_path: Path) -> Path:
+    """A folder with three images of different sizes."""
+    folder = tmp_path / "inputs"
     folder.mkdir()
     for name, width in (("a.jpg", 48), ("b10.png", 31), ("b9.png", 90)):
         (image,) = moving_frames(1, width=width)
         Image.fromarray(image).save(folder / name)
-    (folder / "notes.txt").write_text("not a picture")
+    (folder / "notes.txt").write_text("not an image")
     return folder
 
 
@@ -53,64 +53,64 @@ def result(tmp_path: Path) -> dict:
     return json.loads((tmp_path / "poses.json").read_text())
 
 
-def test_results(predict, pictures: Path, weights: Path, tmp_path: Path, capsys) -> None:
-    assert predict(pictures, "--conf", 0.01) == 0
+def test_results(predict, inputs: Path, weights: Path, tmp_path: Path, capsys) -> None:
+    assert predict(inputs, "--conf", 0.01) == 0
     document = result(tmp_path)
     assert document["categories"][0]["keypoints"] == list(POSETRACK15.keypoints)
     entries = document["images"]
     assert [i["file_name"] for i in entries] == ["a.jpg", "b9.png", "b10.png"]
     assert [(i["width"], i["height"]) for i in entries] == [(48, 32), (90, 32), (31, 32)]
     assert len({i["id"] for i in entries}) == 3
-    poses = load(weights, device="cpu", conf=0.01).predict(pictures / "b9.png")
+    poses = load(weights, device="cpu", conf=0.01).predict(inputs / "b9.png")
     mine = [a for a in document["annotations"] if a["image_id"] == entries[1]["id"]]
     assert len(mine) == len(poses) == 5
     for person, points, confidence, score in zip(
         mine, poses.keypoints_px, poses.keypoint_scores, poses.scores, strict=True
     ):
         expected = np.concatenate([points, confidence[:, None]], axis=1)
-        found = np.reshape(person["keypoints"], (15, 3))
-        np.testing.assert_allclose(found, expected, atol=1e-3)
+        written = np.reshape(person["keypoints"], (15, 3))
+        np.testing.assert_allclose(written, expected, atol=1e-3)
         assert person["score"] == pytest.approx(float(score), abs=1e-5)
         assert person["category_id"] == document["categories"][0]["id"]
     captured = capsys.readouterr()
-    assert captured.out.startswith("3 pictures, 15 people: ")
+    assert captured.out.startswith("3 images, 15 people: ")
     assert captured.err == ""
 
 
-def test_a_picture_says_the_same_alone(predict, pictures: Path, tmp_path: Path) -> None:
-    """Results do not depend on what else is given."""
-    predict(pictures, "--conf", 0)
-    together = [a["keypoints"] for a in result(tmp_path)["annotations"] if a["image_id"] == 3]
-    predict(pictures / "b10.png", "--conf", 0, "--overwrite")
-    assert [a["keypoints"] for a in result(tmp_path)["annotations"]] == together
+def test_an_image_gives_the_same_result_alone(predict, inputs: Path, tmp_path: Path) -> None:
+    """Results do not depend on the other inputs."""
+    predict(inputs, "--conf", 0)
+    in_batch = [a["keypoints"] for a in result(tmp_path)["annotations"] if a["image_id"] == 3]
+    predict(inputs / "b10.png", "--conf", 0, "--overwrite")
+    assert [a["keypoints"] for a in result(tmp_path)["annotations"]] == in_batch
 
 
-def test_drawings(predict, pictures: Path, tmp_path: Path) -> None:
-    assert predict(pictures, "--draw", tmp_path / "drawn") == 0
+def test_drawings(predict, inputs: Path, tmp_path: Path) -> None:
+    assert predict(inputs, "--draw", tmp_path / "drawn") == 0
     drawn = {p.name: Image.open(p) for p in (tmp_path / "drawn").iterdir()}
     assert {n: (i.format, i.size) for n, i in drawn.items()} == {
         "a.jpg": ("JPEG", (48, 32)),
         "b9.png": ("PNG", (90, 32)),
         "b10.png": ("PNG", (31, 32)),
     }
-    before = np.asarray(Image.open(pictures / "b9.png"))
+    before = np.asarray(Image.open(inputs / "b9.png"))
     assert (np.asarray(drawn["b9.png"]) != before).any()
-    predict(pictures, "--draw", tmp_path / "nobody", "--conf", 1, "--overwrite")
-    assert (np.asarray(Image.open(tmp_path / "nobody" / "b9.png")) == before).all()
+    predict(inputs, "--draw", tmp_path / "empty", "--conf", 1, "--overwrite")
+    assert (np.asarray(Image.open(tmp_path / "empty" / "b9.png")) == before).all()
 
 
-def test_names_that_two_pictures_share(predict, pictures: Path, tmp_path: Path) -> None:
+def test_names_that_two_images_share(predict, inputs: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     Image.fromarray(moving_frames(1)[0]).save(other / "a.jpg")
-    assert predict(pictures / "a.jpg", other / "a.jpg", pictures / "b9.png", other / "a.jpg") == 0
+    assert predict(inputs / "a.jpg", other / "a.jpg", inputs / "b9.png", other / "a.jpg") == 0
     assert [i["file_name"] for i in result(tmp_path)["images"]] == [
-        (pictures / "a.jpg").as_posix(), (other / "a.jpg").as_posix(), "b9.png",
+        (inputs / "a.jpg").as_posix(), (other / "a.jpg").as_posix(), "b9.png",
     ]  # fmt: skip
 
 
-def test_nobody(predict, pictures: Path, tmp_path: Path) -> None:
-    assert predict(pictures, "--conf", 1) == 0
+def test_no_people(predict, inputs: Path, tmp_path: Path) -> None:
+    assert predict(inputs, "--conf", 1) == 0
     document = result(tmp_path)
     assert len(document["images"]) == 3
     assert document["annotations"] == []
@@ -127,28 +127,28 @@ def test_odd_sizes(size, predict, tmp_path: Path) -> None:
     ("words", "says"),
     [
         (["{tmp}/nosuch.jpg"], "There is no file or folder"),
-        (["{tmp}/empty"], "holds no pictures"),
+        (["{tmp}/empty"], "holds no images"),
         (["{tmp}/zero.jpg"], "is empty (0 bytes)"),
-        (["{tmp}/pictures", "{tmp}/pictures/notes.txt"], "is not a picture"),
+        (["{tmp}/inputs", "{tmp}/inputs/notes.txt"], "is not an image"),
         (["{tmp}/cut.jpg"], "is damaged or cut off"),
-        (["{tmp}/pictures", "-o", "{tmp}/empty"], "is a folder; name a file"),
-        (["{tmp}/pictures", "-o", "{tmp}/zero.jpg/x.json"], "cannot be written"),
-        (["{tmp}/pictures", "--draw", "{tmp}/zero.jpg"], "is a file, not a folder"),
-        (["{tmp}/pictures", "--draw", "{tmp}/pictures"], "would replace"),
-        (["{tmp}/pictures", "--draw", "{tmp}/pictures", "--overwrite"], "itself; name another"),
-        (["{tmp}/pictures", "-o", "{tmp}/pictures/a.jpg"], "would replace"),
-        (["{tmp}/pictures/a.jpg", "-o", "{tmp}/pictures/a.jpg", "--overwrite"], "itself; name"),
-        (["{tmp}/pictures", "-o", "{tmp}/pictures/notes.txt"], "add --overwrite"),
-        (["{tmp}/pictures", "--draw", "{tmp}/old"], "add --overwrite"),
-        (["{tmp}/pictures", "--draw", "{tmp}/d", "-o", "{tmp}/d/a.jpg"], "is to be a drawing"),
-        (["{tmp}/phone.jpg"], "is a HEIC picture, which VEPE does not read; convert it to JPEG"),
-        (["{tmp}/phone"], "holds HEIC pictures"),
-        (["{tmp}/pictures", "--model", "vepe-x"], "There is no preset 'vepe-x'"),
-        (["{tmp}/pictures", "--conf", "-1"], "conf is -1"),
+        (["{tmp}/inputs", "-o", "{tmp}/empty"], "is a folder; name a file"),
+        (["{tmp}/inputs", "-o", "{tmp}/zero.jpg/x.json"], "cannot be written"),
+        (["{tmp}/inputs", "--draw", "{tmp}/zero.jpg"], "is a file, not a folder"),
+        (["{tmp}/inputs", "--draw", "{tmp}/inputs"], "would replace"),
+        (["{tmp}/inputs", "--draw", "{tmp}/inputs", "--overwrite"], "itself; name another"),
+        (["{tmp}/inputs", "-o", "{tmp}/inputs/a.jpg"], "would replace"),
+        (["{tmp}/inputs/a.jpg", "-o", "{tmp}/inputs/a.jpg", "--overwrite"], "itself; name"),
+        (["{tmp}/inputs", "-o", "{tmp}/inputs/notes.txt"], "add --overwrite"),
+        (["{tmp}/inputs", "--draw", "{tmp}/old"], "add --overwrite"),
+        (["{tmp}/inputs", "--draw", "{tmp}/d", "-o", "{tmp}/d/a.jpg"], "is the file of a drawing"),
+        (["{tmp}/phone.jpg"], "is a HEIC image, which VEPE does not read; convert it to JPEG"),
+        (["{tmp}/phone"], "holds HEIC images"),
+        (["{tmp}/inputs", "--model", "vepe-x"], "There is no preset 'vepe-x'"),
+        (["{tmp}/inputs", "--conf", "-1"], "conf is -1"),
         ([], "Missing argument"),
     ],
 )
-def test_refusals(words, says, predict, pictures: Path, tmp_path: Path, capsys) -> None:
+def test_errors(words, says, predict, inputs: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "zero.jpg").write_bytes(b"")
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
@@ -170,28 +170,28 @@ def test_refusals(words, says, predict, pictures: Path, tmp_path: Path, capsys) 
 
 
 def cut_off(path: Path) -> Path:
-    """A picture whose beginning is sound and whose end is missing."""
+    """An image whose end is missing."""
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     return path
 
 
-def test_a_damaged_picture_is_skipped_and_named(predict, pictures, tmp_path, capsys) -> None:
-    bad = cut_off(pictures / "a2.jpg")
-    assert predict(pictures, "--draw", tmp_path / "drawn") == 2
+def test_a_damaged_image_is_skipped_and_named(predict, inputs, tmp_path, capsys) -> None:
+    bad = cut_off(inputs / "a2.jpg")
+    assert predict(inputs, "--draw", tmp_path / "drawn") == 2
     assert [i["file_name"] for i in result(tmp_path)["images"]] == ["a.jpg", "b9.png", "b10.png"]
     assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["a.jpg", "b10.png", "b9.png"]
     captured = capsys.readouterr()
     assert captured.err == (
-        f"vepe: Skipped: The picture '{bad}' is damaged or cut off; replace it.\n"
+        f"vepe: Skipped: The image '{bad}' is damaged or cut off; replace it.\n"
     )
-    assert captured.out.startswith("3 pictures, ")
+    assert captured.out.startswith("3 images, ")
 
 
-@pytest.mark.parametrize(("after", "kept"), [(0, []), (2, ["a.jpg", "b9.png"])])
-def test_interruption_keeps_what_was_done(
-    after, kept, predict, pictures, tmp_path, monkeypatch, capsys
+@pytest.mark.parametrize(("after", "expected"), [(0, []), (2, ["a.jpg", "b9.png"])])
+def test_interruption_writes_finished_images(
+    after, expected, predict, inputs, tmp_path, monkeypatch, capsys
 ) -> None:
     real, read = images.read_image, []
 
@@ -202,15 +202,15 @@ def test_interruption_keeps_what_was_done(
         return real(path)
 
     monkeypatch.setattr(images, "read_image", interrupted)
-    assert predict(pictures) == 130
+    assert predict(inputs) == 130
     written = tmp_path / "poses.json"
     names = [i["file_name"] for i in result(tmp_path)["images"]] if written.exists() else []
-    assert names == kept
-    assert ("2 pictures (stopped early), " in capsys.readouterr().out) is bool(kept)
+    assert names == expected
+    assert ("2 images (stopped early), " in capsys.readouterr().out) is bool(expected)
 
 
 def test_a_full_disk_of_drawings_keeps_the_poses(
-    predict, pictures, tmp_path, monkeypatch, capsys
+    predict, inputs, tmp_path, monkeypatch, capsys
 ) -> None:
     real = command._save
 
@@ -220,7 +220,7 @@ def test_a_full_disk_of_drawings_keeps_the_poses(
         real(image, path)
 
     monkeypatch.setattr(command, "_save", full)
-    assert predict(pictures, "--draw", tmp_path / "drawn") == 2
+    assert predict(inputs, "--draw", tmp_path / "drawn") == 2
     assert capsys.readouterr().err == "vepe: No space.\n"
     assert [i["file_name"] for i in result(tmp_path)["images"]] == ["a.jpg", "b9.png"]
 
@@ -235,5 +235,5 @@ def test_a_full_disk_of_drawings_keeps_the_poses(
         (["x/a.png", "x_a.png"], ["x_a.png.png", "x_a.png-2.png"]),
     ],
 )
-def test_every_picture_has_a_drawing_of_its_own(names, drawings, tmp_path) -> None:
+def test_every_image_has_its_own_drawing(names, drawings, tmp_path) -> None:
     assert [p.name for p in command.drawing_paths(tmp_path, names)] == drawings

@@ -1,4 +1,4 @@
-"""`vepe track` as a user meets it: results, refusals in one line, and Ctrl-C."""
+"""`vepe track` as a user runs it: results, errors in one line, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from PIL import Image
 from tiny_models import TINY, moving_frames, tiny_model, tiny_weights_file, write_video
 from vepe.cli import app as cli
 from vepe.cli.track import result_name
+from vepe.errors import VepeWarning
 from vepe.inference.weights import bundled_weights, save_weights
 from vepe.types import VideoInfo
 
@@ -77,7 +78,7 @@ def test_video_and_json(track, place: Path, tmp_path: Path, capsys) -> None:
     assert captured.err == ""
     assert captured.out.count("\n") == 1
     assert captured.out.startswith("12 frames, ")
-    for part in ("people a frame", " ids, ", "frames/s", "clip.mp4", "clip.json"):
+    for part in ("people per frame", " ids, ", "frames/s", "clip.mp4", "clip.json"):
         assert part in captured.out
 
 
@@ -87,6 +88,14 @@ def test_options(track, place: Path, tmp_path: Path) -> None:
     assert names(tmp_path / "out") == ["clip.coco.json", "clip.csv", "clip.json", "clip.mot.txt"]
     document = json.loads((tmp_path / "out" / "clip.json").read_text())
     assert [i["frame_id"] for i in document["images"]] == [4, 6, 8, 10]
+
+
+def test_input_px_is_the_old_name_of_imgsz(track, place: Path, tmp_path: Path) -> None:
+    with pytest.warns(VepeWarning, match="--input-px is now called --imgsz"):
+        assert track(place / "clip.mp4", "--input-px", 32, "--no-video") == 0
+    old = (tmp_path / "out" / "clip.json").read_bytes()
+    assert track(place / "clip.mp4", "--imgsz", 32, "--no-video", "--overwrite") == 0
+    assert (tmp_path / "out" / "clip.json").read_bytes() == old
 
 
 @pytest.mark.parametrize("smooth", ["off", "causal", "offline"])
@@ -101,7 +110,7 @@ def test_overwrite(track, place: Path, tmp_path: Path, capsys) -> None:
     assert track(place / "clip.mp4", "--end", 0.1) == 0
     before = (tmp_path / "out" / "clip.json").read_bytes()
     assert track(place / "clip.mp4") == 2
-    assert "clip.mp4' is already there; add --overwrite" in capsys.readouterr().err
+    assert "clip.mp4' already exists; add --overwrite" in capsys.readouterr().err
     assert (tmp_path / "out" / "clip.json").read_bytes() == before
     assert track(place / "clip.mp4", "--overwrite") == 0
     assert (tmp_path / "out" / "clip.json").read_bytes() != before
@@ -133,7 +142,7 @@ def test_odd_sizes_and_one_frame(size, track, tmp_path: Path) -> None:
     assert image["file_name"] == "one.png"
 
 
-def test_nobody(track, place: Path, tmp_path: Path) -> None:
+def test_no_people(track, place: Path, tmp_path: Path) -> None:
     assert track(place / "clip.mp4", "--conf", 1) == 0
     document = json.loads((tmp_path / "out" / "clip.json").read_text())
     assert len(document["images"]) == 12
@@ -152,10 +161,12 @@ def test_variable_frame_rate(track, tmp_path: Path) -> None:
     assert written == pytest.approx(times, abs=1e-4)
 
 
-def test_a_truncated_video_is_done_as_far_as_it_goes(track, place: Path, tmp_path, capsys) -> None:
+def test_a_truncated_video_is_tracked_as_far_as_it_goes(
+    track, place: Path, tmp_path, capsys
+) -> None:
     whole = write_video(tmp_path / "whole.mp4", moving_frames(60, 160, 128)).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: int(0.6 * len(whole))])
-    assert track(tmp_path / "cut.mp4") == 0
+    assert track(tmp_path / "cut.mp4") == 2
     done = len(json.loads((tmp_path / "out" / "cut.json").read_text())["images"])
     assert 0 < done < 60
     assert frame_count(tmp_path / "out" / "cut.mp4") == done
@@ -199,7 +210,7 @@ def bad_source(kind: str, folder: Path) -> Path:
         ("noise", "is not a video"),
         ("text", "not a video"),
         ("sound", "has no video stream (only audio)"),
-        ("empty folder", "holds no pictures"),
+        ("empty folder", "holds no images"),
         ("mixed folder", "differ in size"),
     ],
 )
@@ -217,17 +228,17 @@ def test_bad_sources(kind: str, says: str, track, tmp_path: Path, capsys) -> Non
     ("options", "says"),
     [
         ("--model vepe-x", "There is no preset 'vepe-x'; did you mean 'vepe-"),
-        ("--model vepe-r50", "No weights of 'vepe-r50' come with VEPE; pass a checkpoint"),
-        ("--model nosuch.safetensors", "There is no file of weights 'nosuch.safetensors'"),
+        ("--model vepe-r50", "There are no bundled weights for 'vepe-r50'; pass a weights file"),
+        ("--model nosuch.safetensors", "There is no weights file 'nosuch.safetensors'"),
         ("--device gpu", "'gpu' is no device"),
         ("--conf 2", "conf is 2; give a score between 0 and 1"),
         ("--window 0", "The window is 0"),
         ("--lookahead 3", "has room for 0 to 2"),
-        ("--input-px 3", "The input size is 3 px"),
+        ("--imgsz 3", "The input size is 3 px"),
         ("--stride 0", "The stride is 0"),
         ("--start 9", "before the start at 9 s"),
         ("--start 0.3 --end 0.2", "is not after the start"),
-        ("--fps 30", "The frame rate 30 is for folders of pictures"),
+        ("--fps 30", "The frame rate 30 is for folders of images"),
         ("--smooth much", "Invalid value for '--smooth'"),
         ("--format txt", "Invalid value for '--format'"),
         ("--start soon", "Invalid value for '--start'"),
@@ -279,8 +290,8 @@ def test_an_output_folder_without_rights(track, place: Path, tmp_path: Path, cap
     assert names(tmp_path / "out") == []
 
 
-def test_other_skeletons(place: Path, tmp_path: Path) -> None:
-    """A model of COCO's keypoints writes them under their own names."""
+def test_a_model_with_another_skeleton(place: Path, tmp_path: Path) -> None:
+    """A model with COCO's keypoints writes them under their own names."""
     config = TINY.model_validate({**TINY.model_dump(), "skeleton": "coco17"})
     path = save_weights(tmp_path / "coco.safetensors", tiny_model(config), config, {})
     words = ["track", place / "clip.mp4", "-o", tmp_path / "out", "--model", path]
@@ -305,7 +316,7 @@ def test_other_skeletons(place: Path, tmp_path: Path) -> None:
         ("x", VideoInfo("rtsp://host/..", 1, 1, 25, live=True), "video"),
     ],
 )
-def test_names_of_results(source: str, info: VideoInfo, name: str) -> None:
+def test_result_names(source: str, info: VideoInfo, name: str) -> None:
     assert result_name(source, info) == name
 
 
@@ -320,10 +331,22 @@ def test_show_without_a_display(track, place: Path, tmp_path: Path, monkeypatch,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
+def test_closed_stderr(place: Path, tmp_path: Path) -> None:
+    words = f"track {place / 'clip.mp4'} -o {tmp_path / 'out'} --model {place / 'tiny.safetensors'}"
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    command = f"exec '{sys.executable}' -m vepe {words} 2>&-"
+    result = subprocess.run(
+        ["sh", "-c", command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout[:10]) == (0, "12 frames,")
+    assert frame_count(tmp_path / "out" / "clip.mp4") == 12
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("options", [[], ["--smooth", "offline"]], ids=["plain", "offline"])
-def test_ctrl_c_keeps_what_was_done(options: list[str], place: Path, tmp_path: Path) -> None:
-    # Noise, new in every frame: it packs badly, so the first bytes (of 256 KB) come early.
+def test_ctrl_c_writes_finished_frames(options: list[str], place: Path, tmp_path: Path) -> None:
+    # New noise in every frame: it compresses badly, so the first bytes (of 256 KB) come early.
     noise = [moving_frames(1, 128, 96, seed=t)[0] for t in range(600)]
     long = write_video(tmp_path / "long.mp4", noise)
     out = tmp_path / "out"
@@ -334,24 +357,24 @@ def test_ctrl_c_keeps_what_was_done(options: list[str], place: Path, tmp_path: P
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        # Once the encoder has let go of its first bytes, some frames are done for sure.
+        # Once the encoder has written its first bytes, some frames are certainly finished.
         deadline = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < deadline:
             if any(path.stat().st_size > 4096 for path in out.glob(".*.partial")):
                 break
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        told, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 130, errors
-    assert errors == "Stopping; writing what was done. Ctrl-C again discards it.\n"
-    assert "(stopped early)" in told
+    assert errors == "Stopping and writing what is finished. Ctrl-C again discards it.\n"
+    assert "(stopped early)" in output
     assert names(out) == ["long.json", "long.mp4"]
     done = len(json.loads((out / "long.json").read_text())["images"])
     assert 0 < done < 600
     assert frame_count(out / "long.mp4") == done
-    assert told.startswith(f"{done} frames")
+    assert output.startswith(f"{done} frames")
 
 
 @pytest.mark.skipif(bundled_weights("vepe-n") is None, reason="no weights are bundled yet")

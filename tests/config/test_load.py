@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
 
+from vepe.config.base import SILENT
 from vepe.config.load import merge, override, parse, preset_names, read_yaml
 from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 
 
 def test_extends_merges_key_by_key(tmp_path: Path) -> None:
@@ -24,7 +26,7 @@ def test_extends_merges_key_by_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "path", "wanted"),
+    ("settings", "path", "expected"),
     [
         (["seed=4"], ("seed",), 4),
         (["losses.oks=0"], ("losses", "oks"), 0),
@@ -34,12 +36,12 @@ def test_extends_merges_key_by_key(tmp_path: Path) -> None:
         (["model.temporal.window=5"], ("model", "extends"), "vepe-n"),
     ],
 )
-def test_overrides(settings: list[str], path: tuple, wanted: object) -> None:
+def test_overrides(settings: list[str], path: tuple, expected: object) -> None:
     data = override(read_yaml("vepe-n", "recipes"), settings)
-    found = data
+    value = data
     for part in path:
-        found = found[part]
-    assert found == wanted
+        value = value[part]
+    assert value == expected
     parse(TrainConfig, data, "vepe-n")
 
 
@@ -48,13 +50,42 @@ def test_overrides(settings: list[str], path: tuple, wanted: object) -> None:
     [
         ("seed", "write key=value"),
         ("losses.oks=[1", "not valid YAML"),
-        ("stages.9.minutes=5", "not a place in a list of 3"),
-        ("stages.first.minutes=5", "not a place in a list of 3"),
+        ("stages.9.minutes=5", "no index into a list of 3"),
+        ("stages.first.minutes=5", "no index into a list of 3"),
     ],
 )
-def test_overrides_that_cannot_be(setting: str, message: str) -> None:
+def test_impossible_overrides(setting: str, message: str) -> None:
     with pytest.raises(VepeError, match=message):
         override(read_yaml("vepe-n", "recipes"), [setting])
+
+
+def test_tracker_smoothing_and_shot_settings_are_set_in_yaml(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "extends: vepe-n\ntracker: {confirm_hits: 2}\nsmoothing: {degree: 1}\n"
+        "shots: {surprise: 4.0}\n"
+    )
+    config = parse(ModelConfig, read_yaml(tmp_path / "mine.yaml"), "mine.yaml")
+    assert (config.tracker.confirm_hits, config.tracker.reid_margin) == (2, 0.3)
+    assert (config.smoothing.degree, config.shots.surprise) == (1, 4.0)
+    with pytest.raises(VepeError, match=r"no option 'tracker\.confirm'"):
+        parse(ModelConfig, {"tracker": {"confirm": 2}}, "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"fine": 8}, "'fine' is now called 'high_resolution_dim'"),
+        ({"temporal": {"spacing_s": 0.1}}, "'spacing_s' is now called 'memory_interval_s'"),
+        ({"tracker": {"birth_score": 0.5}}, "'birth_score' is now called 'new_track_threshold'"),
+        ({"tracker": {"size_ratio": 3}}, "'size_ratio' has no effect any more"),
+    ],
+)
+def test_renamed_options_are_accepted_with_a_warning(data: dict, message: str) -> None:
+    with pytest.warns(VepeWarning, match=message):
+        parse(ModelConfig, data, "mine")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parse(ModelConfig, data, "mine", SILENT)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +102,7 @@ def test_overrides_that_cannot_be(setting: str, message: str) -> None:
         ({"queries": 0}, "queries"),
     ],
 )
-def test_wrong_models_are_named(changes: dict, message: str) -> None:
+def test_wrong_model_options_are_named(changes: dict, message: str) -> None:
     with pytest.raises(VepeError, match=message):
         parse(ModelConfig, merge(read_yaml("vepe-n"), changes), "mine")
 
@@ -85,7 +116,7 @@ def test_wrong_models_are_named(changes: dict, message: str) -> None:
         ("stages.0.data.0.kind=film", "stages.0.data.0"),
     ],
 )
-def test_wrong_recipes_are_named(setting: str, message: str) -> None:
+def test_wrong_recipe_options_are_named(setting: str, message: str) -> None:
     with pytest.raises(VepeError, match=message):
         parse(TrainConfig, override(read_yaml("vepe-n", "recipes"), [setting]), "vepe-n")
 
@@ -101,14 +132,14 @@ def test_wrong_recipes_are_named(setting: str, message: str) -> None:
         (b"extends: 3\n", "no preset '3'"),
     ],
 )
-def test_broken_files_are_told(tmp_path: Path, content: bytes, message: str) -> None:
+def test_broken_files_have_a_message(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
     with pytest.raises(VepeError, match=message):
         read_yaml(path)
 
 
-def test_missing_files_and_presets_are_told() -> None:
+def test_missing_files_and_presets_have_a_message() -> None:
     with pytest.raises(VepeError, match="no configuration file"):
         read_yaml("nowhere.yaml")
     with pytest.raises(VepeError, match="no preset 'vepe_n'; did you mean 'vepe-n'"):

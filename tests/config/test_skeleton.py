@@ -1,4 +1,4 @@
-"""Skeletons as people write them."""
+"""Skeletons as users write them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLIERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("given", "edges", "pairs", "sigmas"),
+    ("value", "edges", "pairs", "sigmas"),
     [
         (PLIERS, ((0, 2), (2, 1)), ((0, 1),), (UNKNOWN_SIGMA,) * 3),
         ({**PLIERS, "edges": [[0, 2]]}, ((0, 2),), ((0, 1),), (UNKNOWN_SIGMA,) * 3),
@@ -30,10 +30,10 @@ PLIERS: dict[str, Any] = {
         ({"keypoints": ["nose", "tail"]}, (), (), (0.026, UNKNOWN_SIGMA)),
     ],
 )
-def test_what_is_left_out_comes_from_the_names(
-    given: dict[str, Any], edges: tuple, pairs: tuple, sigmas: tuple
+def test_missing_parts_follow_from_the_names(
+    value: dict[str, Any], edges: tuple, pairs: tuple, sigmas: tuple
 ) -> None:
-    skeleton = read_skeleton(given)
+    skeleton = read_skeleton(value)
     assert (skeleton.edges, skeleton.flip_pairs, skeleton.sigmas) == (edges, pairs, sigmas)
 
 
@@ -50,12 +50,12 @@ def test_files_and_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("value", "message"),
     [
         ("dog", "no skeleton 'dog'; known are posetrack15"),
         ("nowhere.yaml", "'nowhere.yaml' cannot be read"),
         ({**PLIERS, "edges": [["left_tip", "tail"]]}, "edges name 'tail'"),
-        ({**PLIERS, "edges": ["left_tip"]}, "no pair of keypoints"),
+        ({**PLIERS, "edges": ["left_tip"]}, "is not a pair of keypoints"),
         ({**PLIERS, "edges": [[0, 9]]}, "keypoint 9"),
         ({**PLIERS, "sigma": 1}, "has no 'sigma'"),
         ({**PLIERS, "sigmas": [1]}, "1 sigmas for 3"),
@@ -64,8 +64,8 @@ def test_files_and_names(tmp_path: Path) -> None:
         ([1, 2], "a name, a file"),
     ],
 )
-def test_wrong_skeletons_are_told(given: Any, message: str) -> None:
+def test_wrong_skeletons_have_a_message(value: Any, message: str) -> None:
     with pytest.raises(VepeError, match=message):
-        read_skeleton(given)
+        read_skeleton(value)
     with pytest.raises(VepeError, match=f"^mine: skeleton: .*{message}"):
-        parse(ModelConfig, {"skeleton": given}, "mine")
+        parse(ModelConfig, {"skeleton": value}, "mine")

@@ -42,6 +42,8 @@ _REQUIRED = (
     ("pydantic", "pydantic"),
     ("pyyaml", "yaml"),
     ("jaxtyping", "jaxtyping"),
+    ("jinja2", "jinja2"),
+    ("orjson", "orjson"),
     ("typer", "typer"),
     ("rich", "rich"),
 )
