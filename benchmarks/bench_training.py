@@ -1,11 +1,11 @@
-"""How fast training is here: the loader alone, the step alone, and how they go together.
+"""Training speed on this machine: the loader alone, the step alone, and both together.
 
     python benchmarks/bench_training.py [--model vepe-n] [--device auto] [--precision no]
         [--workers 1 2] [--rounds 5] [--profile] [--json FILE]
 
-Data are drawn (JPEGs of COCO's usual 640 x 480), unless --recipe and --data-root name real ones.
-Rounds of loader and step alternate, so that a machine whose speed drifts slows all alike; medians
-are what to quote. A loader that gives three times what the step takes never lets it wait.
+Data are drawn (JPEGs of 640 x 480) unless --recipe and --data-root name real ones. Rounds of loader
+and step alternate, so that a machine whose speed drifts affects both; quote the medians. A loader
+with three times the throughput of the step never makes it wait.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from vepe.config.training import TrainConfig
 from vepe.data.batch import Batch
 from vepe.inference.devices import choose_device, keep_freed_memory
 from vepe.losses.criterion import Criterion, total
-from vepe.losses.denoising import NoiseSettings
+from vepe.losses.denoising import DenoisingSettings
 from vepe.training.distributed import Processes, start_processes
 from vepe.training.loader import StageLoader
 from vepe.training.optimiser import build_optimiser, freeze, set_mode
-from vepe.training.setup import checkpoint_gradients
+from vepe.training.setup import enable_gradient_checkpointing
 from vepe.training.start import build_start
 from vepe.training.step import TrainingStep
 
-BAR = 3.0
-"""Times the step's speed that one loader should give."""
+TARGET = 3.0
+"""Target throughput of a loader relative to the step."""
 
 
 def drawn_recipe(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A recipe of one stage on drawn pictures, the backbone trained unless --freeze-backbone."""
+    """A recipe of one stage on drawn images, the backbone trained unless --freeze-backbone."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
     from draw_small_data import draw_coco
 
@@ -59,7 +59,7 @@ def drawn_recipe(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def configuration(options: argparse.Namespace, folder: Path) -> TrainConfig:
-    """The recipe that is measured; sizes given on the command line win."""
+    """The recipe to measure; sizes on the command line have precedence."""
     if options.recipe is None:
         data = drawn_recipe(options, folder)
     else:
@@ -74,7 +74,7 @@ def configuration(options: argparse.Namespace, folder: Path) -> TrainConfig:
 
 
 class Loader:
-    """The loader of a stage with some workers; batches keep coming over all rounds."""
+    """The loader of a stage with a number of workers."""
 
     def __init__(self, config: TrainConfig, workers: int, processes: Processes, seed: int) -> None:
         changed = config.model_copy(update={"workers": workers, "seed": seed})
@@ -89,7 +89,7 @@ class Loader:
         return next(self.batches)[0][1]
 
     def clips_per_s(self, batches: int) -> float:
-        """Clips a second; what workers had ready from before is used up first."""
+        """Clips per second, without the batches that were prefetched before."""
         for _ in range(self.prefetched):
             next(self.batches)
         start = time.perf_counter()
@@ -99,7 +99,7 @@ class Loader:
 
 
 class Step:
-    """The training step as the trainer runs it: forwards, losses, backwards, clipping, AdamW."""
+    """The trainer's step: forward and backward pass, losses, clipping, AdamW."""
 
     def __init__(self, config: TrainConfig, processes: Processes) -> None:
         torch.manual_seed(0)
@@ -107,14 +107,14 @@ class Step:
         self.device, stage = processes.device, config.stages[0]
         model_config, self.model = build_start(config, load=False)
         if config.gradient_checkpointing:
-            checkpoint_gradients(self.model)
+            enable_gradient_checkpointing(self.model)
         self.model.backbone.to(memory_format=torch.channels_last)
         frozen = freeze(self.model, stage)
         sigmas = torch.tensor(model_config.skeleton.sigmas, device=self.device)
         module = TrainingStep(
             self.model,
             Criterion(sigmas, config.losses),
-            NoiseSettings(groups=stage.noise_groups),
+            DenoisingSettings(groups=stage.denoising_groups),
             identity=model_config.consistency.enabled,
             frozen_frames=frozen,
         )
@@ -133,13 +133,13 @@ class Step:
         self.optimiser.zero_grad()
 
     def clips_per_s(self, batches: list[Batch]) -> float:
-        """Clips a second on batches that are in memory already."""
+        """Clips per second on batches that are already in memory."""
         self._wait()
         start = time.perf_counter()
         for batch in batches:
             self.run(batch)
         self._wait()
-        return sum(b.clips for b in batches) / (time.perf_counter() - start)
+        return sum(b.num_clips for b in batches) / (time.perf_counter() - start)
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
@@ -147,7 +147,7 @@ class Step:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Peak of the GPU's memory, or of the process where there is none."""
+    """Peak memory of the GPU, or of the process without one."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     import resource
@@ -157,7 +157,7 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 class GpuMeter:
-    """How busy the GPU is while the block runs, by nvidia-smi; None where there is none."""
+    """GPU utilisation inside the context, by nvidia-smi; None without a GPU."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.reader = device, None
@@ -184,22 +184,24 @@ class GpuMeter:
 
 
 def profile(step: Step, batch: Batch, rows: int) -> str:
-    """The operations that take most of a step's time."""
+    """Table of the most expensive operations of a step."""
     from torch.profiler import ProfilerActivity
-    from torch.profiler import profile as watch
+    from torch.profiler import profile as record
 
     kinds, sort = [ProfilerActivity.CPU], "self_cpu_time_total"
     if step.device.type == "cuda":
         kinds, sort = [*kinds, ProfilerActivity.CUDA], "self_cuda_time_total"
     step.run(batch)
-    with watch(activities=kinds) as found:
+    with record(activities=kinds) as profiled:
         for _ in range(3):
             step.run(batch)
-    return str(found.key_averages().table(sort_by=sort, row_limit=rows, max_name_column_width=60))
+    return str(
+        profiled.key_averages().table(sort_by=sort, row_limit=rows, max_name_column_width=60)
+    )
 
 
 def measure(config: TrainConfig, options: argparse.Namespace) -> dict[str, Any]:
-    """All rounds; returns what is printed."""
+    """Runs all rounds; returns the results."""
     processes = start_processes(config)
     step = Step(config, processes)
     feeder = Loader(config, 0, processes, seed=1)
@@ -212,7 +214,7 @@ def measure(config: TrainConfig, options: argparse.Namespace) -> dict[str, Any]:
             steps.append(step.clips_per_s(batches))
         busy = meter.percent if busy is None else busy
         for workers in options.workers:
-            # One loader at a time: idle workers of another would take its cores.
+            # One loader at a time: idle workers of another one would take its cores.
             loader = Loader(config, workers, processes, seed=2 + round_number)
             loads[workers].append(loader.clips_per_s(options.steps))
             if workers == options.workers[-1]:
@@ -239,7 +241,7 @@ def measure(config: TrainConfig, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _together(step: Step, loader: Loader, steps: int) -> float:
-    """Clips a second of the whole: batches are loaded while the step runs."""
+    """Clips per second with batches loaded while the step runs."""
     start = time.perf_counter()
     for _ in range(steps):
         step.run(loader.batch())
@@ -248,7 +250,7 @@ def _together(step: Step, loader: Loader, steps: int) -> float:
 
 
 def machine(device: torch.device) -> str:
-    """What it ran on."""
+    """Name of the GPU or processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -259,11 +261,11 @@ def machine(device: torch.device) -> str:
 
 
 def summary(values: list[float]) -> dict[str, float]:
-    """Median, least and most."""
+    """Median, minimum and maximum."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def show(found: dict[str, Any]) -> None:
+def show(result: dict[str, Any]) -> None:
     """Prints a result."""
 
     def line(name: str, values: dict[str, float]) -> None:
@@ -271,21 +273,21 @@ def show(found: dict[str, Any]) -> None:
               f" (min {values['min']:.2f}, max {values['max']:.2f})")  # fmt: skip
 
     print(
-        f"{found['model']}, batch {found['batch']} clips of {found['frames']} frames at "
-        f"{found['size_px']} px, precision {found['precision']}"
+        f"{result['model']}, batch {result['batch']} clips of {result['frames']} frames at "
+        f"{result['size_px']} px, precision {result['precision']}"
     )
-    print(f"{found['machine']}, {found['threads']} threads, torch {found['torch']}")
-    line("step alone", found["step_clips_s"])
-    for workers, values in found["loader_clips_s"].items():
+    print(f"{result['machine']}, {result['threads']} threads, torch {result['torch']}")
+    line("step alone", result["step_clips_s"])
+    for workers, values in result["loader_clips_s"].items():
         line(f"loader alone, {workers} workers", values)
-    line("together", found["together_clips_s"])
-    verdict = "holds" if found["ratio"] >= BAR else "is missed"
-    print(f"loader / step: {found['ratio']:.1f} (bar {BAR:g} {verdict})")
-    print(f"peak memory: {found['peak_memory_mb']:.0f} MB on {found['device']}")
-    if found["gpu_busy_percent"] is not None:
-        print(f"GPU busy: {found['gpu_busy_percent']:.0f} %")
-    if found["profile"]:
-        print(found["profile"])
+    line("together", result["together_clips_s"])
+    verdict = "reached" if result["ratio"] >= TARGET else "missed"
+    print(f"loader / step: {result['ratio']:.1f} (target {TARGET:g} {verdict})")
+    print(f"peak memory: {result['peak_memory_mb']:.0f} MB on {result['device']}")
+    if result["gpu_busy_percent"] is not None:
+        print(f"GPU busy: {result['gpu_busy_percent']:.0f} %")
+    if result["profile"]:
+        print(result["profile"])
 
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
@@ -304,11 +306,11 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--freeze-backbone", action="store_true")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=4, help="batches a round")
+    parser.add_argument("--steps", type=int, default=4, help="batches per round")
     parser.add_argument("--threads", type=int, help="of torch")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--rows", type=int, default=15, help="lines of the profile")
-    parser.add_argument("--json", type=Path, help="write the result to this file, too")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
     return parser.parse_args(arguments)
 
 
@@ -319,10 +321,10 @@ def main(arguments: list[str] | None = None) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(configuration(options, Path(folder)), options)
-    show(found)
+        result = measure(configuration(options, Path(folder)), options)
+    show(result)
     if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=1))
+        options.json.write_text(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

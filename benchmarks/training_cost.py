@@ -1,10 +1,10 @@
-"""How much arithmetic a recipe is, and what that means in GPU hours: an estimate, nothing is run.
+"""Operations of a recipe and what they mean in GPU hours: an estimate, nothing is trained.
 
     python benchmarks/training_cost.py [vepe-r50-coco ...] [--tflops 5 30]
 
-A step costs 3 times the forward pass of its clips (forwards once, backwards twice; once more with
-gradient checkpointing), counted by PyTorch's FlopCounterMode on shapes alone: convolutions and
-matrix products, a multiplication and an addition as two. Denoising queries and losses are left out.
+A step costs 3 times the forward pass of its clips (the backward pass costs two), 4 times with
+gradient checkpointing. Counted by PyTorch's FlopCounterMode on the meta device: convolutions and
+matrix products, with a multiply-add as two operations. Denoising and losses are not counted.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class Cost:
 
 
 def clip_flops(model: Vepe, stage: StageConfig) -> int:
-    """Operations of one clip forwards: every frame encoded, every frame a key frame."""
+    """Operations of the forward pass of one clip in which every frame is a key frame."""
     side, frames = stage.size_px, stage.frames
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        window = [model.encode_frame(torch.zeros(1, 3, side, side)) for _ in range(frames)]
+        window = [model.encode_frame(torch.zeros(1, 3, side, side))[0] for _ in range(frames)]
         model.fuse_keys(window, torch.zeros(1, frames), range(frames))
     return counter.get_total_flops()
 
 
 def cost(name: str) -> Cost:
-    """The arithmetic of a recipe on one process; stages in minutes are refused."""
+    """The operations of a recipe in one process. Stages need `steps`."""
     config = parse(TrainConfig, read_yaml(name, "recipes"), name)
     model_config = parse(ModelConfig, read_yaml(str(config.model)), "model")
     with torch.device("meta"):
@@ -57,20 +57,21 @@ def cost(name: str) -> Cost:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    wanted = [n for n in preset_names("recipes") if n.endswith(("-coco", "-posetrack"))]
-    parser.add_argument("recipes", nargs="*", default=wanted)
+    defaults = [n for n in preset_names("recipes") if n.endswith(("-coco", "-posetrack"))]
+    parser.add_argument("recipes", nargs="*", default=defaults)
     parser.add_argument(
         "--tflops", type=float, nargs="+", default=[5.0, 30.0],
-        help="operations a second that a GPU really attains, in 10^12",
+        help="operations per second that a GPU attains in practice, in 10^12",
     )  # fmt: skip
     options = parser.parse_args()
     rates = "".join(f"{f'h at {rate:g} TFLOP/s':>18s}" for rate in options.tflops)
     print(f"{'recipe':28s}{'EFLOP':>8s}{'TFLOP a step':>14s}{rates}")
     for name in options.recipes:
-        found = cost(name)
-        hours = "".join(f"{found.total / (r * 1e12) / 3600:18.0f}" for r in options.tflops)
+        result = cost(name)
+        hours = "".join(f"{result.total / (r * 1e12) / 3600:18.0f}" for r in options.tflops)
         print(
-            f"{name:28s}{found.total / 1e18:8.2f}{found.last_step / 1e12:14.1f}{hours}", flush=True
+            f"{name:28s}{result.total / 1e18:8.2f}{result.last_step / 1e12:14.1f}{hours}",
+            flush=True,
         )
 
 

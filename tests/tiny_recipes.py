@@ -20,7 +20,7 @@ TINY: dict[str, Any] = {
     },
     "workers": 0,
     "calibration_batches": 1,
-    "pictures_every": 2,
+    "image_every_steps": 2,
     "stages": [
         {
             "name": "frames",

@@ -1,4 +1,4 @@
-"""`vepe train` and `vepe page` as a user meets them, on a network that is trained in seconds."""
+"""`vepe train` and `vepe train report`, on a network that trains in seconds."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ def test_a_run_from_end_to_end(recipe: str, tmp_path: Path, capsys) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names >= {
         "log.jsonl", "tensorboard", "last.pt", "weights.safetensors", "recipe.yaml",
-        "environment.json", "index.html", "worst", "pictures",
+        "environment.json", "index.html", "worst", "images",
     }  # fmt: skip
-    assert [p.name for p in (folder / "pictures").iterdir()] == ["0000001_batch.jpg"]
+    assert [p.name for p in (folder / "images").iterdir()] == ["0000001_batch.jpg"]
     lines = [json.loads(text) for text in (folder / "log.jsonl").read_text().splitlines()]
     assert [line["run_step"] for line in lines if "loss" in line][-1] == 1
-    kept = yaml.safe_load((folder / "recipe.yaml").read_text())
-    assert (kept["seed"], kept["data_root"]) == (4, "it's here")
-    # What is written can be trained from and resumed; a run is not overwritten by accident.
+    saved = yaml.safe_load((folder / "recipe.yaml").read_text())
+    assert (saved["seed"], saved["data_root"]) == (4, "it's here")
+    # The saved recipe can be trained and resumed; a run is not overwritten by accident.
     assert run(["train", str(folder / "recipe.yaml"), "-o", str(folder), "--resume"]) == 0
     assert (folder / "log.jsonl").read_text().count('"loss"') == len(lines)
     capsys.readouterr()
     assert run(["train", recipe, *options]) == 2
     assert "already holds a run" in capsys.readouterr().err
     (folder / "index.html").unlink()
-    assert run(["page", str(folder)]) == 0
+    assert run(["train", "report", str(folder)]) == 0
     assert "Worst clips" in (folder / "index.html").read_text()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ([], "Name a recipe"),
         (["nothing"], "no preset 'nothing'"),
         (["nothing.yaml"], "no configuration file"),
         (["RECIPE", "--set", "sead=1"], "did you mean 'seed'"),
-        (["RECIPE", "--set", "stages.5.steps=1"], "not a place in a list of 2"),
+        (["RECIPE", "--set", "stages.5.steps=1"], "no index into a list of 2"),
         (["RECIPE", "--log", "visdom"], "visdom"),
         (["RECIPE", "--resume"], "no checkpoint"),
         (["--grid", "nothing"], "no preset 'nothing'"),
@@ -62,27 +62,27 @@ def test_a_run_from_end_to_end(recipe: str, tmp_path: Path, capsys) -> None:
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], says: str, recipe: str, tmp_path: Path, capsys
+    arguments: list[str], message: str, recipe: str, tmp_path: Path, capsys
 ) -> None:
-    given = [recipe if a == "RECIPE" else a for a in arguments]
-    assert run(["train", *given, "-o", str(tmp_path / "out")]) == 2
+    arguments = [recipe if a == "RECIPE" else a for a in arguments]
+    assert run(["train", *arguments, "-o", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert says in error
+    assert message in error
     assert error.count("\n") == 1
 
 
-def test_a_package_that_is_missing_is_named(recipe: str, tmp_path: Path, monkeypatch, capsys):
+def test_missing_package_is_named(recipe: str, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert run(["train", recipe, "-o", str(tmp_path / "out"), "--log", "wandb"]) == 2
     assert "pip install 'vepe[wandb]'" in capsys.readouterr().err
 
 
-def test_a_grid_with_a_run_that_cannot_be(recipe: str, tmp_path: Path, capsys) -> None:
+def test_grid_with_a_run_that_fails(recipe: str, tmp_path: Path, capsys) -> None:
     grid = tmp_path / "grid.yaml"
     runs = [{"name": "bad", "set": ["stages.-1.freeze=[neck]"]}, {"name": "good"}]
     stages = f"stages={json.dumps(TINY['stages'][:1])}"
-    every = [stages, "stages.0.steps=1", "pictures_every=0"]
-    grid.write_text(yaml.safe_dump({"base": "tiny.yaml", "set": every, "runs": runs}))
+    options = [stages, "stages.0.steps=1", "image_every_steps=0"]
+    grid.write_text(yaml.safe_dump({"base": "tiny.yaml", "set": options, "runs": runs}))
     output = tmp_path / "grid"
     assert run(["train", "--grid", str(grid), "-o", str(output)]) == 1
     assert "1/2 bad: failed (Stage 'frames' freezes 'neck'" in capsys.readouterr().out
@@ -92,6 +92,6 @@ def test_a_grid_with_a_run_that_cannot_be(recipe: str, tmp_path: Path, capsys) -
     assert (output / "good" / "weights.safetensors").is_file()
 
 
-def test_page_of_no_run(tmp_path: Path, capsys) -> None:
-    assert run(["page", str(tmp_path)]) == 2
-    assert "give a run's output folder" in capsys.readouterr().err
+def test_report_of_no_run(tmp_path: Path, capsys) -> None:
+    assert run(["train", "report", str(tmp_path)]) == 2
+    assert "give the output folder of a run" in capsys.readouterr().err

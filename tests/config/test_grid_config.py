@@ -53,7 +53,7 @@ def test_runs_and_seeds_in_order(tmp_path: Path) -> None:
         ({"runs": [{"name": "a/b"}]}, "runs.0.name"),
         ({"runs": [{"name": "a"}, {"name": "a"}]}, "two runs are named 'a'"),
         ({"runs": [{"name": "x", "set": ["losses.okss=1"]}]}, "run 'x': .*did you mean 'oks'"),
-        ({"runs": [{"name": "x", "set": ["stages.7.steps=1"]}]}, "run 'x': .*'7' is not a place"),
+        ({"runs": [{"name": "x", "set": ["stages.7.steps=1"]}]}, "run 'x': .*'7' is no index"),
         ({"runs": [{"name": "x", "set": ["steps"]}]}, "run 'x': .*write key=value"),
         ({"runs": [{"name": "x"}], "base": "nothing.yaml"}, "no configuration file"),
         ({"runs": [{"name": "x"}], "sed": [1]}, "no option 'sed'; did you mean 'seeds'"),
@@ -88,7 +88,7 @@ def test_the_ablation_grid_fits_every_recipe(recipe: str) -> None:
     assert model("uniform-matching").consistency.matching == "uniform"
     assert [model(f"window-{n}").temporal.window for n in (1, 2, 3, 5)] == [1, 2, 3, 5]
     assert plan["window-5"].stages[-1].frames == 5
-    assert {stage.noise_groups for stage in plan["no-denoising"].stages} == {0}
+    assert {stage.denoising_groups for stage in plan["no-denoising"].stages} == {0}
     assert plan["no-dense-loss"].losses.dense == 0
     assert plan["full"].losses.dense > 0
 

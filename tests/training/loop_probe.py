@@ -1,4 +1,4 @@
-"""Runs a tiny recipe and keeps what two ways of running it are compared by.
+"""Runs a tiny recipe and records gradients, losses and samples, to compare two ways of running it.
 
 Also a program, for tests of several processes and of runs that are killed:
 
@@ -30,8 +30,8 @@ class Probe:
 
     Attributes:
         gradients: a step's gradients by parameter.
-        losses: a step's losses by part, of this process alone.
-        samples: what every clip is, by its key.
+        losses: a step's losses by part, of this process only.
+        samples: hash of every clip by its key.
     """
 
     def __init__(self) -> None:
@@ -49,29 +49,29 @@ class Probe:
             self.gradients.append({n: p.grad.clone() for n, p in named if p.grad is not None})
             return clip(parameters, most)
 
-        def stepped(loop: Any, number: int, done: float, divisors: Any, batches: Any) -> Any:
+        def stepped(loop: Any, number: int, done: float, normaliser: Any, batches: Any) -> Any:
             for keys, batch in batches:
                 for b, key in enumerate(keys):
-                    rows = [batch.images[t * batch.clips + b] for t in range(batch.frames)]
+                    rows = [batch.images[t * batch.num_clips + b] for t in range(batch.num_frames)]
                     content = b"".join(row.numpy().tobytes() for row in rows)
                     self.samples[tuple(key)] = hashlib.sha256(content).hexdigest()
-            return step(loop, number, done, divisors, batches)
+            return step(loop, number, done, normaliser, batches)
 
-        def told(loop: Any, number: int, done: float, losses: dict[str, float], _: Any) -> None:
+        def logged(loop: Any, number: int, done: float, losses: dict[str, float], _: Any) -> None:
             self.losses.append(losses)
 
         with (
             mock.patch.object(accelerator, "clip_grad_norm_", clipped),
             mock.patch.object(stage.StageLoop, "_step", stepped),
-            mock.patch.object(stage.StageLoop, "_tell", told),
-            mock.patch.object(Trainer, "_finish"),
+            mock.patch.object(stage.StageLoop, "_log", logged),
+            mock.patch.object(Trainer, "_report"),
         ):
             trainer.train()
         return trainer
 
 
 def farthest(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> tuple[float, float]:
-    """The largest difference of two steps' gradients, and that in units of the largest one."""
+    """The largest difference of two steps' gradients, absolute and relative to the largest one."""
     assert a.keys() == b.keys()
     difference = max((a[name] - b[name]).abs().max().item() for name in a)
     return difference, difference / max(value.abs().max().item() for value in a.values())
@@ -85,16 +85,16 @@ def main() -> None:
     parser.add_argument("--probe", type=Path)
     arguments = parser.parse_args()
     if arguments.kill_at is not None:
-        real, seen = stage.not_finite, 0
+        real, count = stage.non_finite_part, 0
 
-        def die(numbers: Any) -> Any:
-            nonlocal seen
-            seen += 1
-            if seen > arguments.kill_at:
+        def die(losses: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count > arguments.kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return real(numbers)
+            return real(losses)
 
-        stage.not_finite = die
+        stage.non_finite_part = die
     probe = Probe()
     trainer = probe.run(arguments.folder, **arguments.options)
     if arguments.probe is not None:

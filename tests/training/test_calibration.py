@@ -1,14 +1,14 @@
-"""Calibration: a score becomes the chance that a pose is right, and the ranking stays."""
+"""Calibration: scores become probabilities of a correct pose, with the same ranking."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from figures.moving import figure_clips
 from vepe.config.load import parse
 from vepe.config.model import ModelConfig
 from vepe.data.batch import collate
-from vepe.data.synthetic import SyntheticClips
 from vepe.losses.criterion import Criterion
 from vepe.models.build import build_model
 from vepe.skeleton import POSETRACK15
@@ -16,30 +16,30 @@ from vepe.training.calibration import _fit, calibrate_scores
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (2.5, -1.0), (0.4, 2.0)])
-def test_a_known_distortion_is_found(scale: float, shift: float) -> None:
+def test_known_distortion_is_recovered(scale: float, shift: float) -> None:
     generator = torch.Generator().manual_seed(0)
     true = torch.randn(100_000, generator=generator) * 2
     distorted = (true - shift) / scale
-    right = torch.bernoulli(true.sigmoid(), generator=generator)
+    correct = torch.bernoulli(true.sigmoid(), generator=generator)
     weights = torch.rand(100_000, generator=generator)
-    found = _fit(distorted, right, weights)
-    assert found == pytest.approx((scale, shift), abs=0.05)
+    fitted = _fit(distorted, correct, weights)
+    assert fitted == pytest.approx((scale, shift), abs=0.05)
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_where_all_poses_are_alike_scale_and_shift_stay_finite(share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
+def test_scale_and_shift_are_finite_if_no_or_all_poses_are_correct(fraction: float) -> None:
     logits = torch.linspace(-2, 2, 50)
-    scale, shift = _fit(logits, torch.full((50,), share), torch.ones(50))
+    scale, shift = _fit(logits, torch.full((50,), fraction), torch.ones(50))
     assert 0.05 < scale < 20
-    assert (logits * scale + shift).sigmoid().mean() == pytest.approx(share, abs=0.05)
+    assert (logits * scale + shift).sigmoid().mean() == pytest.approx(fraction, abs=0.05)
 
 
-def test_scores_say_how_many_are_right_and_keep_their_order() -> None:
+def test_scores_are_probabilities_and_keep_their_order() -> None:
     torch.manual_seed(0)
     data = {"backbone": "mobilenetv2_035", "dim": 32, "hidden": 32, "queries": 8}
     model = build_model(parse(ModelConfig, data, "tiny")).eval()
     torch.nn.init.normal_(model.pose_decoder.layers[-1].heads.score.weight, std=0.3)
-    clips = SyntheticClips(4, 2, 96, 96, people=(1, 2), seed=1)
+    clips = figure_clips(4, seed=1, size_wh=(96, 96))
     batches = [collate([clips[0], clips[1]]), collate([clips[2], clips[3]])]
     pixels = batches[0].pixels(torch.device("cpu"))[:1].unsqueeze(1)
     times = torch.zeros(1, 1, dtype=torch.float64)
@@ -52,5 +52,5 @@ def test_scores_say_how_many_are_right_and_keep_their_order() -> None:
     torch.testing.assert_close(
         after, before * calibration.scale + calibration.shift, atol=1e-4, rtol=1e-4
     )
-    # Two or fewer of eight places are people: their mean score must say so.
+    # At most two of eight predictions are correct.
     assert after.sigmoid().mean() < 0.3

@@ -1,4 +1,4 @@
-"""A grid runs, resumes, skips, names failures, and sets results beside each other."""
+"""A grid runs, resumes and skips runs, names failures, and writes tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def planned(*names: str, seed: int = 0, **options: Any) -> list[PlannedRun]:
 
 
 class FakeTrainer:
-    """Stands for the training: leaves a checkpoint and a log, and fails where it is told to."""
+    """Writes a checkpoint and a log like the trainer, and raises the errors of `errors`."""
 
     calls: list[tuple[str, bool]] = []  # noqa: RUF012 - cleared for every test
     errors: dict[str, BaseException] = {}  # noqa: RUF012
@@ -54,14 +54,14 @@ def rows(output: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_failed_run_is_named_and_tried_again_and_the_rest_is_skipped(tmp_path: Path) -> None:
+def test_failed_runs_are_named_and_repeated_and_finished_ones_skipped(tmp_path: Path) -> None:
     plan = planned("full", "odd", "bug", "last")
     FakeTrainer.errors = {
         "odd-0": VepeError("The loss part 'x'\n is not finite."),
         "bug-0": ValueError("shapes"),
     }
-    told: list[str] = []
-    results = run_grid(plan, tmp_path, told.append)
+    reports: list[str] = []
+    results = run_grid(plan, tmp_path, reports.append)
     assert [r.status for r in results] == ["finished", "failed", "failed", "finished"]
     table = rows(tmp_path)
     assert [row["run"] for row in table] == ["full", "odd", "bug", "last"]
@@ -78,15 +78,15 @@ def test_a_failed_run_is_named_and_tried_again_and_the_rest_is_skipped(tmp_path:
     assert "11.00" in text
     assert "n/a" in text
     FakeTrainer.calls, FakeTrainer.errors = [], {}
-    results = run_grid(plan, tmp_path, told.append)
+    results = run_grid(plan, tmp_path, reports.append)
     assert FakeTrainer.calls == [("odd-0", True), ("bug-0", True)]
     assert [r.status for r in results] == ["finished"] * 4
     assert not (tmp_path / "bug-0" / "error.txt").exists()
     assert json.loads((tmp_path / "table.json").read_text())[3]["metrics"]["ap"] == 14.0
-    assert "1/4 full-0: finished before" in told
+    assert "1/4 full-0: already finished" in reports
 
 
-def test_a_stop_ends_the_grid_and_it_goes_on_later(tmp_path: Path) -> None:
+def test_stop_ends_the_grid_and_it_can_be_resumed(tmp_path: Path) -> None:
     plan = planned("a", "b", "c")
     FakeTrainer.errors = {"b-0": KeyboardInterrupt()}
     with pytest.raises(KeyboardInterrupt):
@@ -97,15 +97,15 @@ def test_a_stop_ends_the_grid_and_it_goes_on_later(tmp_path: Path) -> None:
     assert FakeTrainer.calls == [("b-0", True), ("c-0", False)]
 
 
-def test_a_finished_run_of_another_recipe_is_not_taken_for_this_one(tmp_path: Path) -> None:
+def test_finished_run_of_another_recipe_is_an_error(tmp_path: Path) -> None:
     run_grid(planned("a"), tmp_path, lambda _: None)
     FakeTrainer.calls = []
     with pytest.raises(VepeError, match=r"'losses.dense' differs.*another output folder"):
         run_grid(planned("a", losses={"dense": 0}), tmp_path, lambda _: None)
-    run_grid(planned("a", workers=3), tmp_path, lambda _: None)  # how it was computed is free
+    run_grid(planned("a", workers=3), tmp_path, lambda _: None)  # may differ
     assert FakeTrainer.calls == []
     (tmp_path / "a-0" / "result.json").write_text('{"result": {"who": 1}}')
-    with pytest.raises(VepeError, match="no result of a grid's run"):
+    with pytest.raises(VepeError, match="not the result of a grid's run"):
         run_grid(planned("a"), tmp_path, lambda _: None)
 
 

@@ -1,17 +1,17 @@
-"""A tiny network learns two synthetic clips by heart: the whole of it, identities included."""
+"""A tiny network overfits two clips of drawn figures: the whole of it, identities included."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+from figures.moving import figure_clips
 from vepe.config.load import parse
 from vepe.config.model import ModelConfig
 from vepe.config.tracking import TrackerSettings
 from vepe.data.batch import Batch, collate
-from vepe.data.synthetic import SyntheticClips
 from vepe.losses.criterion import Criterion, total
-from vepe.losses.denoising import NoiseSettings
+from vepe.losses.denoising import DenoisingSettings
 from vepe.losses.matcher import MatchCosts, match, pair_costs
 from vepe.losses.oks import oks
 from vepe.models.build import build_model
@@ -25,10 +25,8 @@ SIZE_PX, FRAMES, STEPS = 96, 4, 150
 
 
 def two_clips() -> Batch:
-    clips = SyntheticClips(
-        2, FRAMES, SIZE_PX, SIZE_PX, people=(2, 2), fps=8.0, seed=5, moving_camera=0.0
-    )
-    return collate([clips[0], clips[1]])
+    size_wh = (SIZE_PX, SIZE_PX)
+    return collate(figure_clips(2, seed=5, frames=FRAMES, size_wh=size_wh, people=(2, 2), fps=8.0))
 
 
 def tiny_network() -> Vepe:
@@ -46,13 +44,13 @@ def tiny_network() -> Vepe:
 
 
 def learn(model: Vepe, batch: Batch, sigmas: torch.Tensor) -> float:
-    step = TrainingStep(model, Criterion(sigmas), NoiseSettings(groups=2))
+    step = TrainingStep(model, Criterion(sigmas), DenoisingSettings(groups=2))
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, STEPS)
     model.train()
     loss = torch.tensor(0.0)
     for number in range(STEPS):
-        loss = total(step(batch, [(number, clip) for clip in range(batch.clips)]))
+        loss = total(step(batch, [(number, clip) for clip in range(batch.num_clips)]))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -71,7 +69,7 @@ def tracked_ids(model: Vepe, batch: Batch, clip: int, sigmas: torch.Tensor) -> t
     with torch.inference_mode():
         outputs = model.eval()(images, batch.times_s[clip : clip + 1])
     for t, output in enumerate(outputs):
-        row = t * batch.clips + clip
+        row = t * batch.num_clips + clip
         targets = batch.targets[slice(row, row + 1)]
         cost = pair_costs(output.keypoints_px, targets, sigmas, MatchCosts())
         matches = match(output.score_logits, cost, targets, MatchCosts())

@@ -1,4 +1,4 @@
-"""Options of the loop: what must not change the result, and what stops it."""
+"""The loop of a stage: options that must not change the result, and what stops it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from tiny_recipe import CLIPS, FRAMES, recipe
 
 from vepe.errors import VepeError
 from vepe.losses.criterion import Criterion
-from vepe.training import setup as compilation
-from vepe.training import stage, trainer
+from vepe.training import setup, stage, trainer
 from vepe.training.distributed import Processes, start_processes
 from vepe.training.trainer import Trainer
 
@@ -34,27 +33,27 @@ def probed(folder: Path, **options: Any) -> Probe:
 
 
 def test_gradient_checkpointing_gives_the_same_gradients(tmp_path: Path, plain: Probe) -> None:
-    lean = probed(tmp_path, gradient_checkpointing=True)
-    assert farthest(lean.gradients[0], plain.gradients[0])[1] < 1e-6
+    checkpointed = probed(tmp_path, gradient_checkpointing=True)
+    assert farthest(checkpointed.gradients[0], plain.gradients[0])[1] < 1e-6
 
 
-def test_bf16_comes_near_and_keeps_the_losses_in_float32(
+def test_bf16_is_close_and_losses_stay_in_float32(
     tmp_path: Path, plain: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = set()
+    dtypes = set()
     layer = Criterion.layer
 
     def watched(self: Criterion, output: Any, *rest: Any, **more: Any) -> Any:
-        seen.update({output.keypoints_px.dtype, output.score_logits.dtype})
+        dtypes.update({output.keypoints_px.dtype, output.score_logits.dtype})
         assert not torch.is_autocast_enabled("cpu")
         return layer(self, output, *rest, **more)
 
     monkeypatch.setattr(Criterion, "layer", watched)
     half = probed(tmp_path, precision="bf16")
-    assert seen == {torch.float32}
-    loss, wanted = (sum(probe.losses[0].values()) for probe in (half, plain))
-    assert loss == pytest.approx(wanted, rel=0.1)
-    assert loss != wanted
+    assert dtypes == {torch.float32}
+    loss, expected = (sum(probe.losses[0].values()) for probe in (half, plain))
+    assert loss == pytest.approx(expected, rel=0.1)
+    assert loss != expected
     assert all(g.isfinite().all() for g in half.gradients[0].values())
 
 
@@ -68,7 +67,7 @@ def test_bf16_comes_near_and_keeps_the_losses_in_float32(
         ({"contrastive": 0, "cosine": 0}, "identity"),
     ],
 )
-def test_losses_that_are_off_are_not_computed(
+def test_losses_with_weight_0_are_not_computed(
     tmp_path: Path, plain: Probe, changes: dict[str, Any], gone: str
 ) -> None:
     parts = set(probed(tmp_path, losses=changes).losses[0])
@@ -76,9 +75,7 @@ def test_losses_that_are_off_are_not_computed(
     assert parts < set(plain.losses[0])
 
 
-def test_a_loss_that_is_no_number_stops_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_non_finite_loss_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     detached = stage.detached
 
     def broken(parts: Any) -> dict[str, float]:
@@ -90,21 +87,21 @@ def test_a_loss_that_is_no_number_stops_the_run(
     with pytest.raises(VepeError, match=r"'spatial0/l1' is not finite at step 0 .*nan_batch\.pt"):
         run.train()
     assert all(torch.equal(p, before[n]) for n, p in run.model.named_parameters())
-    kept = torch.load(tmp_path / "run" / "nan_batch.pt", weights_only=True)
-    assert kept["images"].shape == (2, 64, 64, 3)
-    assert kept["targets"]["keypoints_px"].shape[0] == 2
-    assert kept["samples"] == [[3, 0, 0], [3, 0, 1]]
-    assert str(kept["parts"]["spatial0/l1"]) == "nan"
+    saved = torch.load(tmp_path / "run" / "nan_batch.pt", weights_only=True)
+    assert saved["images"].shape == (2, 64, 64, 3)
+    assert saved["targets"]["keypoints_px"].shape[0] == 2
+    assert saved["samples"] == [[3, 0, 0], [3, 0, 1]]
+    assert str(saved["parts"]["spatial0/l1"]) == "nan"
 
 
-def test_gradients_that_are_no_numbers_stop_the_run(tmp_path: Path) -> None:
+def test_non_finite_gradients_stop_the_run(tmp_path: Path) -> None:
     run = Trainer(recipe(stages=[FRAMES]), tmp_path / "run")
     next(run.model.pyramid.parameters()).register_hook(lambda g: g * float("nan"))
     with pytest.raises(VepeError, match="gradients are not finite"):
         run.train()
 
 
-def test_the_scaler_of_fp16_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scaler_of_fp16_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def with_scaler(config: Any) -> Processes:
         processes = start_processes(config)
         processes.accelerator.scaler = torch.amp.GradScaler(
@@ -113,7 +110,7 @@ def test_the_scaler_of_fp16_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return processes
 
     monkeypatch.setattr(trainer, "start_processes", with_scaler)
-    monkeypatch.setattr(Trainer, "_finish", lambda *_: None)
+    monkeypatch.setattr(Trainer, "_report", lambda *_: None)
     config = recipe(stages=[FRAMES])
     Trainer(config, tmp_path / "run").train()
     resumed = Trainer(config, tmp_path / "run", resume=True)
@@ -123,10 +120,10 @@ def test_the_scaler_of_fp16_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert scaler.state_dict()["_growth_tracker"] == 1
 
 
-def test_no_compiler_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_compiler_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(function: Any) -> Any:
         raise RuntimeError("no C++ compiler\nand a page of reasons")
 
-    monkeypatch.setattr(compilation.torch, "compile", fails)
+    monkeypatch.setattr(setup.torch, "compile", fails)
     with pytest.raises(VepeError, match=r"needs a working compiler.*compile=false"):
         Trainer(recipe(compile=True), tmp_path / "run")

@@ -1,4 +1,4 @@
-"""The trainer as a user meets it: runs, resumes bit for bit, and says what is wrong."""
+"""The trainer: runs, resumes bit for bit, and reports what is wrong."""
 
 from __future__ import annotations
 
@@ -17,34 +17,33 @@ from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
 from vepe.inference.weights import load_weights
-from vepe.training.optimiser import Ema
 from vepe.training.trainer import Trainer
 
 
 @pytest.fixture(autouse=True)
-def _no_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page of a run has its own tests, and takes longer than these runs."""
-    monkeypatch.setattr(Trainer, "_finish", lambda *_: None)
+def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report has its own tests, and takes longer than these runs."""
+    monkeypatch.setattr(Trainer, "_report", lambda *_: None)
 
 
 class Killed(BaseException):
-    """Stands for a kill in the middle of a step."""
+    """Raised in place of a kill in the middle of a step."""
 
 
 def stopped_at(count: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
-    """Lets `act` happen in the middle of the given step, counted over the run."""
+    """Calls `act` in the middle of the given step, counted over the run."""
     from vepe.training import stage
 
-    real, seen = stage.not_finite, 0
+    real, count_so_far = stage.non_finite_part, 0
 
-    def look(numbers: Any) -> Any:
-        nonlocal seen
-        seen += 1
-        if seen == count:
+    def checked(losses: Any) -> Any:
+        nonlocal count_so_far
+        count_so_far += 1
+        if count_so_far == count:
             act()
-        return real(numbers)
+        return real(losses)
 
-    monkeypatch.setattr(stage, "not_finite", look)
+    monkeypatch.setattr(stage, "non_finite_part", checked)
 
 
 def kill() -> None:
@@ -73,7 +72,7 @@ def test_resumed_equals_uninterrupted(
     assert not differing(whole, cut)
 
 
-def test_frozen_parts_stay_and_the_rest_learns(tmp_path: Path) -> None:
+def test_frozen_parts_do_not_change_and_the_rest_does(tmp_path: Path) -> None:
     config = recipe(stages=[TEMPORAL])
     trainer = Trainer(config, tmp_path / "run")
     before = {n: p.clone() for n, p in trainer.model.state_dict().items()}
@@ -101,12 +100,12 @@ def test_frozen_parts_stay_and_the_rest_learns(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_missing_is_named(tmp_path: Path, changes: dict, message: str) -> None:
+def test_errors_name_what_is_missing(tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises(VepeError, match=message):
         Trainer(recipe(**changes), tmp_path / "run").train()
 
 
-def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(VepeError, match="choose another"):
@@ -119,11 +118,11 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     [
         ({"sead": 1}, "no option 'sead'; did you mean 'seed'"),
         ({"stages": []}, "stages"),
-        ({"stages": [{"name": "a", "data": [{"kind": "synthetic"}]}]}, "steps or minutes"),
+        ({"stages": [{"name": "a", "data": [{"kind": "coco"}]}]}, "steps or minutes"),
         ({"losses": {"okss": 1}}, "no option 'losses.okss'; did you mean 'oks'"),
     ],
 )
-def test_wrong_options_are_named(changes: dict, message: str) -> None:
+def test_invalid_options_are_named(changes: dict, message: str) -> None:
     with pytest.raises(VepeError, match=message):
         recipe(**changes)
 
@@ -133,21 +132,7 @@ def test_bundled_recipes_are_valid(name: str) -> None:
     assert parse(TrainConfig, read_yaml(name, "recipes"), name).stages
 
 
-def test_ema_follows() -> None:
-    model = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.zeros_(model.weight)
-    ema = Ema(model, 0.9)
-    torch.nn.init.ones_(model.weight)
-    values = []
-    for _ in range(100):
-        ema.update(model)
-        values.append(ema.model.weight.item())
-    assert values == sorted(values)
-    assert values[0] == pytest.approx(9 / 11)
-    assert values[-1] == pytest.approx(1.0)
-
-
-def test_ctrl_c_ends_the_step_and_the_run_goes_on_later(
+def test_ctrl_c_ends_the_step_and_the_run_resumes_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Trainer(recipe(), tmp_path / "whole").train()

@@ -29,7 +29,7 @@ TEMPORAL: dict[str, Any] = {
     "data": [figures_source()],
 }
 CLIPS: dict[str, Any] = {**FRAMES, "name": "clips", "frames": 2, "batch": 4}
-"""All parts of the model are trained, on clips."""
+"""Trains all parts of the model, on clips."""
 RECIPE: dict[str, Any] = {
     "model": {
         "backbone": "mobilenetv2_035",
@@ -44,7 +44,7 @@ RECIPE: dict[str, Any] = {
     "device": "cpu",
     "workers": 0,
     "calibration_batches": 0,
-    "pictures_every": 0,
+    "image_every_steps": 0,
     "seed": 3,
     "stages": [FRAMES, TEMPORAL],
 }
@@ -56,14 +56,14 @@ def recipe(**changes: Any) -> TrainConfig:
 
 
 def checkpoint_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """Every tensor and number in a run's last checkpoint, by its place in it, times left out."""
+    """Every tensor and number in a run's last checkpoint by its path, without times."""
     state = torch.load(folder / "last.pt", weights_only=True)
     state["progress"].pop("elapsed_s")
-    found: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
 
     def walk(value: Any, path: str) -> None:
         if isinstance(value, torch.Tensor):
-            found[path] = value
+            tensors[path] = value
         elif isinstance(value, dict):
             for key, inner in value.items():
                 walk(inner, f"{path}/{key}")
@@ -71,13 +71,13 @@ def checkpoint_tensors(folder: Path) -> dict[str, torch.Tensor]:
             for key, inner in enumerate(value):
                 walk(inner, f"{path}/{key}")
         elif isinstance(value, int | float):
-            found[path] = torch.tensor(value, dtype=torch.float64)
+            tensors[path] = torch.tensor(value, dtype=torch.float64)
 
     for part in ("parts", "progress", "random"):
         walk(state[part], part)
-    return found
+    return tensors
 
 
 def differing(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> list[str]:
-    """Places at which two checkpoints are not the same, bit for bit."""
+    """Paths at which two checkpoints differ in any bit."""
     return sorted(k for k in a.keys() | b.keys() if k not in a or k not in b or a[k].ne(b[k]).any())

@@ -26,7 +26,7 @@ from vepe.cli.doctor import doctor
 from vepe.cli.models import models
 from vepe.cli.predict import predict
 from vepe.cli.track import track
-from vepe.cli.train import page, train
+from vepe.cli.train import page, report, train
 from vepe.errors import VepeError, VepeWarning
 
 EXIT_USER_ERROR = 2
@@ -34,8 +34,8 @@ EXIT_INTERRUPTED = 130
 
 # The order of use: run a model, score it, train one, then data.
 ORDER = [
-    *("track", "predict", "models", "evaluate", "train", "page"),
-    *("synth", "data", "convert", "doctor"),
+    *("track", "predict", "models", "evaluate", "train", "train report"),
+    *("page", "synth", "data", "convert", "doctor"),
 ]
 
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -48,6 +48,8 @@ class _Commands(TyperGroup):
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[:2] == ["train", "report"]:  # `train` has an argument, so it cannot be a group
+            args = ["train report", *args[2:]]
         name, command, rest = super().resolve_command(ctx, args)
         if name == "synth":
             from vepe_synth.command import synth
@@ -70,7 +72,8 @@ app.command()(track)
 app.command()(predict)
 app.command()(models)
 app.command()(train)
-app.command()(page)
+app.command("train report")(report)
+app.command(hidden=True)(page)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(convert)
 app.add_typer(data.app, name="data")

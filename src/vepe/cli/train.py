@@ -1,7 +1,8 @@
-"""`vepe train`: train a model by a recipe, or all runs of a grid; resumable."""
+"""`vepe train`: train a model by a recipe, or all runs of a grid; `vepe train report`."""
 
 from __future__ import annotations
 
+import warnings
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
@@ -9,36 +10,37 @@ from typing import Annotated, Any
 
 import typer
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 
 
-class Board(str, Enum):  # noqa: UP042 - typer shows the plain values
+class Tracker(str, Enum):  # noqa: UP042 - typer shows the plain values
     wandb = "wandb"
     mlflow = "mlflow"
 
 
 def train(
     config: Annotated[
-        str | None, typer.Argument(help="Recipe: a preset's name or a YAML file.")
+        str | None, typer.Argument(help="Recipe: name of a preset, or a YAML file.")
     ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for checkpoints, logs and weights.")
     ] = Path("runs/train"),
     data_root: Annotated[
-        Path | None, typer.Option("--data-root", help="Folder that the recipe's data lie in.")
+        Path | None,
+        typer.Option("--data-root", help="Folder that the recipe's data paths are relative to."),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change an option: key.sub=value.")
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Time for all stages together, shared out as in the recipe."),
+        typer.Option(min=0.1, help="Time for all stages together, divided as in the recipe."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint.")
+        bool, typer.Option("--resume", help="Continue from the last checkpoint.")
     ] = False,
     log: Annotated[
-        list[Board] | None, typer.Option("--log", help="Show the run there besides TensorBoard.")
+        list[Tracker] | None, typer.Option("--log", help="Also log to this experiment tracker.")
     ] = None,
     grid: Annotated[
         str | None,
@@ -49,15 +51,18 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Train a model. Ctrl-C stops after a checkpoint; --resume goes on from there."""
+    """Train a model. Ctrl-C stops after a checkpoint; --resume continues from there.
+
+    `vepe train report RUN` writes the report of a run.
+    """
     changes = list(settings or [])
     if data_root is not None:
         changes.append(f"data_root={_quoted(str(data_root))}")
     if log:
-        changes.append(f"logging=[{', '.join(board.value for board in log)}]")
+        changes.append(f"logging=[{', '.join(tracker.value for tracker in log)}]")
     if grid is not None:
         if minutes is not None:
-            raise VepeError("--minutes is for one run; set the stages' steps in the grid.")
+            raise VepeError("--minutes is for a single run; set the stages' steps in the grid.")
         _train_grid(grid, config, output, changes)
         return
     if config is None:
@@ -68,19 +73,28 @@ def train(
     parsed = parse(TrainConfig, override(read_yaml(config, "recipes"), changes), config)
     if minutes is not None:
         parsed = parsed.within(minutes)
-    trainer = _training("vepe.training.trainer").Trainer(parsed, output, resume=resume)
-    typer.echo(f"Weights: {trainer.train()}")
+    module = _training("vepe.training.trainer")
+    typer.echo(f"Weights: {module.Trainer(parsed, output, resume=resume).train()}")
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Output folder of a training run.")],
+) -> None:
+    """Write the report of a run: curves, scores, worst clips. Works during training, too."""
+    typer.echo(f"Report: {_training('vepe.training.report').write_report(run)}")
 
 
 def page(
     run: Annotated[Path, typer.Argument(help="Output folder of a training run.")],
 ) -> None:
-    """Write the page of a training run: curves, scores, worst clips. It may still be going."""
-    typer.echo(f"Page: {_training('vepe.training.report').write_page(run)}")
+    """The old name of `vepe train report`."""
+    message = "`vepe page` is now `vepe train report`; the old name will go in version 0.3."
+    warnings.warn(message, VepeWarning, stacklevel=2)
+    report(run)
 
 
 def _train_grid(grid: str, base: str | None, output: Path, changes: list[str]) -> None:
-    """Exit code 1 where a run failed."""
+    """Exits with code 1 if a run failed."""
     from vepe.config.grid import plan_grid
 
     runs = plan_grid(grid, base=base, settings=changes)
@@ -91,7 +105,14 @@ def _train_grid(grid: str, base: str | None, output: Path, changes: list[str]) -
 
 
 def _training(module: str) -> Any:
-    """A module of training, whose packages may be missing."""
+    """A module of `vepe.training`, in a process set up for it.
+
+    Raises:
+        VepeError: if a package of the extra `train` is missing.
+    """
+    from vepe.inference.devices import keep_freed_memory
+
+    keep_freed_memory()  # for the network on a CPU, and for the loader with any device
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""A grid: one recipe, trained in several variations that are named and set beside each other."""
+"""A grid: named variations of one recipe, whose results are compared in a table."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ from vepe.errors import VepeError
 
 
 class GridRun(Settings):
-    """One variation: its name, and what it changes, as `--set` takes it."""
+    """One variation: its name and the options it changes, in the syntax of `--set`."""
 
-    name: str = Field(pattern=r"^\w[\w.-]*$", description="also the name of its folder")
+    name: str = Field(pattern=r"^\w[\w.-]*$", description="name, and name of its folder")
     set: tuple[str, ...] = Field((), description="options as key.sub=value")
 
 
 class GridConfig(Settings):
-    """Runs that differ from one recipe in a few options each."""
+    """Runs that each differ from one recipe in a few options."""
 
-    base: str = Field(description="recipe: a preset, or a YAML file beside the grid's")
-    set: tuple[str, ...] = Field((), description="options of all runs, before their own")
-    seeds: tuple[int, ...] = Field((), description="each run once a seed; the recipe's if empty")
+    base: str = Field(description="recipe: a preset, or a YAML file relative to the grid's folder")
+    set: tuple[str, ...] = Field((), description="options of all runs, applied before their own")
+    seeds: tuple[int, ...] = Field(
+        (), description="each run is repeated with every seed; empty: the recipe's seed"
+    )
     runs: tuple[GridRun, ...] = Field(min_length=1)
 
     @field_validator("runs")
     @classmethod
-    def _differ(cls, runs: tuple[GridRun, ...]) -> tuple[GridRun, ...]:
+    def _check_names(cls, runs: tuple[GridRun, ...]) -> tuple[GridRun, ...]:
         names = [run.name for run in runs]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two runs are named '{name}'; give each a name of its own")
+                raise ValueError(f"two runs are named '{name}'; give each its own name")
         return runs
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of a grid, ready to be trained; `folder` lies below the grid's output folder."""
+    """A run of a grid, ready to train; `folder` is relative to the grid's output folder."""
 
     name: str
     seed: int
@@ -52,18 +54,18 @@ class PlannedRun:
 def plan_grid(
     source: str, *, base: str | None = None, settings: Sequence[str] = ()
 ) -> list[PlannedRun]:
-    """All runs of a grid in its order, each checked before any of them starts.
+    """All runs of a grid in order, each validated before the first one starts.
 
     Args:
-        source: a preset's name (`ablation`) or a YAML file.
-        base: the recipe to vary in place of the grid's own.
-        settings: options of all runs, the last word.
+        source: name of a preset (`ablation`) or a YAML file.
+        base: the recipe to vary instead of the grid's own.
+        settings: options of all runs, applied last.
 
     Raises:
-        VepeError: where the grid, the recipe or a run's options are wrong; names the run.
+        VepeError: if the grid, the recipe or the options of a run are invalid; names the run.
     """
     grid = parse(GridConfig, read_yaml(source, "grids"), source)
-    recipe = read_yaml(base or _beside(source, grid.base), "recipes")
+    recipe = read_yaml(base or _base_source(source, grid.base), "recipes")
     return [run for variation in grid.runs for run in _runs(grid, variation, recipe, settings)]
 
 
@@ -81,8 +83,8 @@ def _runs(
         yield PlannedRun(variation.name, config.seed, folder, config)
 
 
-def _beside(source: str, base: str) -> str:
-    """The recipe's file as seen from here, where it is a file."""
+def _base_source(source: str, base: str) -> str:
+    """A preset's name as it is; a file relative to the grid's folder."""
     if base in preset_names("recipes") or not source.endswith((".yaml", ".yml")):
         return base
     return str(Path(source).parent / base)

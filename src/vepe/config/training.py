@@ -1,11 +1,11 @@
-"""What a training run is measured by while it goes.
+"""A training run: its stages, data, optimiser, losses and evaluation.
 
-What a training run does: data, stages, optimiser. Recipes in `config/presets/recipes/*.yaml`.
+Recipes are files of `TrainConfig`; the bundled ones are in `config/presets/recipes`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,42 +18,44 @@ METRICS = {
     "crowdpose": ("ap", "ap50", "ap75", "ap_easy", "ap_medium", "ap_hard", "ar", "ar50", "ar75"),
     "posetrack": ("ap", "precision", "recall", "mota", "motp", "hota", "deta", "assa", "loca"),
 }
-"""Names of the metrics of each kind, in percent; more is better for all of them."""
+"""Names of the metrics of each kind, in percent; higher is better for all of them."""
 
 
 class EvaluationConfig(Settings):
-    """Scores of the averaged weights: every so often, and at the end of every stage.
+    """Evaluation of the EMA weights, at intervals and at the end of each stage.
 
-    The best weights by `metric` are kept as `best.safetensors`.
+    The weights with the best `metric` are saved as `best.safetensors`.
     """
 
     kind: Literal["coco", "crowdpose", "posetrack"] = "coco"
     gt: str = Field(description="ground truth below `data_root`: a JSON file, PoseTrack's a folder")
-    images: str = Field(description="folder below `data_root` that its picture names start from")
+    images: str = Field(description="folder below `data_root` that image names are relative to")
     joints: Literal["all", "shared"] = "shared"
     metric: str = "ap"
     every_steps: int | None = Field(None, ge=1)
     every_minutes: float | None = Field(None, gt=0)
     patience: int | None = Field(
-        None, ge=1, description="end a stage after so many evaluations in a row without a new best"
+        None,
+        ge=1,
+        description="early stopping: end a stage after so many evaluations without a new best",
     )
     conf: float | None = Field(None, ge=0, le=1, description="lowest person score")
     input_px: int | None = Field(None, ge=32)
     window: int | None = Field(None, ge=1)
 
     @model_validator(mode="after")
-    def _fits(self) -> EvaluationConfig:
+    def _check_metric(self) -> EvaluationConfig:
         if self.metric not in METRICS[self.kind]:
             raise ValueError(
                 f"{self.kind} has no metric '{self.metric}'; give {', '.join(METRICS[self.kind])}"
             )
         if self.patience and not (self.every_steps or self.every_minutes):
-            raise ValueError("patience counts evaluations; give every_steps or every_minutes too")
+            raise ValueError("patience counts evaluations; set every_steps or every_minutes too")
         return self
 
 
 class LossConfig(Settings):
-    """Weights of the losses; 0 switches a part off."""
+    """Weights of the losses; 0 turns a part off, and it is not computed."""
 
     score: float = Field(2.0, ge=0)
     l1: float = Field(5.0, ge=0)
@@ -72,60 +74,71 @@ class ScheduleConfig(Settings):
 
     kind: Literal["cosine", "step", "constant"] = "cosine"
     milestones: tuple[float, ...] = Field(
-        (), description="`step`: shares of the stage, 0 to 1, at which the rate falls"
+        (), description="`step`: fractions of the stage, 0 to 1, at which the rate drops"
     )
-    gamma: float = Field(0.1, gt=0, lt=1, description="`step`: what it is multiplied by then")
-    floor: float = Field(0.01, ge=0, le=1, description="`cosine`: share of the rate at the end")
+    gamma: float = Field(0.1, gt=0, lt=1, description="`step`: factor of each drop")
+    floor: float = Field(
+        0.01, ge=0, le=1, description="`cosine`: final rate as a fraction of the full rate"
+    )
 
     @model_validator(mode="after")
-    def _fits(self) -> ScheduleConfig:
+    def _check_milestones(self) -> ScheduleConfig:
         rising = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
         if not rising or any(not 0 < m < 1 for m in self.milestones):
-            raise ValueError("milestones are shares of the stage, between 0 and 1 and rising")
+            raise ValueError("milestones are fractions of the stage, between 0 and 1 and rising")
         if (self.kind == "step") != bool(self.milestones):
             raise ValueError("kind `step` and milestones go together")
         return self
 
 
 class StageConfig(Settings):
-    """One stage of a run: what is trained on what, for how long.
+    """One stage of a run: what is trained, on which data, for how long.
 
-    Give `steps` for a run that can be repeated exactly, or `minutes` for a budget of wall time;
-    with both, whichever comes first ends the stage. The schedule follows the same measure.
+    `steps` makes a run reproducible, `minutes` is a budget of wall time; with both, whichever comes
+    first ends the stage. The schedule follows the same measure.
     """
+
+    RENAMED: ClassVar[dict[str, str | None]] = {
+        "sampling_lr": "sampling_lr_factor",
+        "noise_groups": "denoising_groups",
+    }
 
     name: str
     steps: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0)
-    frames: int = Field(1, ge=1, description="frames of a clip")
-    size_px: int = Field(320, ge=64, description="side of the training pictures")
-    batch: int = Field(16, ge=1, description="clips at a time in each process")
+    frames: int = Field(1, ge=1, description="frames per clip")
+    size_px: int = Field(320, ge=64, description="side of the training images")
+    batch: int = Field(16, ge=1, description="clips per micro-batch in each process")
     lr: float = Field(5e-4, gt=0)
     backbone_lr: float = Field(0.0, ge=0, description="0 freezes the backbone")
-    sampling_lr: float = Field(
-        1.0, gt=0, description="factor of the rate for where deformable attention looks"
+    sampling_lr_factor: float = Field(
+        1.0, gt=0, description="factor of `lr` for the sampling offsets of deformable attention"
     )
     schedule: ScheduleConfig = ScheduleConfig()
     freeze: tuple[str, ...] = Field(
-        (), description="modules whose weights stay, such as pyramid or backbone.net.blocks.0"
+        (), description="modules that are not trained, such as pyramid or backbone.net.blocks.0"
     )
     warmup_steps: int = Field(100, ge=0)
-    noise_groups: int = Field(2, ge=0, description="denoising copies of each person, half far")
+    denoising_groups: int = Field(
+        2, ge=0, description="noised copies of each person, half positive, half negative"
+    )
     data: tuple[SourceConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _ends(self) -> StageConfig:
+    def _check_length(self) -> StageConfig:
         if self.steps is None and self.minutes is None:
-            raise ValueError("give steps or minutes, or the stage never ends")
+            raise ValueError("set steps or minutes, or the stage never ends")
         return self
 
 
 class TrainConfig(Settings):
     """A whole run.
 
-    An optimiser step takes `batch` x `accumulate` x processes clips; how they are spread changes
-    nothing but rounding, so that a run may go on with more or fewer processes.
+    An optimiser step takes `batch` x `accumulate` x processes clips. How they are split changes
+    only rounding, so a run can be resumed with more or fewer processes.
     """
+
+    RENAMED: ClassVar[dict[str, str | None]] = {"pictures_every": "image_every_steps"}
 
     model: str | dict[str, Any] = Field("vepe-n", description="preset, YAML file, or options")
     backbone_weights: str | None = Field(None, description="safetensors of the bare backbone")
@@ -134,46 +147,54 @@ class TrainConfig(Settings):
     data_root: str = "."
     seed: int = 0
     workers: int | None = Field(
-        None, ge=0, description="processes that make clips; unless given: none beside a CPU's step"
+        None, ge=0, description="loader processes; default: none on a CPU, up to 8 for a GPU"
     )
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["no", "bf16", "fp16"] = "no"
-    accumulate: int = Field(1, ge=1, description="batches that make up one optimiser step")
-    gradient_checkpointing: bool = Field(False, description="less memory for a third more time")
-    compile: bool = Field(False, description="let torch compile the network")
-    calibration_batches: int = Field(30, ge=0, description="to calibrate scores at the end with")
+    accumulate: int = Field(1, ge=1, description="micro-batches per optimiser step")
+    gradient_checkpointing: bool = Field(
+        False, description="less memory for about a third more time"
+    )
+    compile: bool = Field(False, description="compile the network with torch.compile")
+    calibration_batches: int = Field(
+        30, ge=0, description="batches for the calibration of scores at the end; 0 for none"
+    )
     checkpoint_minutes: float = Field(5.0, gt=0)
-    checkpoint_steps: int | None = Field(None, ge=1, description="besides the minutes")
+    checkpoint_steps: int | None = Field(None, ge=1, description="also save every so many steps")
     evaluation: EvaluationConfig | None = None
-    logging: tuple[Literal["wandb", "mlflow"], ...] = Field((), description="besides TensorBoard")
-    pictures_every: int = Field(500, ge=0, description="steps between two pictures; 0 for none")
+    logging: tuple[Literal["wandb", "mlflow"], ...] = Field(
+        (), description="in addition to TensorBoard"
+    )
+    image_every_steps: int = Field(
+        500, ge=0, description="steps between two images of predictions; 0 for none"
+    )
     losses: LossConfig = LossConfig()
     stages: tuple[StageConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _named(self) -> TrainConfig:
+    def _check_names(self) -> TrainConfig:
         names = [stage.name for stage in self.stages]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two stages are called '{twice}'; give each its own name")
+        duplicate = next((name for name in names if names.count(name) > 1), None)
+        if duplicate is not None:
+            raise ValueError(f"two stages are called '{duplicate}'; give each its own name")
         return self
 
     def within(self, minutes: float) -> TrainConfig:
-        """The same run with `minutes` for all stages together, in the recipe's proportions.
+        """The same run, with `minutes` for all stages together in the recipe's proportions.
 
         Raises:
-            VepeError: where a stage is told in steps alone.
+            VepeError: if a stage has `steps` but no `minutes`.
         """
         planned = [stage.minutes for stage in self.stages]
         known = [m for m in planned if m is not None]
         if len(known) < len(planned):
             name = self.stages[planned.index(None)].name
             raise VepeError(
-                f"Stage '{name}' has no minutes, so there is none to shorten; leave --minutes out "
-                f"or set its steps."
+                f"Stage '{name}' has no minutes to scale; leave out --minutes, or set its minutes "
+                "or steps."
             )
         stages = tuple(
             stage.model_copy(update={"minutes": own * minutes / sum(known)})

@@ -1,8 +1,8 @@
-"""Calibration of the person score: a scale and a shift of its logit, fitted when a run ends.
+"""Calibration of the person score: scale and shift of its logit, fitted at the end of a run.
 
-The score loss ranks poses, and lets easy background be; its scores are no chances. Platt scaling
-(Platt, 1999) makes a score the chance that the pose is right: that it is matched to a labelled
-person with an OKS of `RIGHT_OKS` or more. The ranking, hence AP, stays as it is.
+The score loss ranks poses and suppresses easy background; its scores are no probabilities. Platt
+scaling (Platt, 1999) turns a score into the probability that the pose is correct, i.e. matched with
+a labelled person at an OKS of `CORRECT_OKS` or more. The ranking, and so AP, does not change.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from torch import Tensor
 
 from vepe.data.batch import Batch
 from vepe.losses.criterion import Criterion
-from vepe.losses.keypoints import MatchedLabels, place_losses
+from vepe.losses.keypoints import MatchedLabels, keypoint_losses
 from vepe.models.decoder_layer import PoseDecoderLayer
 from vepe.models.vepe import Vepe
 
-RIGHT_OKS = 0.5
-"""The OKS from which on a pose is right, COCO's and PoseTrack's lowest bar."""
+CORRECT_OKS = 0.5
+"""The lowest OKS of a correct pose, the lowest threshold of COCO and PoseTrack."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the logits were multiplied by and shifted by, on how many people and places."""
+    """Scale and shift of the logit, and the number of predictions they were fitted on."""
 
     scale: float
     shift: float
@@ -37,56 +37,58 @@ class Calibration:
 
 @torch.no_grad()
 def calibrate_scores(model: Vepe, criterion: Criterion, batches: Iterable[Batch]) -> Calibration:
-    """Fits scale and shift on the last layer's scores and puts them into its weights.
+    """Fits scale and shift of the last layer's scores, and multiplies them into its weights.
 
     Args:
-        model: in evaluation mode; its score head is changed.
-        criterion: matches people and knows what counts as background.
+        model: in eval mode; its score head is changed.
+        criterion: matches people and weights the background.
         batches: clips such as the model was trained on.
     """
-    found = [part for batch in batches for part in _scores(model, criterion, batch)]
-    logits, targets, weights = (
-        torch.cat([part.flatten().cpu() for part in parts]) for parts in zip(*found, strict=True)
+    samples = [frame for batch in batches for frame in _samples(model, criterion, batch)]
+    logits, correct, weights = (
+        torch.cat([values.flatten().cpu() for values in column])  # (S,)
+        for column in zip(*samples, strict=True)
     )
-    scale, shift = _fit(logits, targets, weights)
+    scale, shift = _fit(logits, correct, weights)
     layer = cast(PoseDecoderLayer, model.pose_decoder.layers[-1])
     layer.heads.score.weight.mul_(scale)
     layer.heads.score.bias.mul_(scale).add_(shift)
     return Calibration(scale, shift, len(logits))
 
 
-def _scores(
+def _samples(
     model: Vepe, criterion: Criterion, batch: Batch
 ) -> list[tuple[Float[Tensor, "B N"], Float[Tensor, "B N"], Float[Tensor, "B N"]]]:
-    """Logits, whether their poses are right (0 or 1), and weights, of every frame of a batch."""
+    """For every frame of a batch: score logits, whether the poses are correct (0 or 1), weights."""
     device = criterion.sigmas.device
-    features = model.encode_frame(batch.pixels(device))
-    frames = [features[batch.rows(t)] for t in range(batch.frames)]
-    found = []
-    for t, output in enumerate(model.fuse_keys(frames, batch.times_s, range(batch.frames))):
+    memory, _ = model.encode_frame(batch.pixels(device))
+    window = [memory[batch.rows(t)] for t in range(batch.num_frames)]
+    samples = []
+    for t, output in enumerate(model.fuse_keys(window, batch.times_s, range(batch.num_frames))):
         targets = batch.targets[batch.rows(t)].to(device)
         last = output.layers[-1]
         matches = criterion.matches(last, targets)
-        placed = last.keypoints_px[matches.frame, matches.prediction]
-        quality = place_losses(placed, MatchedLabels.of(targets, matches), criterion.sigmas)[2]
-        right = torch.zeros_like(last.score_logits)
-        right[matches.frame, matches.prediction] = (quality >= RIGHT_OKS).to(right.dtype)
-        weight = targets.place_weight(last.keypoints_px.mean(dim=2)).clone()
-        weight[matches.frame, matches.prediction] = 1  # right or wrong, but never unknown
-        found.append((last.score_logits, right, weight))
-    return found
+        matched_px = last.keypoints_px[matches.frame, matches.prediction]  # (M, K, 2)
+        labels = MatchedLabels.of(targets, matches)
+        oks = keypoint_losses(matched_px, labels, criterion.sigmas)[2]  # (M,)
+        correct = torch.zeros_like(last.score_logits)  # (B, N)
+        correct[matches.frame, matches.prediction] = (oks >= CORRECT_OKS).to(correct.dtype)
+        weights = targets.background_weight_at(last.keypoints_px.mean(dim=2)).clone()  # (B, N)
+        weights[matches.frame, matches.prediction] = 1  # matched: known to be correct or wrong
+        samples.append((last.score_logits, correct, weights))
+    return samples
 
 
 def _fit(
-    logits: Float[Tensor, "S"], right: Float[Tensor, "S"], weights: Float[Tensor, "S"]
+    logits: Float[Tensor, "S"], correct: Float[Tensor, "S"], weights: Float[Tensor, "S"]
 ) -> tuple[float, float]:
-    """Scale and shift with the least weighted cross entropy; the scale stays positive.
+    """Scale (positive) and shift that minimise the weighted cross entropy.
 
-    Platt's targets, drawn in a little from 0 and 1, and a weak prior of the scale keep both finite
-    where hardly a pose is right, or all are.
+    Platt's targets, slightly inside 0 and 1, and a weak prior on the scale keep both finite if
+    almost no pose is correct, or all are.
     """
-    yes, no = (weights * right).sum(), (weights * (1 - right)).sum()
-    targets = torch.where(right > 0, (yes + 1) / (yes + 2), 1 / (no + 2))
+    positive, negative = (weights * correct).sum(), (weights * (1 - correct)).sum()
+    targets = torch.where(correct > 0, (positive + 1) / (positive + 2), 1 / (negative + 2))
     log_scale = torch.zeros((), requires_grad=True)
     shift = torch.zeros((), requires_grad=True)
     optimiser = torch.optim.LBFGS([log_scale, shift], max_iter=100, line_search_fn="strong_wolfe")

@@ -1,14 +1,11 @@
-"""The state of all random generators, as plain values that a checkpoint can hold.
+"""The state of a run, and `last.pt`: everything that a run needs to resume exactly.
 
-Whether a checkpoint may be gone on with under given settings.
+The file is written next to the old one and renamed, so that a crash or a full disk leaves the old
+one. It contains only tensors and plain values and is loaded with `weights_only=True`.
 
-Where data lie, on what machine a run computes and what it tells may change; what is computed may
-not. Batches may be cut otherwise as long as an optimiser step sees the same clips.
-
-Training checkpoints: everything a run needs to go on as if it had never stopped.
-
-One file `last.pt`, written beside and renamed, so that a crash or a full disk leaves the one
-before. It holds tensors and plain values alone and loads with `weights_only=True`.
+Options that change what is computed must not change on resuming (`changed_keys`); where the data
+are, the machine and the logging may. The batch may be split differently as long as an optimiser
+step sees the same clips.
 """
 
 from __future__ import annotations
@@ -29,6 +26,120 @@ from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
+from vepe.inference.weights import save_weights
+from vepe.losses.criterion import Criterion
+from vepe.models.vepe import Vepe
+from vepe.training.distributed import Processes
+from vepe.training.evaluation import Evaluation
+from vepe.training.optimiser import Ema
+
+LAST, BEST, WEIGHTS = "last.pt", "best.safetensors", "weights.safetensors"
+
+FORMAT = 2
+"""Increased whenever the meaning of the file's content changes."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: stage, optimiser steps done in it, and seconds spent in it."""
+
+    stage: int = 0
+    step: int = 0
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What a checkpoint belongs to: options, model, fingerprints of the data, and processes."""
+
+    config: TrainConfig
+    model: ModelConfig
+    data: Mapping[str, Any] | None
+    processes: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all stages of a run share.
+
+    Attributes:
+        config, model_config: the run and its model.
+        folder: output folder.
+        model, ema: the weights and their moving average.
+        processes: the processes that train.
+        evaluation: None if the recipe has none.
+        data: fingerprint of each stage's data.
+    """
+
+    config: TrainConfig
+    model_config: ModelConfig
+    folder: Path
+    model: Vepe
+    ema: Ema[Vepe]
+    processes: Processes
+    evaluation: Evaluation | None
+    data: Mapping[str, Any]
+
+    @property
+    def identity(self) -> RunIdentity:
+        """What its checkpoints belong to."""
+        return RunIdentity(self.config, self.model_config, self.data, self.processes.count)
+
+    def criterion(self) -> Criterion:
+        """The losses, on the device."""
+        sigmas = torch.tensor(self.model_config.skeleton.sigmas, device=self.processes.device)
+        return Criterion(sigmas, self.config.losses)
+
+    def save(self, progress: Progress, optimiser: torch.optim.Optimizer) -> None:
+        """Writes `last.pt`; all processes have to call it.
+
+        Raises:
+            VepeError: if it cannot be written.
+        """
+        states = self.processes.gather(random_state())
+        if not self.processes.main:
+            return
+        parts = {"model": self.model, "ema": self.ema, "optimiser": optimiser}
+        optional = {"scaler": self.processes.accelerator.scaler, "evaluation": self.evaluation}
+        parts |= {name: part for name, part in optional.items() if part is not None}
+        save_checkpoint(self.folder / LAST, progress, parts, states, self.identity)
+
+    def restore(self) -> Checkpoint:
+        """Loads `last.pt` into the model, the EMA, the scaler and the evaluation.
+
+        Raises:
+            VepeError: as `load_checkpoint`.
+        """
+        checkpoint = load_checkpoint(self.folder / LAST, self.identity)
+        self.model.load_state_dict(checkpoint.parts["model"])
+        self.ema.load_state_dict(checkpoint.parts["ema"])
+        scaler = self.processes.accelerator.scaler
+        if scaler is not None and "scaler" in checkpoint.parts:
+            scaler.load_state_dict(checkpoint.parts["scaler"])
+        if self.evaluation is not None and "evaluation" in checkpoint.parts:
+            self.evaluation.load_state_dict(checkpoint.parts["evaluation"])
+        return checkpoint
+
+    def export(self, name: str = WEIGHTS, training: Mapping[str, Any] | None = None) -> Path:
+        """Writes the current EMA weights.
+
+        Args:
+            name: of the file.
+            training: added to the training history in the file's header.
+
+        Raises:
+            VepeError: if the file cannot be written.
+        """
+        path = self.folder / name
+        if self.processes.main:
+            history = {
+                "recipe": self.config.model_dump(mode="json"),
+                "versions": versions(),
+                "data": dict(self.data),
+                **(training or {}),
+            }
+            save_weights(path, self.ema.model, self.model_config, history)
+        return path
 
 
 def seed_everything(seed: int) -> None:
@@ -39,7 +150,7 @@ def seed_everything(seed: int) -> None:
 
 
 def random_state() -> dict[str, Any]:
-    """Where the generators of this process stand."""
+    """The state of all random generators of this process, as plain values."""
     name, keys, *rest = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
@@ -50,7 +161,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Restores what `random_state` gave."""
+    """Restores the value of `random_state`."""
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
@@ -71,49 +182,48 @@ FREE = frozenset(
         "checkpoint_steps",
         "evaluation",
         "logging",
-        "pictures_every",
+        "image_every_steps",
         "accumulate",  # counted in the batches of the stages
     }
 )
 """Options of a run that may change when it is resumed."""
 
-
 FREE_IN_DATA = frozenset({"root", "images", "annotations", "shards", "strict"})
-"""Where the data of a stage lie may change: what they hold is told by their fingerprint."""
+"""Options of a source that may change: where the data are. Their content has a fingerprint."""
 
 
 def changed_keys(
     old: Mapping[str, Any], new: Mapping[str, Any], old_processes: int, new_processes: int
 ) -> list[str]:
-    """Dotted names of the options that keep a run from going on; empty where it may.
+    """Dotted names of the changed options that prevent resuming; empty if it is possible.
 
     Args:
-        old, new: the run's options as plain values.
-        old_processes, new_processes: how many processes each has.
+        old, new: options of the run as plain values.
+        old_processes, new_processes: number of processes of each.
     """
-    before = dict(_leaves(_comparable(old, old_processes)))
-    now = dict(_leaves(_comparable(new, new_processes)))
+    olds = dict(_leaves(_comparable(old, old_processes)))
+    news = dict(_leaves(_comparable(new, new_processes)))
     return sorted(
-        key for key in before.keys() | now.keys() if before.get(key, ...) != now.get(key, ...)
+        key for key in olds.keys() | news.keys() if olds.get(key, ...) != news.get(key, ...)
     )
 
 
 def _comparable(config: Mapping[str, Any], processes: int) -> dict[str, Any]:
-    """Without free options; the batch of a stage as clips an optimiser step."""
-    times = int(config.get("accumulate", 1)) * processes
+    """Without free options; a stage's batch becomes its clips per optimiser step."""
+    factor = int(config.get("accumulate", 1)) * processes
     stages = [
-        {**s, "batch": s["batch"] * times, "data": [_kept(d, FREE_IN_DATA) for d in s["data"]]}
+        {**s, "batch": s["batch"] * factor, "data": [_without(d, FREE_IN_DATA) for d in s["data"]]}
         for s in config.get("stages", ())
     ]
-    return {**_kept(config, FREE), "stages": stages}
+    return {**_without(config, FREE), "stages": stages}
 
 
-def _kept(options: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
+def _without(options: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key not in free}
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """All plain values with their dotted places."""
+    """All plain values with their dotted names."""
     if isinstance(value, Mapping):
         items: list[tuple[Any, Any]] = list(value.items())
     elif isinstance(value, list | tuple):
@@ -125,31 +235,8 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from _leaves(inner, f"{path}.{key}" if path else str(key))
 
 
-FORMAT = 2
-"""Raised whenever the meaning of what is in the file changes."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands: stage, optimiser steps done within it, and seconds spent in it."""
-
-    stage: int = 0
-    step: int = 0
-    elapsed_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class RunIdentity:
-    """What a checkpoint belongs to: options, model, data, and how many processes."""
-
-    config: TrainConfig
-    model: ModelConfig
-    data: Mapping[str, Any] | None
-    processes: int
-
-
 def versions() -> dict[str, str]:
-    """What a run was made with."""
+    """Versions that a run was made with."""
     return {
         "vepe": __version__,
         "torch": str(torch.__version__),
@@ -168,13 +255,13 @@ def save_checkpoint(
 
     Args:
         path: the file.
-        progress: where the run stands.
+        progress: where the run is.
         parts: named objects with `state_dict` (model, optimiser, EMA and so on).
-        random_states: of the generators of every process.
-        identity: what it belongs to; resuming anything else is refused.
+        random_states: `random_state` of every process.
+        identity: what it belongs to; nothing else can be resumed from it.
 
     Raises:
-        VepeError: where the file cannot be written; the old one stays.
+        VepeError: if the file cannot be written; the old one stays.
     """
     state = {
         "format": FORMAT,
@@ -188,20 +275,20 @@ def save_checkpoint(
         "processes": identity.processes,
     }
     try:
-        with replacing(path) as beside:
-            torch.save(state, beside)
-    except (RuntimeError, VepeError) as error:  # torch tells of a full disk by a RuntimeError
+        with replacing(path) as partial:
+            torch.save(state, partial)
+    except (RuntimeError, VepeError) as error:  # torch raises RuntimeError if the disk is full
         cause = error.__cause__ if isinstance(error, VepeError) else error
         reason = getattr(cause, "strerror", None) or str(cause).splitlines()[0]
         raise VepeError(
-            f"The checkpoint '{path}' could not be written ({reason}); the one before is kept, "
-            "make room on the disk and resume."
+            f"The checkpoint '{path}' could not be written ({reason}); the previous one is intact. "
+            "Free some disk space and resume."
         ) from error
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds: where the run stood, the states of its parts and generators."""
+    """Content of a checkpoint: progress, states of the parts, and of the random generators."""
 
     progress: Progress
     parts: dict[str, Any]
@@ -212,15 +299,15 @@ def load_checkpoint(path: Path, identity: RunIdentity) -> Checkpoint:
     """Reads a checkpoint.
 
     Raises:
-        VepeError: where the file is missing, damaged, of another version, or belongs to another
-            configuration, model or data; the text names what differs.
+        VepeError: if the file is missing, damaged, of another version, or belongs to another
+            configuration, model or data; the message names what differs.
     """
     state = _read(path)
     if state.get("format") != FORMAT:
         made_by = state.get("versions", {}).get("vepe", "an older version")
         raise VepeError(
             f"The checkpoint '{path}' was written by VEPE {made_by} in another format; resume it "
-            "with that version, or start anew from its weights.safetensors (init=...)."
+            "with that version, or start a new run from its weights.safetensors (init=...)."
         )
     try:
         progress, config = Progress(**state["progress"]), json.loads(state["config"])
@@ -235,7 +322,7 @@ def load_checkpoint(path: Path, identity: RunIdentity) -> Checkpoint:
     if changed:
         raise VepeError(
             f"The checkpoint '{path}' was made with another configuration: {_listed(changed)} "
-            f"differ{'s' if len(changed) == 1 else ''}. Resume with what it was made with, or "
+            f"differ{'s' if len(changed) == 1 else ''}. Resume with the same configuration, or "
             "choose another output folder."
         )
     if (
@@ -244,7 +331,7 @@ def load_checkpoint(path: Path, identity: RunIdentity) -> Checkpoint:
         and data != json.loads(json.dumps(identity.data))
     ):
         raise VepeError(
-            f"The data have changed since the checkpoint '{path}' was made; put them back, or "
+            f"The data have changed since the checkpoint '{path}' was made; restore them, or "
             "choose another output folder."
         )
     return Checkpoint(progress, parts, random_states)
@@ -264,10 +351,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, error: Exception) -> VepeError:
     return VepeError(
-        f"The checkpoint '{path}' is damaged ({type(error).__name__}); remove it and start anew."
+        f"The checkpoint '{path}' is damaged ({type(error).__name__}); remove it and start again."
     )
 
 
-def _listed(keys: list[str], most: int = 5) -> str:
-    more = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return ", ".join(f"'{key}'" for key in keys[:most]) + more
+def _listed(keys: list[str], limit: int = 5) -> str:
+    more = f" and {len(keys) - limit} more" if len(keys) > limit else ""
+    return ", ".join(f"'{key}'" for key in keys[:limit]) + more

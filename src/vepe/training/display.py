@@ -1,12 +1,6 @@
-"""How far a stage is.
+"""The live display of a run: a bar for the stage, the time left, losses, throughput and memory.
 
-How long a run will still take, over all of its stages.
-
-How much memory a run takes.
-
-The live display of a run: a bar for the stage, the loss and its parts, pace and memory.
-
-Where there is no terminal (a log file, a batch job) a plain line now and then takes its place.
+Without a terminal (a log file, a batch job) a plain line is printed from time to time instead.
 """
 
 from __future__ import annotations
@@ -24,53 +18,20 @@ from rich.text import Text
 
 from vepe.config.training import StageConfig
 
-
-class Clock:
-    """Progress of a stage by steps or minutes, whichever is further.
-
-    Args:
-        stage: what ends it.
-        before_s: seconds that earlier sessions spent in it.
-    """
-
-    def __init__(self, stage: StageConfig, before_s: float = 0.0) -> None:
-        self.stage, self.before, self.started = stage, before_s, time.monotonic()
-
-    def elapsed_s(self) -> float:
-        """Seconds spent in the stage, earlier sessions included."""
-        return self.before + time.monotonic() - self.started
-
-    def progress(self, step: int, elapsed_s: float) -> float:
-        """0 at the start, 1 at the end. All processes must be given the same seconds."""
-        by_step = step / self.stage.steps if self.stage.steps else 0.0
-        by_time = elapsed_s / (60 * self.stage.minutes) if self.stage.minutes else 0.0
-        return max(by_step, by_time)
-
-
-class Every:
-    """Whether so many minutes have gone by since the last time."""
-
-    def __init__(self, minutes: float | None) -> None:
-        self.minutes, self.last = minutes, time.monotonic()
-
-    def due(self) -> bool:
-        """Whether it is time."""
-        return self.minutes is not None and time.monotonic() - self.last > 60 * self.minutes
-
-    def restart(self) -> None:
-        """Counts from now on."""
-        self.last = time.monotonic()
+PLAIN_EVERY_S = 30.0
+"""Seconds between two lines if there is no terminal."""
+_GIB = 2**30
 
 
 class TimeLeft:
-    """Reckons from the pace of the present stage what it and the later ones will take.
+    """Estimates the rest of a run from the speed of the current stage.
 
-    A stage in minutes takes those. One in steps takes as long a pixel as the present one does;
-    calibration and evaluations count as far as they have slowed down the present stage.
+    A stage in minutes takes those. A stage in steps takes as long per pixel as the current one;
+    evaluations count as far as they have slowed down the current stage.
 
     Args:
         stages: of the run.
-        clock: seconds that only grow.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -78,62 +39,57 @@ class TimeLeft:
     ) -> None:
         self.stages, self.clock = stages, clock
         self.index = -1
-        self.begin, self.first_done, self.first_step = 0.0, 0.0, 0
+        self.begin, self.first_progress, self.first_step = 0.0, 0.0, 0
 
-    def seconds(self, index: int, step: int, done: float) -> float | None:
-        """Seconds until the run ends; None until two steps of the stage have been seen.
+    def seconds(self, index: int, step: int, progress: float) -> float | None:
+        """Seconds until the run ends; None before the second step of the stage.
 
         Args:
-            index: number of the present stage.
+            index: of the current stage.
             step: of the stage, the one that has just ended.
-            done: share of the stage in 0..1.
+            progress: of the stage in 0..1.
         """
         now = self.clock()
         if index != self.index:
-            self.index, self.begin, self.first_done, self.first_step = index, now, done, step
-        if done <= self.first_done or step <= self.first_step:
+            self.index, self.begin = index, now
+            self.first_progress, self.first_step = progress, step
+        if progress <= self.first_progress or step <= self.first_step:
             return None
         spent = now - self.begin
-        left = spent * max(1 - done, 0.0) / (done - self.first_done)
-        pace = spent / ((step - self.first_step) * _pixels(self.stages[index]))
-        return left + sum(_stage_seconds(stage, pace) for stage in self.stages[index + 1 :])
+        left = spent * max(1 - progress, 0.0) / (progress - self.first_progress)
+        per_pixel = spent / ((step - self.first_step) * _pixels(self.stages[index]))
+        later = self.stages[index + 1 :]
+        return left + sum(_stage_seconds(stage, per_pixel) for stage in later)
 
 
 def _pixels(stage: StageConfig) -> float:
-    """Pixels of a step."""
+    """Pixels per step."""
     return float(stage.batch * stage.frames * stage.size_px**2)
 
 
-def _stage_seconds(stage: StageConfig, pace: float) -> float:
-    by_step = stage.steps * _pixels(stage) * pace if stage.steps else float("inf")
+def _stage_seconds(stage: StageConfig, per_pixel: float) -> float:
+    by_step = stage.steps * _pixels(stage) * per_pixel if stage.steps else float("inf")
     by_time = 60 * stage.minutes if stage.minutes else float("inf")
     return min(by_step, by_time)
 
 
-_GIB = 2**30
-
-
 def memory_gib() -> dict[str, float]:
-    """`memory_gib`: resident memory of this process; `gpu_gib`: the most that tensors took on the
-    GPU since the last call, where there is one."""
-    found = {"memory_gib": psutil.Process().memory_info().rss / _GIB}
+    """`memory_gib`: resident memory of this process; `gpu_gib`, with a GPU: the peak of its tensors
+    since the last call."""
+    memory = {"memory_gib": psutil.Process().memory_info().rss / _GIB}
     if torch.cuda.is_available():
-        found["gpu_gib"] = torch.cuda.max_memory_allocated() / _GIB
+        memory["gpu_gib"] = torch.cuda.max_memory_allocated() / _GIB
         torch.cuda.reset_peak_memory_stats()
-    return found
-
-
-PLAIN_EVERY_S = 30.0
-"""Seconds between two lines where there is no terminal."""
+    return memory
 
 
 class Display:
-    """Shows how far a run is.
+    """Shows the progress of a run.
 
     Args:
         stages: of the run.
-        console: stderr unless given.
-        silent: shows nothing at all.
+        console: default: stderr.
+        silent: show nothing.
     """
 
     def __init__(
@@ -153,35 +109,35 @@ class Display:
             disable=not self.live,
         )
         self.task = self.progress.add_task("", total=1.0, stage="", step=0, left="")
-        self.where, self.last_line = "", -PLAIN_EVERY_S
+        self.position, self.last_line_s = "", -PLAIN_EVERY_S
 
     def start(self) -> None:
-        """Begins to show."""
+        """Starts the display."""
         self.progress.start()
 
     def stop(self) -> None:
         """Ends it; the last state stays on the screen."""
         self.progress.stop()
 
-    def move(self, stage_index: int, step: int, done: float, left_s: float | None) -> None:
-        """The present step, and the seconds until the run ends, where they can be told."""
+    def move(self, stage_index: int, step: int, progress: float, left_s: float | None) -> None:
+        """Shows the current step, and the seconds until the run ends if they are known."""
         stage = self.stages[stage_index]
         name = f"{stage.name} {stage_index + 1}/{len(self.stages)}"
         count = f"{step + 1}" + (f"/{stage.steps}" if stage.steps else "")
-        left = "" if left_s is None else f"{_clock(left_s)} left"
-        self.where = f"{name} step {count} {100 * done:.0f}% {left}".rstrip()
-        self.progress.update(self.task, completed=done, stage=name, step=count, left=left)
+        left = "" if left_s is None else f"{timedelta(seconds=round(left_s))} left"
+        self.position = f"{name} step {count} {100 * progress:.0f}% {left}".rstrip()
+        self.progress.update(self.task, completed=progress, stage=name, step=count, left=left)
 
-    def tell(self, values: Mapping[str, float], run_step: int) -> None:
-        """New means: those of a line of the log."""
+    def values(self, values: Mapping[str, float]) -> None:
+        """Shows the values of a line of the log."""
         lines = summary(values)
         self.progress.lines = [Text(line) for line in lines]
-        if not self.live and time.monotonic() - self.last_line >= PLAIN_EVERY_S:
-            self.note(" | ".join((self.where, *lines)))
-            self.last_line = time.monotonic()
+        if not self.live and time.monotonic() - self.last_line_s >= PLAIN_EVERY_S:
+            self.note(" | ".join((self.position, *lines)))
+            self.last_line_s = time.monotonic()
 
     def note(self, text: str) -> None:
-        """One line that stays."""
+        """Prints a line that stays."""
         if not self.silent:
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -197,28 +153,24 @@ class _Screen(Progress):
 
 
 def summary(values: Mapping[str, float]) -> list[str]:
-    """The values of a line of the log for people: losses; pace, memory and rate."""
+    """The values of a line of the log as text: losses; throughput, memory and learning rates."""
     parts = grouped(values)
     losses = f"loss {values['loss']:.3g} = " + " + ".join(
         f"{name} {value:.3g}" for name, value in parts.items()
     )
-    rates = [f"{n} {v:.1e}" for n, v in values.items() if n == "lr" or n.startswith("lr/")]
+    lrs = [f"{n} {v:.1e}" for n, v in values.items() if n == "lr" or n.startswith("lr/")]
     gpu = [f"GPU {values['gpu_gib']:.2f} GiB"] if "gpu_gib" in values else []
-    lost = [f"{values['unreadable']:.0f} unreadable pictures"] if "unreadable" in values else []
-    pace = [f"{values['clips_per_s']:.1f} clips/s", f"{values['frames_per_s']:.1f} frames/s"]
+    skipped = [f"{values['unreadable']:.0f} unreadable images"] if "unreadable" in values else []
+    speed = [f"{values['clips_per_s']:.1f} clips/s", f"{values['frames_per_s']:.1f} frames/s"]
     memory = f"memory {values['memory_gib']:.2f} GiB"
-    return [losses, "  ".join([*pace, memory, *gpu, *rates, *lost])]
+    return [losses, "  ".join([*speed, memory, *gpu, *lrs, *skipped])]
 
 
 def grouped(values: Mapping[str, float]) -> dict[str, float]:
-    """Loss parts summed by what they belong to: `spatial0/l1` and `spatial1/oks` to `spatial`."""
+    """Loss parts summed by owner: `spatial0/l1` and `spatial1/oks` count for `spatial`."""
     sums: dict[str, float] = defaultdict(float)
     for name, value in values.items():
         owner, slash, _ = name.partition("/")
         if slash and owner != "lr":
             sums[owner.rstrip("0123456789")] += value
     return dict(sums)
-
-
-def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))

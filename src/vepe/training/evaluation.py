@@ -1,4 +1,4 @@
-"""Scores of the averaged weights while a run goes, the best of them, and when to give up."""
+"""Evaluation during a run: scores of the EMA weights, the best of them, early stopping."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ class Evaluation:
     """Scores weights as `vepe evaluate` does, and remembers the best score.
 
     Args:
-        config: what is scored, and by which metric.
-        root: folder that its paths start from.
+        config: data set and metric.
+        root: folder that its paths are relative to.
 
     Attributes:
         best: the best value of the metric so far, None before the first.
-        waited: evaluations of the present stage since there was a better one.
+        num_without_best: evaluations of the current stage since the last new best.
 
     Raises:
-        VepeError: where the ground truth or the folder of pictures is not there.
+        VepeError: if the ground truth or the folder of images is missing.
     """
 
     def __init__(self, config: EvaluationConfig, root: Path) -> None:
         self.config, self.gt, self.images = config, root / config.gt, root / config.images
         self.best: float | None = None
-        self.waited = 0
+        self.num_without_best = 0
         for path, key in ((self.gt, "gt"), (self.images, "images")):
             if not path.exists():
                 raise VepeError(f"'{path}' does not exist; check evaluation.{key} and --data-root.")
 
     def scores(self, model: Vepe, config: ModelConfig, device: torch.device) -> dict[str, float]:
-        """All metrics by name, in percent; NaN where one is undefined. The model stays as it is."""
+        """All metrics by name, in percent, NaN if undefined. The model is copied, not changed."""
         settings, tracked = self.config, self.config.kind == "posetrack"
         default_conf = POSETRACK_CONF if tracked else COCO_CONF
         copied = copy.deepcopy(model).eval()
@@ -62,10 +62,9 @@ class Evaluation:
             window=settings.window,
             input_px=settings.input_px,
         )
-        found = self._posetrack(predictor) if tracked else self._images(predictor)
-        undefined = math.nan
-        values = {name: found.get(name, undefined) for name in METRICS[settings.kind]}
-        return {n: float(undefined if v is None else v) for n, v in values.items()}
+        results = self._posetrack(predictor) if tracked else self._images(predictor)
+        values = {name: results.get(name) for name in METRICS[settings.kind]}
+        return {name: math.nan if v is None else float(v) for name, v in values.items()}
 
     def _images(self, predictor: Predictor) -> dict[str, Any]:
         gt, pred = predict_coco(self.gt, self.images, lambda: predictor)
@@ -81,23 +80,23 @@ class Evaluation:
         totals = {name: table["total"] for name, table in tables.items() if table is not None}
         return {**{n.lower(): v for n, v in (result["hota"] or {}).items()}, **totals}
 
-    def note(self, metrics: dict[str, float]) -> bool:
-        """Whether these are the best so far."""
+    def update_best(self, metrics: dict[str, float]) -> bool:
+        """Takes new scores; returns whether they are the best so far."""
         value = metrics[self.config.metric]
         better = math.isfinite(value) and (self.best is None or value > self.best)
         if better:
             self.best = value
-        self.waited = 0 if better else self.waited + 1
+        self.num_without_best = 0 if better else self.num_without_best + 1
         return better
 
-    def exhausted(self) -> bool:
-        """Whether the stage has waited long enough for a better score."""
-        return self.config.patience is not None and self.waited >= self.config.patience
+    def early_stop(self) -> bool:
+        """Whether the stage has had `patience` evaluations without a new best."""
+        return self.config.patience is not None and self.num_without_best >= self.config.patience
 
     def state_dict(self) -> dict[str, float | int | None]:
         """For checkpoints."""
-        return {"best": self.best, "waited": self.waited}
+        return {"best": self.best, "waited": self.num_without_best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` gave."""
-        self.best, self.waited = state["best"], int(state["waited"])
+        """Restores the value of `state_dict`."""
+        self.best, self.num_without_best = state["best"], int(state["waited"])

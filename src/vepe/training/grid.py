@@ -1,9 +1,8 @@
-"""Trains the runs of a grid one after the other and sets their results beside each other.
+"""Trains the runs of a grid in turn and writes their results into one table.
 
-Every run has a folder of its own, as `vepe train` makes it, and `result.json` when it is over. A
-grid can be stopped and started again at any time: finished runs are skipped, others go on.
-
-The table of a grid: markdown to read, CSV to plot, JSON to program with.
+Every run has its own folder, with `result.json` when it is finished. A grid can be stopped and
+started again at any time: finished runs are skipped, others are resumed. The table is written as
+markdown, CSV and JSON.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ import torch
 from vepe.config.grid import PlannedRun
 from vepe.errors import VepeError
 from vepe.formats.files import dump_json, load_json, replacing
-from vepe.training.checkpoint import changed_keys
-from vepe.training.run_log import LOG_NAME, label, metric_names, read_log
+from vepe.training.checkpoint import LAST, changed_keys
+from vepe.training.run_log import LOG_NAME, metric_label, metric_names, read_log
 from vepe.training.trainer import Trainer
 
 RESULT_NAME, ERROR_NAME = "result.json", "error.txt"
@@ -34,13 +33,13 @@ Status = Literal["finished", "failed", "waiting"]
 
 @dataclass(frozen=True)
 class GridResult:
-    """What became of a run.
+    """The result of a run.
 
     Attributes:
-        name, seed, folder: which one.
-        status: `finished`, `failed`, or `waiting` for its turn.
-        metrics: of the last evaluation, in percent; None where undefined.
-        loss: the last line of the log.
+        name, seed, folder: those of the planned run.
+        status: `waiting` if it has not started yet.
+        metrics: of the last evaluation, in percent; None if undefined.
+        loss: of the last line of the log.
         parameters: of the whole network.
         seconds: of training, over all sessions.
         steps: of the whole run.
@@ -60,74 +59,73 @@ class GridResult:
 
 
 def run_grid(
-    runs: Sequence[PlannedRun], output: Path, tell: Callable[[str], None] = print
+    runs: Sequence[PlannedRun], output: Path, report: Callable[[str], None] = print
 ) -> list[GridResult]:
-    """Trains what is not finished, and writes `table.md`, `.csv` and `.json` after every run.
+    """Trains all runs that are not finished, and writes the tables after each of them.
 
-    A run that fails is named in the table, and the others go on.
+    A run that fails is named in the table, and the others continue.
 
     Args:
         runs: in the order of the table.
         output: folder of all runs.
-        tell: takes lines about what is done.
+        report: gets a line about each run.
 
     Raises:
-        VepeError: where a finished run in `output` was made by another recipe.
+        VepeError: if a finished run in `output` had another recipe.
     """
-    done = {run.folder: finished(run, output / run.folder) for run in runs}
+    finished = {run.folder: finished_result(run, output / run.folder) for run in runs}
     results = [
-        done[run.folder] or GridResult(run.name, run.seed, run.folder, "waiting") for run in runs
+        finished[run.folder] or GridResult(run.name, run.seed, run.folder, "waiting")
+        for run in runs
     ]
-    for place, run in enumerate(runs):
-        count = f"{place + 1}/{len(runs)} {run.folder}"
-        if results[place].status == "finished":
-            tell(f"{count}: finished before")
+    for i, run in enumerate(runs):
+        title = f"{i + 1}/{len(runs)} {run.folder}"
+        if results[i].status == "finished":
+            report(f"{title}: already finished")
         else:
-            tell(f"{count}: begins")
-            results[place] = _train(run, output / run.folder)
-            reason = results[place].error
-            tell(f"{count}: {results[place].status}{f' ({reason})' if reason else ''}")
+            report(f"{title}: starts")
+            results[i] = _train(run, output / run.folder)
+            reason = results[i].error
+            report(f"{title}: {results[i].status}{f' ({reason})' if reason else ''}")
         if _first_process():
             write_tables(output, results)
     return results
 
 
-def finished(run: PlannedRun, folder: Path) -> GridResult | None:
-    """The result of a run that is over; None where it is not.
+def finished_result(run: PlannedRun, folder: Path) -> GridResult | None:
+    """The result of a finished run; None if it is not finished.
 
     Raises:
-        VepeError: where it was made by another recipe than the one that is planned.
+        VepeError: if it had another recipe than the planned one.
     """
     path = folder / RESULT_NAME
     if not path.is_file():
         return None
     try:
-        held = load_json(path)
-        result, old = GridResult(**held["result"]), held["recipe"]
+        content = load_json(path)
+        result, old = GridResult(**content["result"]), content["recipe"]
     except (KeyError, TypeError) as error:
-        raise VepeError(f"'{path}' is no result of a grid's run; remove it.") from error
+        raise VepeError(f"'{path}' is not the result of a grid's run; remove it.") from error
     changed = changed_keys(old, run.config.model_dump(mode="json"), 1, 1)
     if changed:
         raise VepeError(
-            f"The run in '{folder}' was made by another recipe ('{changed[0]}' differs); choose "
-            "another output folder or remove that one."
+            f"The run in '{folder}' had another recipe ('{changed[0]}' differs); choose another "
+            "output folder or remove that one."
         )
     return result
 
 
 def _train(run: PlannedRun, folder: Path) -> GridResult:
-    """One run, from its last checkpoint where there is one."""
-    from vepe.training.run import LAST
-
+    """Trains one run, resumed if it has a checkpoint."""
     try:
         trainer = Trainer(run.config, folder, resume=(folder / LAST).is_file())
         parameters = sum(p.numel() for p in trainer.model.parameters())
         trainer.train()
         result = _result(run, folder, parameters)
-    except Exception as error:  # whatever it is, the other runs shall not suffer
+    except Exception as error:  # of any type: the other runs must continue
         return _failed(run, folder, error)
     finally:
-        trainer = None  # type: ignore[assignment]  # its memory is the next run's
+        trainer = None  # type: ignore[assignment]  # frees its memory for the next run
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -156,7 +154,7 @@ def _result(run: PlannedRun, folder: Path, parameters: int) -> GridResult:
 
 
 def _failed(run: PlannedRun, folder: Path, error: Exception) -> GridResult:
-    """A bug leaves its traceback in `error.txt`; what the user can mend is one sentence."""
+    """The result of a failed run; its traceback is saved as `error.txt`."""
     if isinstance(error, VepeError):
         reason = " ".join(str(error).split())
     else:
@@ -179,7 +177,7 @@ def write_tables(output: Path, results: Sequence[GridResult]) -> Path:
     """Writes `table.md`, `table.csv` and `table.json`; returns the first.
 
     Raises:
-        VepeError: where the folder cannot be written.
+        VepeError: if the folder cannot be written.
     """
     dump_json(output / "table.json", [asdict(result) for result in results])
     _write(output / "table.csv", as_csv(results))
@@ -187,7 +185,7 @@ def write_tables(output: Path, results: Sequence[GridResult]) -> Path:
 
 
 def as_csv(results: Sequence[GridResult]) -> str:
-    """A row a run with plain numbers; times in seconds."""
+    """One row per run with plain numbers; times in seconds."""
     names = _metrics(results)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -201,9 +199,9 @@ def as_csv(results: Sequence[GridResult]) -> str:
 
 
 def as_markdown(results: Sequence[GridResult]) -> str:
-    """A row a run; with several seeds also means and deviations; then the failures."""
+    """One row per run; means and deviations over several seeds; failures."""
     names = _metrics(results)
-    head = ["run", "seed", *map(label, names), "loss", "parameters", "minutes", "steps"]
+    head = ["run", "seed", *map(metric_label, names), "loss", "parameters", "minutes", "steps"]
     rows = [
         [
             r.name,
@@ -234,7 +232,7 @@ def _over_seeds(results: Sequence[GridResult], metrics: Sequence[str]) -> str:
             values = [v for r in group if (v := r.metrics.get(metric)) is not None]
             cells.append(_spread(values))
         rows.append([*cells, _spread([r.loss for r in group if r.loss is not None])])
-    return _table(["run", "seeds", *map(label, metrics), "loss"], rows)
+    return _table(["run", "seeds", *map(metric_label, metrics), "loss"], rows)
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -253,7 +251,7 @@ def _score(value: float | None) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to one width, so that the file reads well as it stands."""
+    """A markdown table with padded columns, readable as plain text."""
     columns = list(zip(head, *rows, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
 
@@ -269,6 +267,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
     return path

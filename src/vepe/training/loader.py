@@ -1,4 +1,8 @@
-"""The batches of a stage, from the exact sample on, with what each clip's noise is drawn from."""
+"""The micro-batches of a stage, resumable at the exact sample.
+
+Each clip comes with the key (seed, stage, index) that its denoising noise is drawn from, so that
+neither resuming nor the number of processes changes it.
+"""
 
 from __future__ import annotations
 
@@ -23,23 +27,24 @@ from vepe.training.distributed import Processes
 from vepe.training.sources import build_mixture
 
 MicroBatch = tuple[Sequence[tuple[int, ...]], Batch]
-"""A batch, and for each of its clips the key that its noise is drawn from."""
+"""A batch, and the key (seed, stage, index) of each clip."""
 
 ENDLESS_STEPS = 2**31
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 
 
 class StageLoader:
-    """Optimiser steps of a stage, each of `accumulate` batches; the sample a clip is, is counted
-    over all processes.
+    """Iterates over the optimiser steps of a stage, each a list of `accumulate` micro-batches.
+
+    Samples are numbered over all processes.
 
     Args:
         config: the run.
-        stage: what is loaded.
-        number: place of the stage in the run; stages draw other samples.
+        stage: the stage.
+        number: index of the stage in the run; stages draw different samples.
         begin: first optimiser step.
         skeleton: of the labels.
-        processes: which of them loads.
+        processes: this process loads its share.
     """
 
     def __init__(
@@ -63,22 +68,22 @@ class StageLoader:
         )
         workers = worker_count(config, processes.device)
         self.batches: DataLoader[Any] = DataLoader(
-            _Told(mixture),  # type: ignore[arg-type]
+            _ErrorsAsItems(mixture),  # type: ignore[arg-type]
             batch_sampler=self.order,
             num_workers=workers,
             collate_fn=_collate,
             pin_memory=processes.device.type == "cuda",
-            worker_init_fn=_give_way,
+            worker_init_fn=_init_worker,
             prefetch_factor=4 if workers else None,
-            # Its own generator: else a run that is cut draws from torch's once more.
+            # Its own generator: otherwise a resumed run would draw from torch's once more.
             generator=torch.Generator(),
         )
 
     def __iter__(self) -> Iterator[list[MicroBatch]]:
-        """The batches of one optimiser step after the other.
+        """The micro-batches of each optimiser step.
 
         Raises:
-            VepeError: where a clip cannot be made.
+            VepeError: if a clip cannot be made.
         """
         samples = self._samples()
         while step := list(islice(samples, self.accumulate)):
@@ -92,29 +97,25 @@ class StageLoader:
 
 
 def worker_count(config: TrainConfig, device: torch.device) -> int:
-    """Processes that make clips for each training process, where the run does not say.
+    """Loader processes per training process: `config.workers`, or a default for the device.
 
-    On a CPU none: threads of the step wait for the slowest of them, so that a worker on one of
-    their cores costs far more than the clips it makes (2 cores: 4.7 clips a second without, 2.7
-    with one). A GPU is fed by as many as there are cores for, `MOST_WORKERS` at most.
+    The default on a CPU is 0: the threads of a step wait for the slowest of them, so that a worker
+    on one of their cores costs more than it brings (2 cores: 4.7 clips/s without, 2.7 with one).
+    With a GPU there is one per free core, `MAX_WORKERS` at most.
     """
     if config.workers is not None:
         return config.workers
     if device.type == "cpu":
         return 0
-    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's count on this machine
-    return min(MOST_WORKERS, max(1, (os.cpu_count() or 1) // beside - 1))
+    local_processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by torchrun
+    return min(MAX_WORKERS, max(1, (os.cpu_count() or 1) // local_processes - 1))
 
 
-class _Told:
-    """Clips, or errors in their place: one that a worker raised would reach us with its traceback
-    in its text."""
+class _ErrorsAsItems:
+    """Returns errors instead of raising them: a worker would add its traceback to the message."""
 
     def __init__(self, source: ClipSource) -> None:
         self.source = source
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Clip | VepeError:
         try:
@@ -124,18 +125,18 @@ class _Told:
 
 
 def _collate(clips: list[Clip | VepeError]) -> Batch | VepeError:
-    """A batch, or the first error."""
+    """A batch, or the first error of its clips."""
     error = next((clip for clip in clips if isinstance(clip, VepeError)), None)
     return error or collate([clip for clip in clips if isinstance(clip, Clip)])
 
 
-def _give_way(worker: int) -> None:
-    """Clips are made in the gaps: on few cores, a worker that preempts the step costs it more."""
-    # A stop is the main process's to handle; it ends its workers by SIGTERM.
+def _init_worker(worker: int) -> None:
+    """Low priority and no threads: on few cores, a worker must not preempt the training step."""
+    # The main process handles a stop; it ends its workers by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # 0 runs in this thread and touches no pool; 1 would wait for ever for the pool's threads, which
-    # a forked process has not got, if the main process ever used them.
+    # 0 uses no thread pool. 1 would wait forever for its threads, which a forked process does not
+    # have, if the main process has used the pool.
     cv2.setNumThreads(0)
     if hasattr(os, "nice"):
         os.nice(10)

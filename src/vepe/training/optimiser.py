@@ -1,87 +1,21 @@
-"""The learning rate over a stage: a linear warm-up, then cosine, steps, or nothing.
+"""What a stage trains and how: frozen parts, parameter groups, learning rate, EMA of the weights.
 
-The moving average of the weights: what is evaluated and shipped.
-
-Which parameters a stage trains, and in which groups.
+The learning rate is computed for each step instead of by a torch scheduler: the progress of a stage
+may be measured in minutes, and all processes must use the first one's clock.
 """
 
 from __future__ import annotations
 
-import copy
 import math
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import torch
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from vepe.config.training import ScheduleConfig, StageConfig
 from vepe.errors import VepeError
 from vepe.models.vepe import Vepe
-
-
-def rate_factor(schedule: ScheduleConfig, step: int, progress: float, warmup_steps: int) -> float:
-    """What every rate is multiplied by at a step.
-
-    Args:
-        schedule: its shape.
-        step: of the stage, from 0.
-        progress: of the stage, 0 at its start and 1 at its end, by steps or by time.
-        warmup_steps: over which the rate rises.
-    """
-    warm = min((step + 1) / max(warmup_steps, 1), 1.0)
-    if schedule.kind == "constant":
-        return warm
-    if schedule.kind == "step":
-        return warm * schedule.gamma ** sum(progress >= m for m in schedule.milestones)
-    half = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-    return warm * (schedule.floor + (1 - schedule.floor) * half)
-
-
-def set_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
-    """Applies a factor to every group's own rate."""
-    for group in optimiser.param_groups:
-        group["lr"] = group["base_lr"] * factor
-
-
-M = TypeVar("M", bound=nn.Module)
-
-
-class Ema(Generic[M]):
-    """Exponential moving average of a model's weights.
-
-    The decay grows with the steps, min(decay, (1 + n) / (10 + n)), so that the random start is
-    soon forgotten in short runs.
-    """
-
-    def __init__(self, model: M, decay: float) -> None:
-        self.model: M = copy.deepcopy(model).eval().requires_grad_(False)
-        self.decay, self.steps = decay, 0
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Moves the average towards the present weights."""
-        self.steps += 1
-        share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        floats, present = [], []
-        for mean, value in zip(
-            self.model.state_dict().values(), model.state_dict().values(), strict=True
-        ):
-            if mean.is_floating_point():
-                floats.append(mean)
-                present.append(value)
-            else:
-                mean.copy_(value)
-        torch._foreach_lerp_(floats, present, share)
-
-    def state_dict(self) -> dict[str, Tensor | int | dict[str, Tensor]]:
-        """For checkpoints."""
-        return {"model": self.model.state_dict(), "steps": self.steps}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Restores what `state_dict` gave."""
-        self.model.load_state_dict(state["model"])
-        self.steps = int(state["steps"])
-
 
 FRAME_PARTS = (
     "backbone",
@@ -91,19 +25,20 @@ FRAME_PARTS = (
     "proposals",
     "spatial_decoder",
 )
-"""Parts of the per-frame path; with all of them frozen, its losses need not be computed."""
+"""Parts of the per-frame path; if all of them are frozen, its losses need not be computed."""
 
 
 def freeze(model: Vepe, stage: StageConfig) -> bool:
-    """Marks what the stage trains; True where the whole per-frame path is frozen.
+    """Sets `requires_grad` of all parameters for a stage.
 
-    A frozen part also stays in evaluation mode (batch statistics, dropout), see `set_mode`.
+    `stage.freeze` names parts of the model, or parts of parts. With the first stages of a backbone
+    frozen the backward pass ends there, which saves its most expensive feature maps.
 
-    A part of a part can be named too: with the first stages of a backbone frozen, the gradient
-    ends there, and the fine maps, which cost most, are only run forwards.
+    Returns:
+        Whether the whole per-frame path is frozen.
 
     Raises:
-        VepeError: where the stage names a part that the model does not have.
+        VepeError: if the stage names a part that the model does not have.
     """
     modules = dict(model.named_modules())
     frozen = {*stage.freeze, *(() if stage.backbone_lr else ("backbone",))}
@@ -121,10 +56,9 @@ def freeze(model: Vepe, stage: StageConfig) -> bool:
 
 
 def set_mode(model: Vepe) -> None:
-    """Training mode for what is trained, evaluation mode for what is frozen.
+    """Training mode for trained parts, eval mode for frozen parts.
 
-    A frozen proposal head still gives its dense outputs while the pyramid before it learns. Batch
-    statistics of a trained backbone are kept too (small batches).
+    The backbone is always in eval mode: its batches are too small to update batch statistics.
     """
     model.train()
     model.backbone.eval()
@@ -132,19 +66,18 @@ def set_mode(model: Vepe) -> None:
         parameters = list(part.parameters())
         if parameters and not any(p.requires_grad for p in parameters):
             part.eval()
-    if any(p.requires_grad for p in model.pyramid.parameters()):
-        model.proposals.train()
 
 
 def build_optimiser(model: Vepe, stage: StageConfig, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW; biases, norms and embeddings do not decay; backbone and sampling have their own rates.
+    """AdamW over the trained parameters.
 
-    A slower rate for the offsets that deformable attention samples at is Deformable DETR's
-    (arXiv 2010.04159). Groups carry a `name` for logs: `backbone`, `sampling` or `rest`.
+    Biases, norms and embeddings have no weight decay. The backbone and the sampling offsets of
+    deformable attention have their own learning rates (Deformable DETR, arXiv 2010.04159). Each
+    group has a `name` for logs: `backbone`, `sampling` or `rest`.
     """
-    rates = {
+    lrs = {
         "backbone": stage.backbone_lr,
-        "sampling": stage.lr * stage.sampling_lr,
+        "sampling": stage.lr * stage.sampling_lr_factor,
         "rest": stage.lr,
     }
     groups: dict[tuple[str, float], list[nn.Parameter]] = {}
@@ -157,8 +90,8 @@ def build_optimiser(model: Vepe, stage: StageConfig, weight_decay: float) -> tor
         [
             {
                 "params": parameters,
-                "lr": rates[name],
-                "base_lr": rates[name],
+                "lr": lrs[name],
+                "base_lr": lrs[name],
                 "weight_decay": decay,
                 "name": name,
             }
@@ -170,9 +103,68 @@ def build_optimiser(model: Vepe, stage: StageConfig, weight_decay: float) -> tor
 def _group(name: str, stage: StageConfig) -> str:
     if name.startswith("backbone."):
         return "backbone"
-    return "sampling" if stage.sampling_lr != 1 and ".to_offsets." in name else "rest"
+    return "sampling" if stage.sampling_lr_factor != 1 and ".to_offsets." in name else "rest"
 
 
-def rates_by_group(optimiser: torch.optim.Optimizer) -> dict[str, float]:
-    """The present learning rate of every named group."""
+def lr_factor(schedule: ScheduleConfig, step: int, progress: float, warmup_steps: int) -> float:
+    """The factor of every learning rate at a step: linear warm-up, then the schedule.
+
+    Args:
+        schedule: cosine, step or constant.
+        step: optimiser step of the stage, from 0.
+        progress: of the stage, 0 at its start and 1 at its end, by steps or by time.
+        warmup_steps: length of the warm-up.
+    """
+    warmup = min((step + 1) / max(warmup_steps, 1), 1.0)
+    if schedule.kind == "constant":
+        return warmup
+    if schedule.kind == "step":
+        return warmup * schedule.gamma ** sum(progress >= m for m in schedule.milestones)
+    half = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return warmup * (schedule.floor + (1 - schedule.floor) * half)
+
+
+def set_lr(optimiser: torch.optim.Optimizer, factor: float) -> None:
+    """Multiplies the base learning rate of every group by a factor."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+
+def lr_by_group(optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    """The current learning rate of every named group."""
     return {group["name"]: group["lr"] for group in optimiser.param_groups}
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Ema(Generic[M]):
+    """Exponential moving average of a model's weights, which is what gets evaluated and saved.
+
+    The average itself is timm's `ModelEmaV3`. The decay of update n is min(decay, (1+n) / (10+n)),
+    so that short runs soon forget the initial weights.
+
+    Attributes:
+        model: the averaged weights, in eval mode and without gradients.
+        steps: updates so far.
+    """
+
+    def __init__(self, model: M, decay: float) -> None:
+        self.average = ModelEmaV3(model)
+        self.model = cast(M, self.average.module.requires_grad_(False))
+        self.decay, self.steps = decay, 0
+
+    def update(self, model: nn.Module) -> None:
+        """Moves the average towards the current weights."""
+        self.steps += 1
+        self.average.decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        self.average.update(model)
+
+    def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
+        """The averaged weights and the number of updates, for checkpoints."""
+        return {"model": self.model.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores the value of `state_dict`."""
+        self.model.load_state_dict(state["model"])
+        self.steps = int(state["steps"])

@@ -1,13 +1,13 @@
-"""Pictures of what a network makes of its training clips, and the clips it does worst on.
+"""Images of the network's predictions on training clips, and the clips with the highest loss.
 
-The averaged weights are looked at, in evaluation mode, so that a picture changes nothing of the
-training and shows what will be used.
+Predictions are those of the EMA weights in eval mode: drawing does not affect training, and shows
+the weights that will be used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -26,20 +26,30 @@ from vepe.skeleton import Skeleton
 from vepe.types import NO_TRACK, FramePoses
 from vepe.viz.matches import Labels, caption, draw_matches
 
-SHOWN_CLIPS = 4
-"""Clips of a batch that are drawn."""
-WORST_CLIPS = 8
+MAX_CLIPS = 4
+"""Most clips of a batch that are drawn."""
+NUM_WORST = 8
+"""Clips in the section of the worst ones."""
 WORST_FOLDER = "worst"
 CELL_PX = 384
-"""Longer side of a frame in a picture; larger ones are scaled down, small ones up."""
-_QUALITY = 88
+"""Longer side of a frame in an image; frames are scaled to it."""
+_JPEG_QUALITY = 88
 
 Image = UInt8[np.ndarray, "H W 3"]
 
 
 @dataclass(frozen=True)
-class SeenFrame:
-    """A frame, what is predicted and labelled in it, the pairs, and the loss (None: no labels)."""
+class PredictedFrame:
+    """A frame with its predictions and labels.
+
+    Attributes:
+        image: RGB.
+        time_s: in the clip.
+        poses: all N predictions.
+        labels: all G labelled people.
+        pairs: (M, 2) matches: index into `poses`, index into `labels`.
+        loss: of the last layer; None without labels.
+    """
 
     image: Image
     time_s: float
@@ -50,41 +60,44 @@ class SeenFrame:
 
 
 @dataclass(frozen=True)
-class SeenClip:
+class PredictedClip:
     """The frames of a clip in order of time."""
 
-    frames: tuple[SeenFrame, ...]
+    frames: tuple[PredictedFrame, ...]
     name: str = ""
 
     @property
     def loss(self) -> float:
-        """Mean loss of the labelled frames: last layer, a person; 0 where there are none."""
+        """Mean loss of the labelled frames; 0 if there are none."""
         losses = [frame.loss for frame in self.frames if frame.loss is not None]
         return float(np.mean(losses)) if losses else 0.0
 
 
 @torch.no_grad()
-def look_at(model: Vepe, criterion: Criterion, batch: Batch) -> list[SeenClip]:
-    """Runs the network on a batch and matches its people as the loss does.
+def predict_clips(model: Vepe, criterion: Criterion, batch: Batch) -> list[PredictedClip]:
+    """Runs the network on a batch and matches people as the loss does.
 
     Args:
-        model: in evaluation mode.
-        criterion: matches people and gives the losses.
-        batch: of any number of clips.
+        model: in eval mode.
+        criterion: matches people and computes the losses.
+        batch: B clips of T frames.
+
+    Returns:
+        The B clips.
     """
-    features = model.encode_frame(batch.pixels(criterion.sigmas.device))
-    frames = [features[batch.rows(t)] for t in range(batch.frames)]
-    outputs = model.fuse_keys(frames, batch.times_s, range(batch.frames))
-    clips: list[list[SeenFrame]] = [[] for _ in range(batch.clips)]
+    memory, _ = model.encode_frame(batch.pixels(criterion.sigmas.device))
+    window = [memory[batch.rows(t)] for t in range(batch.num_frames)]
+    outputs = model.fuse_keys(window, batch.times_s, range(batch.num_frames))
+    clips: list[list[PredictedFrame]] = [[] for _ in range(batch.num_clips)]
     for t, output in enumerate(outputs):
-        for b in range(batch.clips):
-            row = t * batch.clips + b
+        for b in range(batch.num_clips):
+            row = t * batch.num_clips + b
             image, time_s = batch.images[row].cpu().numpy(), float(batch.times_s[b, t])
             targets = batch.targets[slice(row, row + 1)].to(criterion.sigmas.device)
             layer = _row(output.layers[-1], b)
-            clips[b].append(_seen(criterion, image, t, time_s, layer, targets))
-    names = batch.names or ("",) * batch.clips
-    return [SeenClip(tuple(clip), name) for clip, name in zip(clips, names, strict=True)]
+            clips[b].append(_predicted_frame(criterion, image, t, time_s, layer, targets))
+    names = batch.names or ("",) * batch.num_clips
+    return [PredictedClip(tuple(clip), name) for clip, name in zip(clips, names, strict=True)]
 
 
 def _row(layer: LayerOutput, b: int) -> LayerOutput:
@@ -94,28 +107,28 @@ def _row(layer: LayerOutput, b: int) -> LayerOutput:
     )
 
 
-def _seen(
+def _predicted_frame(
     criterion: Criterion, image: Image, t: int, time_s: float, layer: LayerOutput, targets: Targets
-) -> SeenFrame:
+) -> PredictedFrame:
+    """One frame; `layer` and `targets` have a batch of 1."""
     parts, matches = criterion.layer(layer, targets, "frame")
-    people = targets.valid[0]
-    order = torch.cumsum(people.long(), 0) - 1  # of a padded row, among the valid people
-    pairs = torch.stack([matches.prediction, order[matches.person]], dim=1)
-    count = layer.score_logits.shape[1]
+    valid = targets.valid[0]  # (P,)
+    index = torch.cumsum(valid.long(), 0) - 1  # (P,) index among the valid people
+    pairs = torch.stack([matches.prediction, index[matches.person]], dim=1)  # (M, 2)
+    num_queries = layer.score_logits.shape[1]
     poses = FramePoses(
         t,
         time_s,
         _array(layer.keypoints_px),
         _array(layer.confidence_logits.sigmoid()),
         _array(layer.score_logits.sigmoid()),
-        np.full(count, NO_TRACK, np.int64),
+        np.full(num_queries, NO_TRACK, np.int64),
     )
     labels = Labels(
-        targets.keypoints_px[0][people].cpu().numpy(), targets.labelled[0][people].cpu().numpy()
+        targets.keypoints_px[0][valid].cpu().numpy(), targets.labelled[0][valid].cpu().numpy()
     )
-    has_labels = bool(people.any())
-    loss = float(total(parts)) if has_labels else None
-    return SeenFrame(image, time_s, poses, labels, pairs.cpu().numpy(), loss)
+    loss = float(total(parts)) if bool(valid.any()) else None
+    return PredictedFrame(image, time_s, poses, labels, pairs.cpu().numpy(), loss)
 
 
 def _array(batch: Float[Tensor, "1 *S"]) -> Float[np.ndarray, "*S"]:
@@ -123,65 +136,63 @@ def _array(batch: Float[Tensor, "1 *S"]) -> Float[np.ndarray, "*S"]:
     return array
 
 
-def draw_clip(clip: SeenClip, skeleton: Skeleton) -> Image:
-    """The frames of a clip side by side, each below a line of its time and loss."""
+def draw_clip(clip: PredictedClip, skeleton: Skeleton) -> Image:
+    """The frames of a clip from left to right, each below a line with its time and loss."""
     cells = []
     for frame in clip.frames:
         factor = CELL_PX / max(frame.image.shape[:2])
         size = tuple(round(side * factor) for side in frame.image.shape[1::-1])
-        image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA if factor < 1 else 1)
-        poses = FramePoses(
-            **{**vars(frame.poses), "keypoints_px": frame.poses.keypoints_px * factor}
-        )
+        interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+        image = cv2.resize(frame.image, size, interpolation=interpolation)
+        poses = replace(frame.poses, keypoints_px=frame.poses.keypoints_px * factor)
         drawn = draw_matches(image, poses, frame.labels.scaled(factor), frame.pairs, skeleton)
-        shown = "no labels" if frame.loss is None else f"loss {frame.loss:.2f}"
-        offset = frame.time_s - clip.frames[0].time_s
-        cells.append(caption(drawn, [f"{offset:+.2f} s   {shown}"]))
+        loss = "no labels" if frame.loss is None else f"loss {frame.loss:.2f}"
+        offset_s = frame.time_s - clip.frames[0].time_s
+        cells.append(caption(drawn, [f"{offset_s:+.2f} s   {loss}"]))
     return np.concatenate(cells, axis=1)
 
 
 def draw_batch(model: Vepe, criterion: Criterion, batch: Batch, skeleton: Skeleton) -> Image:
-    """The first clips of a batch, one a row; those of single frames stand side by side."""
-    clips = look_at(model, criterion, batch)[:SHOWN_CLIPS]
+    """The first clips of a batch, one per row; clips of a single frame are in one row."""
+    clips = predict_clips(model, criterion, batch)[:MAX_CLIPS]
     return np.concatenate(
-        [draw_clip(clip, skeleton) for clip in clips], axis=int(batch.frames == 1)
+        [draw_clip(clip, skeleton) for clip in clips], axis=int(batch.num_frames == 1)
     )
 
 
 def worst_clips(
-    model: Vepe, criterion: Criterion, batches: Iterable[Batch], count: int = WORST_CLIPS
-) -> list[SeenClip]:
+    model: Vepe, criterion: Criterion, batches: Iterable[Batch], count: int = NUM_WORST
+) -> list[PredictedClip]:
     """The clips with the highest loss, worst first."""
-    worst: list[SeenClip] = []
+    worst: list[PredictedClip] = []
     for batch in batches:
-        seen = [*worst, *look_at(model, criterion, batch)]
-        worst = sorted(seen, key=lambda clip: -clip.loss)[:count]
+        clips = [*worst, *predict_clips(model, criterion, batch)]
+        worst = sorted(clips, key=lambda clip: -clip.loss)[:count]
     return worst
 
 
-def save_worst(folder: Path, clips: Iterable[SeenClip], skeleton: Skeleton) -> Path:
+def save_worst(folder: Path, clips: Iterable[PredictedClip], skeleton: Skeleton) -> Path:
     """Draws clips into `worst/` of a run's folder, with their losses in `worst.json`.
 
     Raises:
-        VepeError: where the folder cannot be written.
+        VepeError: if the folder cannot be written.
     """
-    place = folder / WORST_FOLDER
-    with replacing_folder(place) as beside:
-        listed = []
+    worst_folder = folder / WORST_FOLDER
+    with replacing_folder(worst_folder) as partial:
+        entries = []
         for number, clip in enumerate(clips, start=1):
             name = f"{number:02d}.jpg"
-            save_picture(beside / name, draw_clip(clip, skeleton))
-            listed.append({"file": name, "loss": round(clip.loss, 4), "clip": clip.name})
-        dump_json(beside / "worst.json", listed)
-    return place
+            save_jpeg(partial / name, draw_clip(clip, skeleton))
+            entries.append({"file": name, "loss": round(clip.loss, 4), "clip": clip.name})
+        dump_json(partial / "worst.json", entries)
+    return worst_folder
 
 
-def save_picture(path: Path, image_rgb: Image) -> Path:
-    """Writes a JPEG file and its folder."""
+def save_jpeg(path: Path, image_rgb: Image) -> Path:
+    """Writes a JPEG file, and creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    done, content = cv2.imencode(
-        ".jpg", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    )
-    assert done, "JPEG of an RGB picture"
+    bgr = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
+    done, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    assert done, "JPEG of an RGB image"
     path.write_bytes(content.tobytes())
     return path

@@ -1,11 +1,6 @@
-"""torch.compile for the parts of the network that are plain tensor code.
+"""How a run is set up on a machine: compilation, gradient checkpointing, and a record of both.
 
-Gradient checkpointing: activations are computed once more on the way back, not kept.
-
-Each layer of encoders and decoders forgets what it computed within; the backbone does so block by
-block. About a third more time for a fraction of the memory (Chen et al., arXiv 1604.06174).
-
-What a run was made with, kept beside it: `recipe.yaml` and `environment.json`.
+Parts of the model keep their names, so that weights do not depend on these options.
 """
 
 from __future__ import annotations
@@ -29,16 +24,16 @@ from vepe.models.vepe import Vepe
 
 
 def compile_parts(model: Vepe, device: torch.device) -> None:
-    """Compiles backbone, pyramid, encoders and decoders in place; weights keep their names.
+    """Applies torch.compile to backbone, FPN, encoders and decoders, in place.
 
-    Matching and losses stay as they are: they leave the device and have shapes of every size.
+    Matching and losses are not compiled: they leave the device, and their shapes vary.
 
     Raises:
-        VepeError: where torch finds no working compiler here.
+        VepeError: if torch finds no working compiler.
     """
     try:
         torch.compile(_probe)(torch.zeros(8, device=device))
-    except Exception as error:  # many kinds: no C++ compiler, no Triton, no Python headers
+    except Exception as error:  # of many types: no C++ compiler, no Triton, no Python headers
         raise VepeError(
             f"compile=true needs a working compiler, and torch has none for '{device.type}' here "
             f"({type(error).__name__}); install one (g++, or triton for a GPU) or set "
@@ -62,13 +57,18 @@ def _probe(values: torch.Tensor) -> torch.Tensor:
     return values * 2 + 1
 
 
-def checkpoint_gradients(model: Vepe) -> None:
-    """Turns it on, in place; weights keep their names, and without gradients nothing changes."""
+def enable_gradient_checkpointing(model: Vepe) -> None:
+    """Recomputes activations in the backward pass instead of storing them, in place.
+
+    It applies to each block of the backbone and each layer of encoders and decoders: about a third
+    more time for a fraction of the memory (Chen et al., arXiv 1604.06174). Without gradients
+    nothing changes.
+    """
     net: Any = model.backbone.net
     if hasattr(net, "set_grad_checkpointing"):
         net.set_grad_checkpointing(True)
     else:
-        _forget(model.backbone)
+        _recompute(model.backbone)
     stacks = (
         model.spatial_encoder,
         model.spatial_decoder,
@@ -79,19 +79,19 @@ def checkpoint_gradients(model: Vepe) -> None:
     for stack in stacks:
         if stack is not None:
             for layer in stack.layers:
-                _forget(layer)
-    _forget(model.pyramid)
+                _recompute(layer)
+    _recompute(model.pyramid)
 
 
-def _forget(module: nn.Module) -> None:
+def _recompute(module: nn.Module) -> None:
     forward = module.forward
 
-    def recomputed(*args: Any, **options: Any) -> Any:
+    def checkpointed(*args: Any, **options: Any) -> Any:
         if not torch.is_grad_enabled():
             return forward(*args, **options)
         return checkpoint(forward, *args, use_reentrant=False, **options)
 
-    module.forward = recomputed
+    module.forward = checkpointed
 
 
 RECIPE_NAME, ENVIRONMENT_NAME = "recipe.yaml", "environment.json"
@@ -99,32 +99,32 @@ _PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "opencv-pyth
 
 
 def environment(processes: int = 1) -> dict[str, str]:
-    """Versions and hardware by name, as text for people."""
-    found = {
+    """Versions and hardware by name, as readable text."""
+    entries = {
         "vepe": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         **{name: _version(name) for name in _PACKAGES},
-        "processors": f"{os.cpu_count()}, of which torch uses {torch.get_num_threads()}",
+        "cpu cores": f"{os.cpu_count()}, of which torch uses {torch.get_num_threads()}",
         "processes": str(processes),
     }
     if torch.cuda.is_available():
-        found["cuda"] = str(torch.version.cuda)
+        entries["cuda"] = str(torch.version.cuda)
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
             memory = f"{properties.total_memory / 2**30:.0f} GiB"
-            found[f"gpu {index}"] = f"{properties.name}, {memory}"
-    return found
+            entries[f"gpu {index}"] = f"{properties.name}, {memory}"
+    return entries
 
 
 def write_environment(folder: Path, config: TrainConfig, processes: int = 1) -> None:
-    """Writes both files into the run's folder; the recipe can be trained from as it stands.
+    """Writes `recipe.yaml`, a complete recipe, and `environment.json` into a run's folder.
 
     Raises:
-        VepeError: where the folder cannot be written.
+        VepeError: if the folder cannot be written.
     """
-    with replacing(folder / RECIPE_NAME) as beside:
+    with replacing(folder / RECIPE_NAME) as partial:
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        beside.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
     dump_json(folder / ENVIRONMENT_NAME, environment(processes))
 
 

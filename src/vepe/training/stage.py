@@ -1,83 +1,74 @@
-"""What happens when a loss is no number: the run stops, names the part, and keeps the batch.
+"""One stage of a run: the loop over its optimiser steps.
 
-One stage of a run: the loop over its optimiser steps.
+After each step all processes decide together what comes next (`StepActions`): stop, save, evaluate.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import time
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from vepe.data.batch import Batch
+from vepe.config.training import StageConfig
 from vepe.errors import VepeError
-from vepe.formats.files import replacing
 from vepe.losses.criterion import LossNormaliser, total
-from vepe.losses.denoising import NoiseSettings
-from vepe.training.checkpoint import Checkpoint, Progress, set_random_state
-from vepe.training.display import Clock, Every
-from vepe.training.interruption import Interruption
+from vepe.losses.denoising import DenoisingSettings
+from vepe.training.checkpoint import BEST, Checkpoint, Progress, Run, set_random_state
+from vepe.training.distributed import StopSignal
 from vepe.training.loader import MicroBatch, StageLoader
 from vepe.training.optimiser import (
     build_optimiser,
     freeze,
-    rate_factor,
-    rates_by_group,
+    lr_by_group,
+    lr_factor,
+    set_lr,
     set_mode,
-    set_rate,
 )
-from vepe.training.report import Watch
-from vepe.training.run import BEST, Run
+from vepe.training.report import ReportCallback
 from vepe.training.run_log import RunLog
-from vepe.training.step import TrainingStep, detached
-
-GRADIENTS = "gradients"
-"""Stands for a part of the loss where all parts are finite, but their gradients are not."""
+from vepe.training.step import GRADIENTS, NonFinite, TrainingStep, detached, non_finite_part
 
 
-def not_finite(numbers: Mapping[str, float]) -> str | None:
-    """The first part that is NaN or infinite."""
-    return next((name for name, value in numbers.items() if not math.isfinite(value)), None)
+class StageClock:
+    """Progress of a stage by steps or minutes, whichever is further.
 
-
-def save_batch(
-    path: Path, batch: Batch, keys: Sequence[tuple[int, ...]], numbers: Mapping[str, float]
-) -> Path:
-    """Writes a batch as plain tensors, for `torch.load(path, weights_only=True)`.
-
-    It holds `images`, `times_s`, `targets` by field, `parts` of the loss, and `samples`: the key
-    (seed, stage, index) of every clip.
+    Args:
+        stage: gives the length.
+        earlier_s: seconds that earlier sessions spent in it.
     """
-    state: dict[str, Any] = {
-        "images": batch.images,
-        "times_s": batch.times_s,
-        "targets": {f.name: getattr(batch.targets, f.name) for f in fields(batch.targets)},
-        "parts": dict(numbers),
-        "samples": [list(key) for key in keys],
-    }
-    with replacing(path) as beside:
-        torch.save(state, beside)
-    return path
+
+    def __init__(self, stage: StageConfig, earlier_s: float = 0.0) -> None:
+        self.stage, self.earlier_s, self.started = stage, earlier_s, time.monotonic()
+
+    def elapsed_s(self) -> float:
+        """Seconds spent in the stage, including earlier sessions."""
+        return self.earlier_s + time.monotonic() - self.started
+
+    def progress(self, step: int, elapsed_s: float) -> float:
+        """0 at the start, 1 at the end. All processes have to pass the same seconds."""
+        by_step = step / self.stage.steps if self.stage.steps else 0.0
+        by_time = elapsed_s / (60 * self.stage.minutes) if self.stage.minutes else 0.0
+        return max(by_step, by_time)
 
 
-def stop_at(part: str, stage: str, step: int, saved: Path | None) -> VepeError:
-    """The error that ends the run."""
-    what = "The gradients are" if part == GRADIENTS else f"The loss part '{part}' is"
-    kept = f"the batch is kept in '{saved}'; " if saved else ""
-    return VepeError(
-        f"{what} not finite at step {step} of stage '{stage}'; {kept}lower the learning rate or "
-        "look at the batch, and resume from the last checkpoint."
-    )
+class Interval:
+    """Whether a number of minutes has passed since the last `restart`; None: never."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self.minutes, self.last = minutes, time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the time is up."""
+        return self.minutes is not None and time.monotonic() - self.last > 60 * self.minutes
+
+    def restart(self) -> None:
+        """Starts counting again."""
+        self.last = time.monotonic()
 
 
 @dataclass(frozen=True)
-class _Orders:
+class StepActions:
     """What all processes do after a step."""
 
     stop: bool
@@ -89,10 +80,12 @@ class StageLoop:
     """Trains one stage.
 
     Args:
-        run: what is trained.
-        begin: the stage, and the step from which it goes on.
-        restored: the checkpoint that `begin` stands in, if any.
-        journal, watch, interruption: who is told, who draws, and who may ask for a stop.
+        run: the run.
+        begin: the stage, and the step at which it starts or is resumed.
+        restored: the checkpoint of `begin`, if it is resumed.
+        log: gets losses and scores.
+        callback: draws images of predictions.
+        stop: asked after each step.
     """
 
     def __init__(
@@ -100,18 +93,18 @@ class StageLoop:
         run: Run,
         begin: Progress,
         restored: Checkpoint | None,
-        journal: RunLog,
-        watch: Watch,
-        interruption: Interruption,
+        log: RunLog,
+        callback: ReportCallback,
+        stop: StopSignal,
     ) -> None:
         self.run, self.begin, self.restored = run, begin, restored
-        self.journal, self.watch, self.interruption = journal, watch, interruption
+        self.log, self.callback, self.stop = log, callback, stop
         self.stage = run.config.stages[begin.stage]
         frozen = freeze(run.model, self.stage)
         step = TrainingStep(
             run.model,
             run.criterion(),
-            NoiseSettings(groups=self.stage.noise_groups),
+            DenoisingSettings(groups=self.stage.denoising_groups),
             identity=run.model_config.consistency.enabled,
             frozen_frames=frozen,
         )
@@ -121,17 +114,17 @@ class StageLoop:
         self.module, self.optimiser = run.processes.prepare(step, optimiser)
         if restored is not None and begin.step:
             self.optimiser.load_state_dict(restored.parts["optimiser"])
-        self.clock = Clock(self.stage, begin.elapsed_s)
-        self.save_time = Every(run.config.checkpoint_minutes)
+        self.clock = StageClock(self.stage, begin.elapsed_s)
+        self.save_interval = Interval(run.config.checkpoint_minutes)
         settings = run.config.evaluation
-        self.evaluation_time = Every(settings.every_minutes if settings else None)
+        self.evaluation_interval = Interval(settings.every_minutes if settings else None)
 
     def train(self) -> None:
-        """Goes through the stage's steps, to its end or until somebody asks for a stop.
+        """Runs the steps of the stage until its end or a requested stop.
 
         Raises:
-            KeyboardInterrupt: after a checkpoint, where the user asked for it.
-            VepeError: where the loss is not finite, or nothing can be written.
+            KeyboardInterrupt: after a checkpoint, if a stop was requested.
+            VepeError: if a loss is not finite, or a file cannot be written.
         """
         run, begin = self.run, self.begin
         loader = StageLoader(
@@ -150,146 +143,137 @@ class StageLoop:
             self.restored = None
         last, evaluated = begin.step - 1, False
         for step, batches in enumerate(loader, start=begin.step):
-            done, divisors, unreadable = self._agree(step, batches)
-            if done >= 1:
+            progress, normaliser, num_unreadable = self._sync(step, batches)
+            if progress >= 1:
                 break
-            self.journal.unreadable += unreadable
-            orders = self._step(step, done, divisors, batches)
-            last, evaluated = step, orders.evaluate
+            self.log.num_unreadable += num_unreadable
+            actions = self._step(step, progress, normaliser, batches)
+            last, evaluated = step, actions.evaluate
             if evaluated and self._evaluate(step):
                 break
-            if orders.save or orders.stop:
+            if actions.save or actions.stop:
                 self._save(Progress(begin.stage, step + 1, self.clock.elapsed_s()))
-            if orders.stop:
-                self.journal.display.note(f"Stopped. Go on with --resume and -o {run.folder}.")
+            if actions.stop:
+                self.log.display.note(f"Stopped. Resume with --resume and -o {run.folder}.")
                 raise KeyboardInterrupt
         if not evaluated and run.evaluation is not None:
             self._evaluate(max(last, 0))
         if run.evaluation is not None:
-            run.evaluation.waited = 0
+            run.evaluation.num_without_best = 0
         self._save(Progress(begin.stage + 1))
 
-    def _agree(self, step: int, batches: list[MicroBatch]) -> tuple[float, LossNormaliser, int]:
-        """The stage's progress by the first process's clock, what losses are divided by, and how
-        many pictures could not be read."""
+    def _sync(self, step: int, batches: list[MicroBatch]) -> tuple[float, LossNormaliser, int]:
+        """Over all processes: the stage's progress by the first one's clock, the divisors of the
+        losses, and the number of unreadable images."""
         processes = self.run.processes
         counts = [LossNormaliser.of(batch.targets) for _, batch in batches]
         local = [
-            sum(c.people for c in counts),
-            sum(c.anchors for c in counts),
+            sum(c.num_instances for c in counts),
+            sum(c.num_anchors for c in counts),
             self.clock.elapsed_s() if processes.main else 0.0,
             sum(len(batch.unreadable) for _, batch in batches),
         ]
-        people, anchors, elapsed_s, unreadable = processes.sums(local)
-        divisors = LossNormaliser(people, anchors).divisors(processes.count)
-        return self.clock.progress(step, elapsed_s), divisors, int(unreadable)
+        num_instances, num_anchors, elapsed_s, num_unreadable = processes.sums(local)
+        normaliser = LossNormaliser(num_instances, num_anchors).per_process(processes.count)
+        return self.clock.progress(step, elapsed_s), normaliser, int(num_unreadable)
 
     def _step(
-        self, step: int, done: float, divisors: LossNormaliser, batches: list[MicroBatch]
-    ) -> _Orders:
-        """One optimiser step, and what comes after it."""
+        self, step: int, progress: float, normaliser: LossNormaliser, batches: list[MicroBatch]
+    ) -> StepActions:
+        """One optimiser step."""
         run, stage = self.run, self.stage
-        set_rate(self.optimiser, rate_factor(stage.schedule, step, done, stage.warmup_steps))
-        numbers: dict[str, float] = {}
-        bad: tuple[str, MicroBatch, dict[str, float]] | None = None
-        for place, micro in enumerate(batches):
-            keys, batch = micro
-            # Gradients of many processes are averaged once, after the last batch.
-            last = place + 1 == len(batches)
+        set_lr(self.optimiser, lr_factor(stage.schedule, step, progress, stage.warmup_steps))
+        losses: dict[str, float] = {}
+        non_finite: NonFinite | None = None
+        for number, (keys, batch) in enumerate(batches):
+            # Gradients are averaged over the processes once, after the last micro-batch.
+            last = number + 1 == len(batches)
             with nullcontext() if last else self.accelerator.no_sync(self.module):
-                parts = self.module(batch, keys, divisors)
-                found = detached(parts)
-                part = not_finite(found)
-                if part is not None and bad is None:
-                    bad = (part, micro, found)
+                parts = self.module(batch, keys, normaliser)
+                values = detached(parts)
+                part = non_finite_part(values)
+                if part is not None and non_finite is None:
+                    non_finite = NonFinite(part, batch, keys, values)
                 self.accelerator.backward(total(parts))
-            for name, value in found.items():
-                numbers[name] = numbers.get(name, 0.0) + value
+            for name, value in values.items():
+                losses[name] = losses.get(name, 0.0) + value
         norm = self.accelerator.clip_grad_norm_(self.trained, run.config.clip_norm)
-        if bad is None and not self._scaled() and not _finite(norm):
-            bad = (GRADIENTS, batches[-1], numbers)
-        lost, orders = self._orders(step, bad is not None)
-        if lost:
-            raise self._lost(step, bad)
+        # A loss scaler expects infinite gradients now and then, and skips the step itself.
+        scaled = self.accelerator.scaler is not None
+        if non_finite is None and not scaled and norm is not None and not math.isfinite(norm):
+            keys, batch = batches[-1]
+            non_finite = NonFinite(GRADIENTS, batch, keys, losses)
+        failed, actions = self._actions(step, non_finite is not None)
+        if failed:
+            raise self._non_finite_error(step, non_finite)
         self.optimiser.step()
         self.optimiser.zero_grad()
         run.ema.update(run.model)
-        self._tell(step, done, numbers, batches)
-        return orders
+        self._log(step, progress, losses, batches)
+        return actions
 
-    def _scaled(self) -> bool:
-        """With a loss scaler, infinite gradients are usual now and then: it skips the step."""
-        return self.accelerator.scaler is not None
-
-    def _orders(self, step: int, bad: bool) -> tuple[bool, _Orders]:
-        """Whether any process lost its loss, and what all do next."""
+    def _actions(self, step: int, failed: bool) -> tuple[bool, StepActions]:
+        """Whether the loss of any process is not finite, and what all processes do next."""
         config, main = self.run.config, self.run.processes.main
         settings = config.evaluation
-        lost, stop, save, evaluate = self.run.processes.any(
+        failed, stop, save, evaluate = self.run.processes.any(
             [
-                bad,
-                self.interruption.asked,
-                main and self.save_time.due(),
-                main and self.evaluation_time.due(),
+                failed,
+                self.stop.requested,
+                main and self.save_interval.due(),
+                main and self.evaluation_interval.due(),
             ]
         )
         if config.checkpoint_steps:
             save |= (step + 1) % config.checkpoint_steps == 0
         if settings is not None and settings.every_steps:
             evaluate |= (step + 1) % settings.every_steps == 0
-        return lost, _Orders(stop, save, evaluate)
+        return failed, StepActions(stop, save, evaluate)
 
-    def _lost(self, step: int, bad: tuple[str, MicroBatch, dict[str, float]] | None) -> VepeError:
-        """The error that ends the run in every process; those that met it keep their batch."""
-        if bad is None:
+    def _non_finite_error(self, step: int, non_finite: NonFinite | None) -> VepeError:
+        """The error that ends the run in every process; saves the batch of this one, if it is the
+        cause."""
+        if non_finite is None:
             return VepeError(f"Another process stopped at step {step}; its message says why.")
-        part, (keys, batch), numbers = bad
         index = self.run.processes.index
-        name = "nan_batch.pt" if index == 0 else f"nan_batch-{index}.pt"
-        saved = save_batch(self.run.folder / name, batch, keys, numbers)
-        return stop_at(part, self.stage.name, step, saved)
+        path = self.run.folder / ("nan_batch.pt" if index == 0 else f"nan_batch-{index}.pt")
+        non_finite.save(path)
+        return non_finite.error(self.stage.name, step, path)
 
-    def _tell(
-        self, step: int, done: float, numbers: dict[str, float], batches: list[MicroBatch]
+    def _log(
+        self, step: int, progress: float, losses: dict[str, float], batches: list[MicroBatch]
     ) -> None:
-        clips = sum(batch.clips for _, batch in batches) * self.run.processes.count
-        rates = rates_by_group(self.optimiser)
-        rate = next(iter(rates.values())) if len(rates) == 1 else rates
-        self.journal.step(self.stage.name, step, done, numbers, clips, rate, self.stage.frames)
-        self.watch.step(self.journal, batches[-1][1])
+        num_clips = sum(batch.num_clips for _, batch in batches) * self.run.processes.count
+        lrs = lr_by_group(self.optimiser)
+        lr = next(iter(lrs.values())) if len(lrs) == 1 else lrs
+        self.log.losses(self.stage.name, step, progress, losses, num_clips, lr, self.stage.frames)
+        self.callback.after_step(self.log, batches[-1][1])
 
     def _evaluate(self, step: int) -> bool:
-        """Scores the averaged weights; True where the stage shall end for want of progress."""
+        """Evaluates the EMA weights; True if early stopping is triggered."""
         run = self.run
         assert run.evaluation is not None
-        ended = False
+        early_stop = False
         if run.processes.main:
             scores = run.evaluation.scores(run.ema.model, run.model_config, run.processes.device)
-            self.journal.evaluation(step, scores)
-            if run.evaluation.note(scores):
-                place = {"stage": self.stage.name, "step": step, "scores": _told(scores)}
-                run.export(BEST, {"evaluation": place})
-            ended = run.evaluation.exhausted()
-        ended = run.processes.any([ended])[0]
-        self.evaluation_time.restart()
-        if ended and run.evaluation.config.patience:
-            self.journal.display.note(
-                f"Stage '{self.stage.name}' ends: no better {run.evaluation.config.metric} in "
-                f"{run.evaluation.config.patience} evaluations."
+            self.log.evaluation(step, scores)
+            if run.evaluation.update_best(scores):
+                finite = {n: value if math.isfinite(value) else None for n, value in scores.items()}
+                best = {"stage": self.stage.name, "step": step, "scores": finite}
+                run.export(BEST, {"evaluation": best})
+            early_stop = run.evaluation.early_stop()
+        early_stop = run.processes.any([early_stop])[0]
+        self.evaluation_interval.restart()
+        if early_stop:
+            settings = run.evaluation.config
+            self.log.display.note(
+                f"Early stop of stage '{self.stage.name}': no better {settings.metric} in "
+                f"{settings.patience} evaluations."
             )
-        return ended
+        return early_stop
 
     def _save(self, progress: Progress) -> None:
-        self.journal.flush()  # a resumed log has no gap then
+        self.log.flush()  # so that the log of a resumed run has no gap
         self.run.save(progress, self.optimiser)
         self.run.export()
-        self.save_time.restart()
-
-
-def _finite(norm: Tensor | float | None) -> bool:
-    return norm is None or math.isfinite(float(norm))
-
-
-def _told(scores: dict[str, float]) -> dict[str, float | None]:
-    """For JSON, which has no NaN."""
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+        self.save_interval.restart()

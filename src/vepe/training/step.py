@@ -1,17 +1,30 @@
-"""One training step: clips in, named losses out. The one module that is wrapped for many GPUs."""
+"""One training step: clips in, named losses out, and what to do if a loss is not finite.
+
+`TrainingStep` is the only module that is wrapped for several GPUs. A new loss goes into
+`losses/criterion.py`; it shows up in logs and reports by its name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vepe.data.batch import Batch
-from vepe.losses.criterion import Criterion, LossNormaliser, Parts
-from vepe.losses.denoising import Noised, NoiseSettings, make_noised
+from vepe.errors import VepeError
+from vepe.formats.files import replacing
+from vepe.losses.criterion import Criterion, Losses, LossNormaliser
+from vepe.losses.denoising import DenoisingGroups, DenoisingSettings, make_denoising
 from vepe.losses.targets import Targets
 from vepe.models.vepe import Vepe
+
+GRADIENTS = "gradients"
+"""Name used instead of a loss part if all parts are finite but their gradients are not."""
 
 
 class TrainingStep(nn.Module):
@@ -21,16 +34,16 @@ class TrainingStep(nn.Module):
         model: the network.
         criterion: its losses.
         noise: settings of the denoising queries.
-        identity: whether identity losses are taken (instance consistency is on).
-        frozen_frames: True where nothing of the per-frame path but identity is trained; its
-            losses and gradients are then left out.
+        identity: whether to compute identity losses (instance consistency is on).
+        frozen_frames: True if nothing of the per-frame path but identity is trained; its losses
+            and gradients are then left out.
     """
 
     def __init__(
         self,
         model: Vepe,
         criterion: Criterion,
-        noise: NoiseSettings,
+        noise: DenoisingSettings,
         *,
         identity: bool = True,
         frozen_frames: bool = False,
@@ -43,72 +56,125 @@ class TrainingStep(nn.Module):
         self,
         batch: Batch,
         noise_keys: Sequence[Sequence[int]] | None = None,
-        divisors: LossNormaliser | None = None,
-    ) -> Parts:
-        """Weighted losses by name, in float32 under autocast too.
+        normaliser: LossNormaliser | None = None,
+    ) -> Losses:
+        """Computes the weighted losses, in float32 also under autocast.
 
         Args:
             batch: the clips.
-            noise_keys: one for each clip; the noise of its denoising queries is a function of it.
-            divisors: what sums over people are divided by, where the batch is but a part of an
-                optimiser step.
+            noise_keys: one per clip; the noise of its denoising queries is a function of it.
+            normaliser: divisors of the sums over people; None: those of this batch alone.
+
+        Returns:
+            The losses by name.
         """
         model, device = self.model, self.criterion.sigmas.device
-        divisors = divisors or LossNormaliser.of(batch.targets).divisors()
+        normaliser = normaliser or LossNormaliser.of(batch.targets).per_process()
         supervised = supervised_frames(batch)
         targets = batch.targets.to(device)
-        noised = self._noised(batch, targets, noise_keys)
-        poses = None if noised is None else noised.poses
-        features = model.encode_frame(batch.pixels(device), None, poses)
-        frames = [features[batch.rows(t)] for t in range(batch.frames)]
+        denoising = self._denoising(batch, targets, noise_keys)
+        queries = None if denoising is None else denoising.queries
+        # All frames of all clips at once: rows t * B + b.
+        memory, spatial = model.encode_frame(
+            batch.pixels(device), None, queries, all_cells=not self.frozen_frames
+        )
+        frames = [memory[batch.rows(t)] for t in range(batch.num_frames)]  # T times B clips
         outputs = model.fuse_keys(frames, batch.times_s, supervised)
         with torch.autocast(device.type, enabled=False):
             if self.frozen_frames:
-                matches = self.criterion.matches(features.layers[-1], targets)
-                parts: Parts = {}
+                matches = self.criterion.matches(spatial.layers[-1], targets)
+                parts: Losses = {}
             else:
                 parts, matches = self.criterion.frames(
-                    features.layers, features.proposals, targets, noised, divisors.people
+                    spatial, targets, denoising, normaliser.num_instances
                 )
             for key, output in zip(supervised, outputs, strict=True):
-                found = self.criterion.key_frame(
-                    output.layers, targets[batch.rows(key)], divisors.people
+                key_parts = self.criterion.key_frame(
+                    output.layers, targets[batch.rows(key)], normaliser.num_instances
                 )
-                for name, value in found.items():
+                for name, value in key_parts.items():
                     parts[name] = parts[name] + value if name in parts else value
-            if self.identity and batch.frames > 1:
+            if self.identity and batch.num_frames > 1:
                 parts |= self.criterion.identity(
-                    features.queries.identity,
+                    memory.queries.identity,
                     matches,
                     targets,
                     model.consistency.temperature,
-                    batch.clips,
-                    divisors.anchors,
+                    batch.num_clips,
+                    normaliser.num_anchors,
                 )
         return parts
 
-    def _noised(
+    def _denoising(
         self, batch: Batch, targets: Targets, keys: Sequence[Sequence[int]] | None
-    ) -> Noised | None:
-        """Denoising queries, where they are trained: the noise of frame t has key (*clip's, t)."""
+    ) -> DenoisingGroups | None:
+        """Denoising queries if they are trained; the noise of frame t has the key (*clip's, t)."""
         if self.frozen_frames or not self.criterion.weights.denoising:
             return None
-        clips = [(c,) for c in range(batch.clips)] if keys is None else keys
-        by_row = [(*key, t) for t in range(batch.frames) for key in clips]
-        return make_noised(targets, self.model.proposals.queries, self.noise, by_row)
+        clips = [(c,) for c in range(batch.num_clips)] if keys is None else keys
+        by_row = [(*key, t) for t in range(batch.num_frames) for key in clips]
+        return make_denoising(targets, self.model.proposals.queries, self.noise, by_row)
 
 
 def supervised_frames(batch: Batch) -> list[int]:
-    """The frames that teach anything in any clip of the batch; the others only give context.
+    """The frames that have a loss in any clip of the batch; the others only give context.
 
-    Never empty, so that every process has a loss to run backwards.
+    Never empty, so that every process has a loss for its backward pass.
     """
-    rows = batch.targets.valid.any(dim=1) | (batch.targets.background_weight > 0)
-    frames = torch.nonzero(rows.view(batch.frames, batch.clips).any(dim=1)).flatten().tolist()
-    return frames or [batch.frames - 1]
+    rows = batch.targets.valid.any(dim=1) | (batch.targets.background_weight > 0)  # (T*B,)
+    by_frame = rows.view(batch.num_frames, batch.num_clips)  # (T, B)
+    return torch.nonzero(by_frame.any(dim=1)).flatten().tolist() or [batch.num_frames - 1]
 
 
-def detached(parts: Parts) -> dict[str, float]:
-    """The parts as plain numbers, for logs."""
+def detached(parts: Losses) -> dict[str, float]:
+    """The parts as plain numbers, for logs; one transfer from the device for all of them."""
     values: list[Tensor] = [value.detach() for value in parts.values()]
     return dict(zip(parts, torch.stack(values).tolist(), strict=True)) if values else {}
+
+
+def non_finite_part(parts: Mapping[str, float]) -> str | None:
+    """The name of the first part that is NaN or infinite."""
+    return next((name for name, value in parts.items() if not math.isfinite(value)), None)
+
+
+@dataclass(frozen=True)
+class NonFinite:
+    """A batch whose loss or gradients are not finite.
+
+    Attributes:
+        part: the loss part, or `GRADIENTS`.
+        batch: the clips.
+        keys: (seed, stage, index) of each clip.
+        parts: all loss parts.
+    """
+
+    part: str
+    batch: Batch
+    keys: Sequence[tuple[int, ...]]
+    parts: Mapping[str, float]
+
+    def save(self, path: Path) -> None:
+        """Writes plain tensors, for `torch.load(path, weights_only=True)`: `images`, `times_s`,
+        `targets` by field, `parts` of the loss, and the keys of the clips as `samples`.
+
+        Raises:
+            VepeError: if the file cannot be written.
+        """
+        batch = self.batch
+        state: dict[str, Any] = {
+            "images": batch.images,
+            "times_s": batch.times_s,
+            "targets": {f.name: getattr(batch.targets, f.name) for f in fields(batch.targets)},
+            "parts": dict(self.parts),
+            "samples": [list(key) for key in self.keys],
+        }
+        with replacing(path) as partial:
+            torch.save(state, partial)
+
+    def error(self, stage: str, step: int, path: Path) -> VepeError:
+        """The error that ends the run; `path` is the file of `save`."""
+        what = "The gradients are" if self.part == GRADIENTS else f"The loss part '{self.part}' is"
+        return VepeError(
+            f"{what} not finite at step {step} of stage '{stage}'; the batch is saved in '{path}'. "
+            "Lower the learning rate or inspect the batch, and resume from the last checkpoint."
+        )

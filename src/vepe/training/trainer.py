@@ -1,4 +1,7 @@
-"""A training run, on accelerate: its start, its stages, and what is left when they are over."""
+"""A training run on accelerate, from its recipe to the weights: all stages in order.
+
+Read next: `stage.StageLoop` (the loop of a stage) and `step.TrainingStep` (one forward pass).
+"""
 
 from __future__ import annotations
 
@@ -10,60 +13,60 @@ from typing import Any
 import torch
 
 from vepe.config.model import ModelConfig
-from vepe.config.training import StageConfig, TrainConfig
+from vepe.config.training import TrainConfig
 from vepe.data.batch import Batch
 from vepe.errors import VepeError
-from vepe.inference.devices import keep_freed_memory
 from vepe.models.vepe import Vepe
 from vepe.training.calibration import calibrate_scores
-from vepe.training.checkpoint import Checkpoint, Progress, load_checkpoint, seed_everything
-from vepe.training.distributed import start_processes
+from vepe.training.checkpoint import LAST, WEIGHTS, Progress, Run, seed_everything
+from vepe.training.distributed import StopSignal, start_processes
 from vepe.training.evaluation import Evaluation
-from vepe.training.interruption import Interruption
 from vepe.training.loader import StageLoader
 from vepe.training.optimiser import Ema, freeze
-from vepe.training.report import Watch
-from vepe.training.run import LAST, WEIGHTS, Run
+from vepe.training.report import ReportCallback
 from vepe.training.run_log import RunLog
-from vepe.training.setup import checkpoint_gradients, compile_parts, write_environment
+from vepe.training.setup import compile_parts, enable_gradient_checkpointing, write_environment
 from vepe.training.sources import check_shards, fingerprint
 from vepe.training.stage import StageLoop
 from vepe.training.start import build_start
 
 
 class Trainer:
-    """One run: `train()` goes through all stages and writes `weights.safetensors`.
+    """One run: `train()` runs all stages and writes `weights.safetensors`.
+
+    On a Linux CPU, call `vepe.keep_freed_memory()` first: it makes training several times faster,
+    but holds for the whole process. The `vepe` command does.
 
     Args:
-        config: the whole run.
-        folder: where checkpoints, logs and weights go.
-        resume: go on from `last.pt` in `folder`.
+        config: the run.
+        folder: for checkpoints, logs and weights.
+        resume: continue from `last.pt` in `folder`.
 
     Raises:
-        VepeError: where the folder cannot be made, or holds a run and `resume` is not asked for,
-            or data, weights, parts or the device are missing.
+        VepeError: if the folder cannot be created, holds a run and `resume` is not set, or data,
+            weights, parts of the model or the device are missing.
     """
 
     def __init__(self, config: TrainConfig, folder: Path, *, resume: bool = False) -> None:
-        keep_freed_memory()
         last = folder / LAST
         if last.exists() and not resume:
             raise VepeError(
-                f"'{folder}' already holds a run; add --resume to go on or choose another folder."
+                f"'{folder}' already holds a run; add --resume to continue it or choose another "
+                "folder."
             )
         if resume and not last.exists():
             raise VepeError(f"There is no checkpoint '{last}' to resume from.")
-        _make(folder)
+        _create(folder)
         processes = start_processes(config)
         if processes.main:
-            for left_over in folder.glob(f".{LAST}.*.part"):  # of a run that was killed
-                left_over.unlink(missing_ok=True)
+            for partial in folder.glob(f".{LAST}.*.part"):  # of a run that was killed
+                partial.unlink(missing_ok=True)
         seed_everything(config.seed)
         model_config, model = build_start(config, load=not resume)
         model.backbone.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
         root = Path(config.data_root)
         check_stages(config, model)
-        with processes.first_ahead():
+        with processes.main_first():
             data = {s.name: fingerprint(s, root, model_config.skeleton) for s in config.stages}
         self.run = Run(
             config,
@@ -75,74 +78,76 @@ class Trainer:
             None if config.evaluation is None else Evaluation(config.evaluation, root),
             data,
         )
-        self.start, self.restored = Progress(), self._restore(last) if resume else None
-        if self.restored is not None:
-            self.start = self.restored.progress
+        self.restored = self.run.restore() if resume else None
+        self.start = Progress() if self.restored is None else self.restored.progress
         self.run.ema.model.to(processes.device)
         if config.gradient_checkpointing:
-            checkpoint_gradients(model)
+            enable_gradient_checkpointing(model)
         if config.compile:
             compile_parts(model, processes.device)
 
     @property
     def model(self) -> Vepe:
-        """The weights that are trained."""
+        """The trained weights, not averaged."""
         return self.run.model
 
     @property
     def model_config(self) -> ModelConfig:
-        """What the model is made of."""
+        """The model's configuration."""
         return self.run.model_config
 
-    def _restore(self, last: Path) -> Checkpoint:
-        run = self.run
-        checkpoint = load_checkpoint(last, run.identity)
-        run.model.load_state_dict(checkpoint.parts["model"])
-        run.ema.load_state_dict(checkpoint.parts["ema"])
-        scaler = run.processes.accelerator.scaler
-        if scaler is not None and "scaler" in checkpoint.parts:
-            scaler.load_state_dict(checkpoint.parts["scaler"])
-        if run.evaluation is not None and "evaluation" in checkpoint.parts:
-            run.evaluation.load_state_dict(checkpoint.parts["evaluation"])
-        return checkpoint
-
     def train(self) -> Path:
-        """Runs all stages; returns the file with the averaged weights."""
+        """Runs all stages; returns the file of the EMA weights.
+
+        Raises:
+            KeyboardInterrupt: after a checkpoint, if a stop was requested.
+            VepeError: if a loss is not finite, or a file cannot be written.
+        """
         run = self.run
-        watch = Watch(
+        callback = ReportCallback(
             run.folder, run.config, run.ema.model, run.criterion(), run.model_config.skeleton
         )
-        told = run.folder if run.processes.main else None
-        if told is not None:
-            write_environment(run.folder, run.config, run.processes.count)
-        with RunLog(told, run.config, self.start) as journal, Interruption() as interruption:
+        folder = run.folder if run.processes.main else None
+        if folder is not None:
+            write_environment(folder, run.config, run.processes.count)
+        with RunLog(folder, run.config, self.start) as log, StopSignal() as stop:
             for number in range(self.start.stage, len(run.config.stages)):
                 begin = self.start if number == self.start.stage else Progress(stage=number)
                 self._begin_stage(begin)
-                loop = StageLoop(run, begin, self.restored, journal, watch, interruption)
+                loop = StageLoop(run, begin, self.restored, log, callback, stop)
                 self.restored = None
                 loop.train()
         if run.processes.main:
             run.export(training=self._calibrate())
-            self._finish(watch, journal)
+            self._report(callback, log)
         run.processes.wait()
         return run.folder / WEIGHTS
-
-    def _finish(self, watch: Watch, journal: RunLog) -> None:
-        """Writes the run's page; without it the weights are as good."""
-        try:
-            watch.finish(self._more_batches(max(self.run.config.calibration_batches, 1)))
-        except VepeError as error:
-            journal.display.note(f"The page of the run was not written. {error}")
 
     def _begin_stage(self, begin: Progress) -> None:
         self.run.processes.accelerator.free_memory()  # the last stage's optimiser
         if begin.stage > 0 and begin.step == 0:
-            # A new stage builds on the averaged weights, for those are what will be used.
+            # A stage starts from the averaged weights of the one before: those are the result.
             self.run.model.load_state_dict(self.run.ema.model.state_dict())
             self.run.ema.steps = 0
 
-    def _more_batches(self, count: int) -> Iterator[Batch]:
+    def _calibrate(self) -> dict[str, Any]:
+        """Calibrates the EMA weights on unused batches of the last stage; returns what was fitted,
+        for the header of the weights."""
+        num_batches = self.run.config.calibration_batches
+        if not num_batches:
+            return {}
+        batches = self._unused_batches(num_batches)
+        fitted = calibrate_scores(self.run.ema.model, self.run.criterion(), batches)
+        return {"calibration": asdict(fitted)}
+
+    def _report(self, callback: ReportCallback, log: RunLog) -> None:
+        """Writes the report; a failure is only noted, for the weights are not affected."""
+        try:
+            callback.finish(self._unused_batches(max(self.run.config.calibration_batches, 1)))
+        except VepeError as error:
+            log.display.note(f"The report of the run was not written. {error}")
+
+    def _unused_batches(self, count: int) -> Iterator[Batch]:
         """Batches of the last stage's data that it was not trained on."""
         run, stages = self.run, self.run.config.stages
         stage = stages[-1].model_copy(update={"steps": count, "minutes": None})
@@ -151,45 +156,28 @@ class Trainer:
         loader = StageLoader(config, stage, len(stages), 0, skeleton, run.processes)
         return (batch for step in loader for _, batch in step)
 
-    def _calibrate(self) -> dict[str, Any]:
-        """Calibrates the averaged weights on the last stage's data, after its last batch.
 
-        Tells what was fitted, for the weights' header.
-        """
-        count = self.run.config.calibration_batches
-        if not count:
-            return {}
-        batches = self._more_batches(count)
-        fitted = calibrate_scores(self.run.ema.model, self.run.criterion(), batches)
-        return {"calibration": asdict(fitted)}
-
-
-def _make(folder: Path) -> None:
-    """The run's folder. Raises VepeError where it cannot be made."""
+def _create(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VepeError(
-            f"'{folder}' cannot be a run's folder ({error.strerror}); choose another one."
+            f"'{folder}' cannot be created ({error.strerror}); choose another output folder."
         ) from error
 
 
 def check_stages(config: TrainConfig, model: Vepe) -> None:
-    """Finds what later stages lack now, and not after an hour of the first one.
+    """Checks all stages before the first one starts.
 
     Raises:
-        VepeError: where a stage freezes what is not there, has no data, or pictures of a size
-            that the model cannot take.
+        VepeError: if a stage freezes a missing part, lacks data, or has an image size that the
+            model does not support.
     """
     for stage in config.stages:
         freeze(model, stage)
         check_shards(stage, Path(config.data_root))
-        _check_size(stage, model.stride)
-
-
-def _check_size(stage: StageConfig, stride: int) -> None:
-    if stage.size_px % stride:
-        raise VepeError(
-            f"Stage '{stage.name}' has size_px {stage.size_px}; give a multiple of {stride}, the "
-            "model's coarsest stride."
-        )
+        if stage.size_px % model.stride:
+            raise VepeError(
+                f"Stage '{stage.name}' has size_px {stage.size_px}; it must be a multiple of "
+                f"{model.stride}, the model's coarsest stride."
+            )

@@ -1,4 +1,4 @@
-"""The page of a run: everything it must hold, and nothing that it would have to fetch."""
+"""The report of a run: everything it must have, and nothing that needs a network."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tiny_recipes import tiny_recipe
-from vepe.errors import VepeError
-from vepe.training.report import MOST_POINTS, loss_charts, write_page
-from vepe.training.report_images import save_picture
-from vepe.training.run_log import label, metric_names
+from vepe.cli.app import run
+from vepe.errors import VepeError, VepeWarning
+from vepe.training.report import MAX_POINTS, loss_charts, write_report
+from vepe.training.report_images import save_jpeg
 from vepe.training.setup import write_environment
 
 
@@ -54,46 +54,46 @@ class Reader(HTMLParser):
             self.inside = ""
 
 
-def test_the_page_is_whole_and_alone(tmp_path: Path) -> None:
+def test_page_is_complete_and_needs_no_other_file(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run <1>")
     write_environment(folder, tiny_recipe(seed=77))
-    picture = np.full((30, 40, 3), 200, np.uint8)
-    save_picture(folder / "worst" / "01.jpg", picture)
+    image = np.full((30, 40, 3), 200, np.uint8)
+    save_jpeg(folder / "worst" / "01.jpg", image)
     worst = [{"file": "01.jpg", "loss": 12.345, "clip": "a&b"}]
     (folder / "worst" / "worst.json").write_text(json.dumps(worst))
-    save_picture(folder / "pictures" / "0000499_batch.jpg", picture)
-    text = write_page(folder).read_text()
+    save_jpeg(folder / "images" / "0000499_batch.jpg", image)
+    page = write_report(folder).read_text()
     reader = Reader()
-    reader.feed(text)
+    reader.feed(page)
     assert reader.headings == [
-        "Training: run <1>", "Evaluation", "Losses", "Pace", "Worst clips", "On the way",
+        "Training: run <1>", "Evaluation", "Losses", "Throughput", "Worst clips", "During training",
         "Recipe", "Environment",
     ]  # fmt: skip
-    # AP, MOTA; the loss, spatial, identity; rate, throughput, memory.
+    # AP, MOTA; the loss, spatial, identity; learning rate, throughput, memory.
     assert reader.charts == 8
-    own = [s for s in reader.sources if not s.startswith("#")]
-    assert len(own) == 2
-    assert all(source.startswith("data:image/jpeg;base64,") for source in own)
-    assert not re.search(r"<script|https?:|url\((?!#)", text)
-    assert "prefers-color-scheme: dark" in text
-    for words in (
+    sources = [s for s in reader.sources if not s.startswith("#")]
+    assert len(sources) == 2
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert not re.search(r"<script|https?:|url\((?!#)", page)
+    assert "prefers-color-scheme: dark" in page
+    for text in (
         "25.0", "7.1", "n/a", "After step 500", "a&amp;b: loss 12.35", "seed: 77", "torch",
         "15.5", ">temporal<", "6 steps in 0:08:20",
     ):  # fmt: skip
-        assert words in text, words
+        assert text in page, text
 
 
-def test_a_young_run_has_a_page_too(tmp_path: Path) -> None:
+def test_run_of_one_step_has_a_report(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", count=1)
-    assert "The run was not evaluated" in write_page(folder).read_text()
+    assert "The run was not evaluated" in write_report(folder).read_text()
 
 
 @pytest.mark.parametrize("content", [None, "", '{"stage"'])
-def test_no_run_no_page(tmp_path: Path, content: str | None) -> None:
+def test_folder_without_a_run(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "log.jsonl").write_text(content)
-    with pytest.raises(VepeError, match="give a run's output folder"):
-        write_page(tmp_path)
+    with pytest.raises(VepeError, match="give the output folder of a run"):
+        write_report(tmp_path)
     assert not (tmp_path / "index.html").exists()
 
 
@@ -101,18 +101,17 @@ def test_long_logs_are_drawn_as_means() -> None:
     place = {"stage": "a", "stage_index": 0, "elapsed_s": 0.0}
     lines = [{**place, "step": n, "run_step": n, "loss": 1.0 + n % 2} for n in range(20_000)]
     (chart,) = loss_charts(lines)
-    assert chart.count(" L ") + chart.count("\nL ") < 2 * MOST_POINTS
+    assert chart.count(" L ") + chart.count("\nL ") < 2 * MAX_POINTS
     assert len(chart) < 60_000
 
 
-@pytest.mark.parametrize(
-    ("metric", "name"),
-    [("ap", "AP"), ("ap_medium", "AP medium"), ("assa", "AssA"), ("recall", "recall")],
-)
-def test_metrics_are_spelt_as_in_papers(metric: str, name: str) -> None:
-    assert label(metric) == name
-
-
-def test_what_papers_report_comes_first() -> None:
-    tests = [{"evaluation": {"recall": 1, "hota": 1}}, {"evaluation": {"ap": 1, "recall": 1}}]
-    assert metric_names(tests) == ["ap", "hota", "recall"]
+def test_old_command_and_new_one_write_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder = write_run(tmp_path / "run")
+    assert run(["train", "report", str(folder)]) == 0
+    assert f"Report: {folder / 'index.html'}" in capsys.readouterr().out
+    (folder / "index.html").unlink()
+    with pytest.warns(VepeWarning, match="`vepe page` is now `vepe train report`"):
+        assert run(["page", str(folder)]) == 0
+    assert (folder / "index.html").is_file()

@@ -1,4 +1,4 @@
-"""Scores during a run: pictures and videos are scored, the best weights are kept, patience ends."""
+"""Evaluation during a run: images and videos, the best weights, early stopping."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from tiny_recipe import FRAMES, recipe
 
+from figures.moving import figure_clip
 from vepe.config.load import parse
 from vepe.config.training import METRICS, EvaluationConfig
-from vepe.data.synthetic import SyntheticClips
 from vepe.errors import VepeError
 from vepe.inference.weights import read_card
 from vepe.skeleton import POSETRACK15
@@ -22,15 +22,15 @@ from vepe.training.trainer import Trainer
 
 
 @pytest.fixture(autouse=True)
-def _no_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Trainer, "_finish", lambda *_: None)
+def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trainer, "_report", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two frames of a made-up video, as a COCO file and as a PoseTrack18 file."""
+    """Two frames of a drawn video, as a COCO file and as a PoseTrack18 file."""
     folder = tmp_path_factory.mktemp("data")
-    clip = SyntheticClips(1, 2, 64, 64, people=(2, 2), seed=4)[0]
+    clip = figure_clip(4, people=(2, 2))
     (folder / "images").mkdir()
     images: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
@@ -81,11 +81,11 @@ def test_scores_by_name(tmp_path: Path, data: Path, kind: str, gt: str) -> None:
     assert all(after[name].equal(value) for name, value in before.items())
 
 
-def test_the_best_weights_are_kept_and_patience_ends_the_stage(
+def test_best_weights_are_saved_and_patience_ends_the_stage(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = iter([10.0, 30.0, 20.0, float("nan"), 99.0])
-    monkeypatch.setattr(Evaluation, "scores", lambda *_: {"ap": next(told)})
+    scores_in_turn = iter([10.0, 30.0, 20.0, float("nan"), 99.0])
+    monkeypatch.setattr(Evaluation, "scores", lambda *_: {"ap": next(scores_in_turn)})
     config = recipe(
         stages=[{**FRAMES, "steps": 9, "batch": 1}],
         data_root=str(data),
@@ -93,7 +93,7 @@ def test_the_best_weights_are_kept_and_patience_ends_the_stage(
     )
     trainer = Trainer(config, tmp_path / "run")
     trainer.train()
-    assert next(told) == 99.0  # never asked for
+    assert next(scores_in_turn) == 99.0  # not evaluated
     best = read_card(tmp_path / "run" / "best.safetensors").training
     assert best["evaluation"] == {"stage": "frames", "step": 1, "scores": {"ap": 30.0}}
     assert set(best["versions"]) == {"vepe", "torch", "python"}
@@ -106,7 +106,7 @@ def test_the_best_weights_are_kept_and_patience_ends_the_stage(
     assert again.run.evaluation.best == 30.0
 
 
-def test_without_steps_a_stage_is_scored_at_its_end(
+def test_without_interval_a_stage_is_evaluated_at_its_end(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -126,7 +126,7 @@ def test_without_steps_a_stage_is_scored_at_its_end(
         ({"images": "none"}, "evaluation.images"),
     ],
 )
-def test_what_cannot_be_scored_is_named(
+def test_errors_name_what_is_missing(
     tmp_path: Path, data: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(VepeError, match=message):

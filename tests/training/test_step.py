@@ -1,4 +1,4 @@
-"""What is not labelled makes no loss: joints that a set lacks, and frames without labels."""
+"""Unlabelled keypoints and frames have no loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vepe.config.training import StageConfig
 from vepe.data.batch import Batch, collate
 from vepe.data.clip import Clip
 from vepe.losses.criterion import Criterion, total
-from vepe.losses.denoising import NoiseSettings
+from vepe.losses.denoising import DenoisingSettings
 from vepe.skeleton import COCO17, POSETRACK15
 from vepe.training.optimiser import set_mode
 from vepe.training.sources import build_source
@@ -54,11 +54,11 @@ def clips_of(root: Path, config: VideoConfig | CocoConfig, frames: int, count: i
 def losses(batch: Batch) -> dict[str, torch.Tensor]:
     model = tiny_model()
     set_mode(model)  # normalisations keep their statistics, as in a run
-    step = TrainingStep(model, Criterion(torch.tensor(TINY.skeleton.sigmas)), NoiseSettings())
+    step = TrainingStep(model, Criterion(torch.tensor(TINY.skeleton.sigmas)), DenoisingSettings())
     return step(batch)
 
 
-def test_joints_that_a_set_lacks_are_not_seen_by_any_loss(tmp_path: Path) -> None:
+def test_keypoints_without_labels_do_not_affect_any_loss(tmp_path: Path) -> None:
     write_video(tmp_path)
     config = CocoConfig(annotations=("labels.json",), augmentation=CALM, layouts=(1, 0, 0, 0))
     batch = collate(clips_of(tmp_path, config, frames=2, count=2))
@@ -77,7 +77,7 @@ def test_joints_that_a_set_lacks_are_not_seen_by_any_loss(tmp_path: Path) -> Non
     assert any(third[name].item() != value.item() for name, value in usual.items())
 
 
-def test_frames_without_labels_give_context_and_no_loss(tmp_path: Path) -> None:
+def test_frames_without_labels_are_context_and_have_no_loss(tmp_path: Path) -> None:
     write_video(tmp_path)
     config = VideoConfig(annotations=("labels.json",), max_gap_s=0.04, augmentation=CALM)
     clips = clips_of(tmp_path, config, frames=3, count=8)
@@ -87,10 +87,10 @@ def test_frames_without_labels_give_context_and_no_loss(tmp_path: Path) -> None:
     batch = collate(clips)
     model = tiny_model().train()
     criterion = Criterion(torch.tensor(TINY.skeleton.sigmas))
-    features = model.encode_frame(batch.pixels(torch.device("cpu")), None, None)
-    outputs = [o.keypoints_px for o in features.layers] + [o.score_logits for o in features.layers]
-    outputs += [features.proposals.all_keypoints_px, features.proposals.all_score_logits]
-    parts, _ = criterion.frames(features.layers, features.proposals, batch.targets, None, 8.0)
+    _, output = model.encode_frame(batch.pixels(torch.device("cpu")), all_cells=True)
+    outputs = [o.keypoints_px for o in output.layers] + [o.score_logits for o in output.layers]
+    outputs += [output.proposals.cells.keypoints_px, output.proposals.cells.score_logits]
+    parts, _ = criterion.frames(output, batch.targets, None, 8.0)
     gradients = torch.autograd.grad(total(parts), outputs, allow_unused=True)
     labelled = torch.tensor([t in c.key_indices for t in range(3) for c in clips])
     taught = torch.zeros(len(labelled))
@@ -102,8 +102,8 @@ def test_frames_without_labels_give_context_and_no_loss(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["temporal0/score", "temporal0/l1"])
-def test_the_window_of_an_unlabelled_neighbour_still_counts(tmp_path: Path, part: str) -> None:
-    """The key frame's loss changes with the pictures around it: they are context."""
+def test_unlabelled_neighbours_are_context(tmp_path: Path, part: str) -> None:
+    """The key frame's loss depends on the images around it."""
     write_video(tmp_path)
     config = VideoConfig(annotations=("labels.json",), max_gap_s=0.04, augmentation=CALM)
     clip = next(c for c in clips_of(tmp_path, config, 3, 8) if c.key_indices == (2,))
