@@ -71,9 +71,7 @@ def matrices(mirror: bool, angle: float = 0.3) -> np.ndarray:
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_images_and_keypoints_move_together_in_every_frame(
-    rng: np.random.Generator, mirror: bool
-) -> None:
+def test_images_and_keypoints_move_together(rng: np.random.Generator, mirror: bool) -> None:
     clip = still_clip_of(grid_points(rng), 170, 190)
     warp = ClipWarp(matrices(mirror), (300, 300), POSETRACK15)
     moved = from_tv(warp(as_tv(clip)))

@@ -94,3 +94,10 @@ def test_unlabelled_frames_get_the_image_without_labels() -> None:
     clip = pasted(target, clip_of(200, (150, 20)))
     assert [len(p) for p in clip.people] == [1, 0]
     assert (clip.images[1] == 200).any()
+
+
+def test_without_edges_nobody_is_pasted() -> None:
+    target = clip_of(50, (100, 0))
+    skeleton = replace(POSETRACK15, edges=())
+    rng = np.random.default_rng(0)
+    assert paste_person(target, clip_of(200, (185, 50)), skeleton, rng) is target

@@ -59,12 +59,9 @@ def test_cache_is_used_until_the_source_changes_or_it_is_damaged(tmp_path: Path)
     load()
     assert counted.calls == 2
     content = file.read_bytes()
-    damages = (
-        content[: len(content) // 2],
-        content[:2000] + b"\x01" + content[2001:],
-        b"",
-        b"text",
-    )
+    changed = content[:2000] + b"\x01" + content[2001:]
+    flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
+    damages = (content[: len(content) // 2], changed, flipped, b"", b"text")
     for number, damaged in enumerate(damages, start=3):
         file.write_bytes(damaged)
         assert np.array_equal(load().keypoints_px, built.keypoints_px)

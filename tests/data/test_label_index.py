@@ -106,17 +106,17 @@ def test_digest_depends_on_labels_and_not_on_folders(tmp_path: Path) -> None:
     assert one == same != other
 
 
-@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("size", [(0, 0), (1, 1), (40, 0)])
 def test_placeholder_boxes_are_replaced_by_boxes_around_keypoints(
-    tmp_path: Path, side: int
+    tmp_path: Path, size: tuple[int, int]
 ) -> None:
     points = write_coco(tmp_path)
     path = tmp_path / "labels.json"
     document = json.loads(path.read_text())
     for annotation in document["annotations"][:3]:
-        annotation |= {"bbox": [3, 3, side, side], "area": side * side}
+        annotation |= {"bbox": [3, 3, *size], "area": size[0] * size[1]}
     path.write_text(json.dumps(document))
-    with pytest.warns(VepeWarning, match="boxes of 3 people are smaller than 2 px"):
+    with pytest.warns(VepeWarning, match="boxes of 3 people are narrower than 2 px"):
         index = read([path], tmp_path, single=True)
     labelled = points[0, :, 1:]  # the first keypoint has no label
     boxes = index.people(0).boxes_xyxy_px
@@ -124,3 +124,13 @@ def test_placeholder_boxes_are_replaced_by_boxes_around_keypoints(
     assert (boxes[:, None, 2:] >= labelled - 1e-3).all()
     assert (index.people(0).areas_px > 1000).all()
     assert index.people(1).areas_px[1] == 1235  # a real box stays
+
+
+def test_people_outside_their_images_cause_a_warning(tmp_path: Path) -> None:
+    write_coco(tmp_path)
+    path = tmp_path / "labels.json"
+    document = json.loads(path.read_text())
+    document["images"][0] |= {"width": 5, "height": 5}
+    path.write_text(json.dumps(document))
+    with pytest.warns(VepeWarning, match="All keypoints of 2 people are outside their images"):
+        read([path], tmp_path, single=True)

@@ -33,7 +33,7 @@ AREA_OF_BOX = 0.53
 BOX_OF_POINTS = 1.3
 """Side of a body box relative to the extent of its keypoints, as in PoseTrack18's files."""
 MIN_BOX_PX = 2.0
-"""A box whose sides are shorter is a placeholder if the person's keypoints extend further."""
+"""A box with a shorter side is a placeholder if the person's keypoints extend further."""
 MAX_BANDS = 8
 """Largest number of horizontal bands into which a polygon is cut."""
 BAND_PX = 32
@@ -163,7 +163,7 @@ def build_index(sequences: Iterable[Located]) -> LabelIndex:
     columns: dict[str, list[Any]] = {f.name: [] for f in fields(LabelIndex)}
     keypoints: tuple[str, ...] | None = None
     places: dict[str, int] = {}
-    replaced = 0
+    placeholders = outside = 0
     for number, located in enumerate(sequences):
         names = located.sequence.skeleton.keypoints
         if keypoints is not None and names != keypoints:
@@ -174,18 +174,26 @@ def build_index(sequences: Iterable[Located]) -> LabelIndex:
         keypoints = names
         place = places.setdefault(located.place, len(places))
         for frame in located.sequence.frames:
-            replaced += sum(has_placeholder_box(person) for person in frame.people)
+            placeholders += sum(has_placeholder_box(person) for person in frame.people)
+            outside += sum(_is_outside(person, frame) for person in frame.people)
             _add_frame(columns, frame, located, place, -1 if located.single else number)
     if keypoints is None:
         raise VepeError("These files contain no sequence; check the annotations.")
-    if replaced:
-        warnings.warn(
-            f"The boxes of {replaced} people are smaller than {MIN_BOX_PX:g} px although their "
-            "keypoints are not; boxes around the keypoints are used instead.",
-            VepeWarning,
-            stacklevel=2,
+    if placeholders:
+        _warn(
+            f"The boxes of {placeholders} people are narrower than {MIN_BOX_PX:g} px although "
+            "their keypoints are not; boxes around the keypoints are used instead."
         )
-    return _stacked(columns, keypoints, tuple(places))
+    if outside:
+        _warn(
+            f"All keypoints of {outside} people are outside their images, so they are not used; "
+            "check the keypoints and the image sizes."
+        )
+    return _to_arrays(columns, keypoints, tuple(places))
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, VepeWarning, stacklevel=3)
 
 
 def _add_frame(
@@ -238,7 +246,7 @@ def _add_frame(
     columns["ignore_ends"].append(len(columns["ignore_xyxy_px"]))
 
 
-def _stacked(
+def _to_arrays(
     columns: dict[str, list[Any]], keypoints: tuple[str, ...], places: Sequence[str]
 ) -> LabelIndex:
     """The index of columns that `_add_frame` filled."""
@@ -274,10 +282,18 @@ def _stacked(
 def has_placeholder_box(person: Person) -> bool:
     """Whether the file's box is a placeholder, such as 0 x 0 or 1 x 1, next to real keypoints."""
     box = person.box_xywh_px
-    if box is None or box[2:].max() >= MIN_BOX_PX or not person.present.any():
+    if box is None or (box[2:] >= MIN_BOX_PX).all() or not person.present.any():
         return False
     extent = np.ptp(person.keypoints_px[person.present], axis=0)
-    return bool(extent.max() >= 2 * MIN_BOX_PX)
+    return bool(((box[2:] < MIN_BOX_PX) & (extent >= 2 * MIN_BOX_PX)).any())
+
+
+def _is_outside(person: Person, frame: AnnotatedFrame) -> bool:
+    """Whether a person has keypoints, and all of them are outside the image."""
+    if not (frame.width and frame.height and person.present.any()):
+        return False
+    points = person.keypoints_px[person.present]
+    return not ((points >= 0) & (points <= (frame.width, frame.height))).all(axis=1).any()
 
 
 def body_box(person: Person) -> Float[np.ndarray, "4"] | None:

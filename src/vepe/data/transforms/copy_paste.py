@@ -24,7 +24,12 @@ HEAD_WORDS = ("head", "nose", "eye", "ear")
 
 
 def can_be_cut_out(labelled: Bool[np.ndarray, "K"], skeleton: Skeleton) -> bool:
-    """Whether enough keypoints of a person are labelled, including shoulders and hips."""
+    """Whether enough keypoints of a person are labelled, including shoulders and hips.
+
+    Nobody can be cut out if the skeleton has no edges, because the limbs would be missing.
+    """
+    if not skeleton.edges:
+        return False
     needed = min(MIN_KEYPOINTS, len(skeleton))
     trunk = [k for k, n in enumerate(skeleton.keypoints) if n.endswith(("_shoulder", "_hip"))]
     return bool(np.count_nonzero(labelled) >= needed and labelled[trunk].all())
@@ -75,20 +80,20 @@ def _capsules(
     unit: float,
 ) -> Float[np.ndarray, "h w"]:
     mask = np.zeros(size_wh[::-1], np.float32)
-    whole = np.rint(points).astype(np.int32)
+    pixels = np.rint(points).astype(np.int32)
     head = [k for k, n in enumerate(skeleton.keypoints) if any(w in n for w in HEAD_WORDS)]
     for a, b in skeleton.edges:
         if labelled[a] and labelled[b]:
             names = skeleton.keypoints[a] + skeleton.keypoints[b]
             thickness = 0.34 if "hip" in names or "knee" in names else 0.24
-            _line(mask, whole[a], whole[b], thickness * unit)
+            _line(mask, pixels[a], pixels[b], thickness * unit)
     trunk = [
         k
         for k, n in enumerate(skeleton.keypoints)
         if labelled[k] and n.endswith(("_shoulder", "_hip"))
     ]
     if len(trunk) >= 3:
-        cv2.fillConvexPoly(mask, cv2.convexHull(whole[trunk]), 1.0)
+        cv2.fillConvexPoly(mask, cv2.convexHull(pixels[trunk]), 1.0)
     face = [k for k in head if labelled[k]]
     if face:
         middle = np.rint(points[face].mean(axis=0)).astype(np.int32)
