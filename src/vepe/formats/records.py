@@ -160,7 +160,7 @@ def _array(
         array = np.asarray(lists, np.float64).reshape(len(lists), -1)
         if array.shape[1] == length:
             return array.reshape(len(lists), length)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     for row, values in enumerate(lists):
         if not isinstance(values, list) or len(values) != length:
@@ -169,8 +169,9 @@ def _array(
                 f"{where[row]}: {count} numbers in {what} instead of {length}; fix the record."
             )
         for value in values:
-            if isinstance(value, bool) or not isinstance(value, int | float | None):
-                raise VepeError(f"{where[row]}: {what} contain {value!r}, not a number; fix it.")
+            if not (value is None or isinstance(value, float) or is_finite_number(value)):
+                shown = repr(value)[:40]
+                raise VepeError(f"{where[row]}: {what} contain {shown}, not a number; fix it.")
     raise VepeError(f"{where[0]}: {what} cannot be read as numbers; write the file again.")
 
 
@@ -189,7 +190,8 @@ def number_or_none(value: Any, what: str, place: str) -> float | None:
     if value is None:
         return None
     if not is_finite_number(value):
-        raise VepeError(f"{place}: {what} is {value!r}; give a finite number or leave it out.")
+        shown = repr(value)[:40]
+        raise VepeError(f"{place}: {what} is {shown}; give a finite number or leave it out.")
     return float(value)
 
 
@@ -222,10 +224,11 @@ def box_of(value: Any, what: str, place: str) -> Float[np.ndarray, "4"] | None:
         return None
     try:
         box = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         box = np.zeros(0)
     if box.shape != (4,) or not np.isfinite(box).all():
-        raise VepeError(f"{place}: {what} is {value!r}; give x, y, width and height.")
+        shown = repr(value)[:60]
+        raise VepeError(f"{place}: {what} is {shown}; give x, y, width and height.")
     return box
 
 
@@ -244,7 +247,7 @@ def ignore_regions(image: dict[str, Any], place: str) -> tuple[Float[np.ndarray,
     for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
         try:
             polygon = np.stack([np.asarray(x, np.float64), np.asarray(y, np.float64)], axis=1)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             polygon = np.full((1, 2), np.nan)
         if not np.isfinite(polygon).all():
             raise VepeError(f"{place}: ignore region {i} has uneven or wrong numbers; fix it.")
