@@ -147,8 +147,7 @@ class _MLflow(MLflowTracker):
         )
 
     def start(self) -> None:
-        import mlflow
-
+        mlflow: Any = import_module("mlflow")
         if self.local:
             mlflow.set_tracking_uri(f"sqlite:///{self.folder.resolve()}/mlflow.db")
         super().start()
@@ -164,8 +163,7 @@ class _MLflow(MLflowTracker):
         self.log_artifact(str(path), artifact_path=name.rpartition("/")[0])
 
     def close(self, *, failed: bool) -> None:
-        import mlflow
-
+        mlflow: Any = import_module("mlflow")
         mlflow.flush_async_logging()
         mlflow.end_run("FAILED" if failed else "FINISHED")
         if self.local:  # the next run of this process has its own
