@@ -1,4 +1,4 @@
-"""Pictures: reading them upright, listing them in natural order, a folder of them as one video."""
+"""Images: reading them upright, listing them in natural order, a folder of them as one video."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_videos import CORNERS, corner_picture, grey_picture, index_of
+from tiny_videos import CORNERS, corner_image, grey_image, index_of
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 from vepe.video.images import image_size, list_images, read_image
 from vepe.video.reader import open_video
 
@@ -25,8 +25,8 @@ def save(path: Path, image: np.ndarray, orientation: int = 1) -> Path:
     ("orientation", "order"),
     [(1, (0, 1, 2, 3)), (3, (3, 2, 1, 0)), (6, (2, 0, 3, 1)), (8, (1, 3, 0, 2))],
 )
-def test_picture_comes_upright(tmp_path: Path, orientation: int, order: tuple[int, ...]) -> None:
-    path = save(tmp_path / "a.png", corner_picture(40, 30), orientation)
+def test_image_comes_upright(tmp_path: Path, orientation: int, order: tuple[int, ...]) -> None:
+    path = save(tmp_path / "a.png", corner_image(40, 30), orientation)
     image = read_image(path)
     size = (30, 40) if orientation > 4 else (40, 30)
     assert image_size(path) == size
@@ -46,7 +46,7 @@ def test_picture_comes_upright(tmp_path: Path, orientation: int, order: tuple[in
         ("P", 0, (0, 0, 0)),
     ],
 )
-def test_every_kind_of_picture_becomes_rgb(
+def test_every_image_mode_becomes_rgb(
     tmp_path: Path, mode: str, value: object, rgb: tuple[int, int, int]
 ) -> None:
     Image.new(mode, (3, 2), value).save(tmp_path / "a.png")  # type: ignore[arg-type]
@@ -56,19 +56,19 @@ def test_every_kind_of_picture_becomes_rgb(
     assert (image == rgb).all()
 
 
-def test_damaged_pictures_are_refused(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_damaged_images_are_refused(tmp_path: Path, rng: np.random.Generator) -> None:
     cut = tmp_path / "cut.png"
     Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(cut)
     cut.write_bytes(cut.read_bytes()[:2000])
     with pytest.raises(VepeError, match=r"cut.png' is damaged or cut off"):
         read_image(cut)
-    with pytest.raises(VepeError, match=r"no picture .*none.png"):
+    with pytest.raises(VepeError, match=r"no image .*none.png"):
         read_image(tmp_path / "none.png")
     with pytest.raises(VepeError, match="is a folder"):
         read_image(tmp_path)
 
 
-def test_listing_is_natural_and_skips_what_is_no_picture(tmp_path: Path) -> None:
+def test_listing_is_in_natural_order_and_skips_other_files(tmp_path: Path) -> None:
     names = ["img10.png", "img9.PNG", "img1.jpg", "b.bmp", "A2.png", "notes.txt", ".hidden.png"]
     for name in names:
         (tmp_path / name).write_bytes(b"x")
@@ -79,25 +79,25 @@ def test_listing_is_natural_and_skips_what_is_no_picture(tmp_path: Path) -> None
 
 
 def test_empty_and_missing_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VepeError, match="holds no pictures"):
+    with pytest.raises(VepeError, match="holds no images"):
         list_images(tmp_path)
     with pytest.raises(VepeError, match="no file or folder"):
         list_images(tmp_path / "nowhere")
-    with pytest.raises(VepeError, match="holds no pictures"):
+    with pytest.raises(VepeError, match="holds no images"):
         open_video(tmp_path)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for i in range(12):
-        save(tmp_path / f"frame{i}.png", grey_picture(i))
+        save(tmp_path / f"frame{i}.png", grey_image(i))
     return tmp_path
 
 
 def test_only_folders_take_a_frame_rate(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"film")
     for source in (tmp_path / "a.mp4", 3, "rtsp://host/door"):
-        with pytest.raises(VepeError, match="30 is for folders of pictures"):
+        with pytest.raises(VepeError, match="30 is for folders of images"):
             open_video(source, fps=30)
     with pytest.raises(VepeError, match="no file or folder"):
         open_video(tmp_path / "none", fps=30)
@@ -123,7 +123,7 @@ def test_folder_with_a_span_stride_and_rate(folder: Path) -> None:
     assert [f.time_s for f in frames] == [0.4, 0.6, 0.8]
 
 
-def test_single_picture_is_a_video_of_one_frame(folder: Path) -> None:
+def test_single_image_is_a_video_of_one_frame(folder: Path) -> None:
     with open_video(folder / "frame7.png") as video:
         frames = list(video)
     assert video.info.frame_count == len(frames) == 1
@@ -131,28 +131,74 @@ def test_single_picture_is_a_video_of_one_frame(folder: Path) -> None:
     assert (frames[0].index, frames[0].time_s, frames[0].name) == (0, 0.0, "frame7.png")
 
 
-def test_pictures_of_two_sizes_are_refused_with_both_names(folder: Path) -> None:
-    save(folder / "frame5.png", grey_picture(5, 62, 48))
+def test_images_of_two_sizes_are_refused_with_both_names(folder: Path) -> None:
+    save(folder / "frame5.png", grey_image(5, 62, 48))
     with pytest.raises(VepeError, match=r"'frame0.png' is 64x48, 'frame5.png' is 62x48"):
         open_video(folder)
 
 
-def test_turned_pictures_count_with_their_upright_size(folder: Path) -> None:
-    save(folder / "frame5.png", grey_picture(5, 48, 64), orientation=6)
+def test_rotated_images_count_with_their_upright_size(folder: Path) -> None:
+    save(folder / "frame5.png", grey_image(5, 48, 64), orientation=6)
     assert all(f.image.shape == (48, 64, 3) for f in open_video(folder))
 
 
-def test_broken_picture_stops_the_folder_there(folder: Path, rng: np.random.Generator) -> None:
+def test_broken_images_are_skipped_with_a_warning(folder: Path, rng: np.random.Generator) -> None:
     bad = folder / "frame6.png"
     save(bad, rng.integers(0, 256, (48, 64, 3), np.uint8))
     bad.write_bytes(bad.read_bytes()[:3000])
+    (folder / "frame1.png").write_bytes(b"")  # not even a header
     with open_video(folder) as video:
-        assert [f.index for f in video] == list(range(6))
+        frames = list(video)
+    total = video.info.frame_count
+    assert total is not None
+    assert [f.index for f in frames] == [i for i in range(total) if i not in (1, 6)]
+    assert all(f.time_s == f.index / 25 for f in frames)
     assert video.warning is not None
-    assert "frame6.png" in video.warning
-    assert "after 6 frames" in video.warning
+    assert "frame1.png" in video.warning
+    assert f"lack 2 of {total} images" in video.warning
+    assert video.incomplete
 
 
-def test_folder_span_without_pictures_is_refused(folder: Path) -> None:
-    with pytest.raises(VepeError, match=r"No picture of .* lies in the wanted span"):
+def test_folder_of_broken_images_is_refused(tmp_path: Path) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(VepeError, match=r"0\.png"):
+        open_video(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_animated_image_is_a_video_with_its_own_times(tmp_path: Path, suffix: str) -> None:
+    frames = [Image.fromarray(grey_image(i)) for i in range(4)]
+    path = tmp_path / f"a.{suffix}"
+    options = {"lossless": True} if suffix == "webp" else {}
+    durations = [100, 50, 200, 100]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, **options)
+    with open_video(path) as video:
+        read = list(video)
+    assert [index_of(f.image) for f in read] == [0, 1, 2, 3]
+    np.testing.assert_allclose([f.time_s for f in read], [0, 0.1, 0.15, 0.35])
+    assert video.info.frame_count == 4
+    assert not video.incomplete
+    with open_video(path, start_s=0.12, end_s=0.3) as video:
+        assert [f.index for f in video] == [2]
+    with pytest.warns(VepeWarning, match="only its first frame"):
+        assert index_of(read_image(path)) == 0
+
+
+def test_animated_image_that_is_cut_off_is_incomplete(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    frames = [Image.fromarray(rng.integers(0, 256, (48, 64, 3), np.uint8)) for _ in range(4)]
+    path = tmp_path / "a.png"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with open_video(path) as video:
+        read = list(video)
+    assert 1 <= len(read) < 4
+    assert video.incomplete
+    assert "cannot be read" in str(video.warning)
+
+
+def test_folder_span_without_images_is_refused(folder: Path) -> None:
+    with pytest.raises(VepeError, match=r"No image of .* lies in the span"):
         open_video(folder, start_s=5)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_videos import grey_picture, index_of, make_video
+from tiny_videos import grey_image, index_of, make_video
 
 from vepe.errors import VepeError
 from vepe.types import VideoInfo
@@ -25,16 +25,16 @@ from vepe.video.source import Span
 INFO = VideoInfo("test", 64, 48, 10.0, live=True)
 
 
-def pictures(n: int, gate: threading.Event | None = None) -> Iterator[tuple[float, np.ndarray]]:
+def images(n: int, gate: threading.Event | None = None) -> Iterator[tuple[float, np.ndarray]]:
     for i in range(n):
-        yield i / 10, grey_picture(i % 24)
+        yield i / 10, grey_image(i % 24)
     if gate is not None:
         gate.set()
 
 
-def test_slow_reader_gets_the_newest_frame_alone() -> None:
+def test_slow_reader_gets_only_the_newest_frame() -> None:
     gate = threading.Event()
-    with LiveSource(pictures(1000, gate), INFO, Span()) as video:
+    with LiveSource(images(1000, gate), INFO, Span()) as video:
         assert gate.wait(10)
         frames = list(video)
     assert [f.index for f in frames] == [999]
@@ -42,13 +42,13 @@ def test_slow_reader_gets_the_newest_frame_alone() -> None:
     assert video.dropped == 999
 
 
-def test_quick_reader_gets_every_frame() -> None:
+def test_fast_reader_gets_every_frame() -> None:
     taken = threading.Semaphore(1)
 
     def paced() -> Iterator[tuple[float, np.ndarray]]:
-        for picture in pictures(30):
+        for image in images(30):
             assert taken.acquire(timeout=10)
-            yield picture
+            yield image
 
     seen = []
     with LiveSource(paced(), INFO, Span()) as video:
@@ -64,11 +64,11 @@ def test_span_and_stride_hold_for_live_sources() -> None:
     taken = threading.Event()
 
     def paced() -> Iterator[tuple[float, np.ndarray]]:
-        for i, picture in enumerate(pictures(100)):
+        for i, image in enumerate(images(100)):
             if i > 5 and i % 5 == 1:  # the one before is wanted: not before it has been taken
                 assert taken.wait(10) or i > 26
                 taken.clear()
-            yield picture
+            yield image
 
     seen = []
     with LiveSource(paced(), INFO, Span(start_s=0.5, end_s=3.0, stride=5)) as video:
@@ -80,17 +80,17 @@ def test_span_and_stride_hold_for_live_sources() -> None:
 
 def test_a_source_that_breaks_off_leaves_a_warning() -> None:
     def breaking() -> Iterator[tuple[float, np.ndarray]]:
-        yield from pictures(3)
-        raise VepeError("Camera 0 stopped sending pictures; check its cable.")
+        yield from images(3)
+        raise VepeError("Camera 0 stopped sending images; check its cable.")
 
     with LiveSource(breaking(), INFO, Span()) as video:
         assert [f.index for f in video][-1] == 2
-    assert video.warning == "Camera 0 stopped sending pictures; check its cable."
+    assert video.warning == "Camera 0 stopped sending images; check its cable."
 
 
-def test_a_fault_of_the_reading_thread_comes_out() -> None:
+def test_error_in_the_reading_thread_is_raised() -> None:
     def faulty() -> Iterator[tuple[float, np.ndarray]]:
-        yield from pictures(1)
+        yield from images(1)
         raise ZeroDivisionError("a fault of ours")
 
     with LiveSource(faulty(), INFO, Span()) as video:
@@ -107,7 +107,7 @@ def test_close_ends_the_thread_and_frees_the_source() -> None:
         try:
             index = 0
             while True:
-                yield index / 10, grey_picture(0)
+                yield index / 10, grey_image(0)
                 index += 1
                 time.sleep(0.001)
         finally:
@@ -126,7 +126,7 @@ def test_close_ends_the_thread_and_frees_the_source() -> None:
 def sender(tmp_path: Path) -> Iterator[str]:
     """The address of a server that sends a transport stream once, then hangs up."""
     data = make_video(
-        tmp_path / "a.ts", [grey_picture(i) for i in range(20)], options={"g": "5"}
+        tmp_path / "a.ts", [grey_image(i) for i in range(20)], options={"g": "5"}
     ).read_bytes()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)
@@ -172,7 +172,7 @@ def test_file_on_a_web_server_is_read_whole(
     web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    make_video(tmp_path / "a.mp4", [grey_picture(i) for i in range(20)])
+    make_video(tmp_path / "a.mp4", [grey_image(i) for i in range(20)])
     with open_video(f"{web}/a.mp4", start_s=0.5) as video:
         assert not video.info.live
         assert video.info.frame_count == 15
@@ -192,7 +192,7 @@ def test_dead_address_is_one_sentence(scheme: str, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http", "tcp"])
-def test_silent_address_ends_within_the_timeout(
+def test_silent_address_fails_within_the_timeout(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -214,7 +214,7 @@ def test_missing_camera_is_one_sentence(
 
 
 class FakeCamera:
-    """A camera of three pictures, blue in OpenCV's order of colours."""
+    """A camera of three images, blue in OpenCV's order of colours."""
 
     def __init__(self, index: int) -> None:
         self.left, self.released = 3 if index == 1 else 0, False
@@ -225,9 +225,9 @@ class FakeCamera:
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         self.left -= 1
-        picture = np.zeros((48, 64, 3), np.uint8)
-        picture[:, :, 0] = 255
-        return (True, picture) if self.left >= 0 else (False, None)
+        image = np.zeros((48, 64, 3), np.uint8)
+        image[:, :, 0] = 255
+        return (True, image) if self.left >= 0 else (False, None)
 
     def get(self, _: int) -> float:
         return 0.0
@@ -239,7 +239,7 @@ class FakeCamera:
 made: list[FakeCamera] = []
 
 
-def test_camera_gives_rgb_and_says_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_camera_gives_rgb_and_warns_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vepe.video.live.cv2.VideoCapture", FakeCamera)
     monkeypatch.setattr("vepe.video.live.sys.platform", "darwin")
     with open_video("1") as video:
@@ -251,8 +251,8 @@ def test_camera_gives_rgb_and_says_when_it_stops(monkeypatch: pytest.MonkeyPatch
     assert (frames[0].image == (0, 0, 255)).all()
     assert all(a.time_s < b.time_s for a, b in pairwise(frames))
     assert video.warning is not None
-    assert "stopped sending pictures" in video.warning
-    with pytest.raises(VepeError, match="Camera 2 cannot be opened or sends no picture"):
+    assert "stopped sending images" in video.warning
+    with pytest.raises(VepeError, match="Camera 2 cannot be opened or sends no image"):
         open_video(2)
     assert all(camera.released for camera in made)
 
@@ -265,12 +265,12 @@ def test_negative_camera_is_refused() -> None:
 def test_file_named_like_a_camera_is_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_video(tmp_path / "a.mp4", [grey_picture(i) for i in range(3)]).rename(tmp_path / "7")
+    make_video(tmp_path / "a.mp4", [grey_image(i) for i in range(3)]).rename(tmp_path / "7")
     monkeypatch.chdir(tmp_path)
     assert len(list(open_video("7"))) == 3
 
 
-def test_passwords_never_show() -> None:
+def test_passwords_are_never_shown() -> None:
     assert (
         public_name("rtsp://anna:secret@cam.local:554/door?x=1") == "rtsp://cam.local:554/door?x=1"
     )

@@ -1,4 +1,4 @@
-"""Reading: exact times, upright frames, wanted spans, and what is said of bad input."""
+"""Reading: exact times, upright frames with square pixels, spans, and errors on bad input."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import resource
 import weakref
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 from tiny_videos import (
     CORNERS,
-    corner_picture,
-    grey_picture,
+    corner_image,
+    grey_image,
     index_of,
     make_video,
 )
@@ -23,13 +24,14 @@ from vepe.errors import VepeError
 from vepe.video.decoding import Decoding, first_tick
 from vepe.video.reader import open_video
 from vepe.video.source import Clock, Span
+from vepe.video.upright import _TO_BT709, _linear_table
 
 N = 24
 VFR_MS = [0, 40, 80, 95, 300, 333, 334, 1000, 1001, 1500, 1533, 1577, 2000, 2100, 2150, 2160]
 
 
 def greys(n: int = N) -> list[np.ndarray]:
-    return [grey_picture(i) for i in range(n)]
+    return [grey_image(i) for i in range(n)]
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
@@ -43,7 +45,7 @@ def test_times_of_a_variable_frame_rate_are_exact(tmp_path: Path, suffix: str) -
     assert video.warning is None
 
 
-def test_a_stream_that_starts_late_counts_from_zero(tmp_path: Path) -> None:
+def test_stream_that_starts_late_counts_from_zero(tmp_path: Path) -> None:
     path = make_video(tmp_path / "late.ts", greys(5), times_ms=[5000, 5100, 5200, 5350, 5400])
     with av.open(str(path)) as container:
         assert container.streams.video[0].start_time > 90_000  # else the test tests nothing
@@ -122,7 +124,7 @@ def test_rotated_phone_video_comes_upright(
     tmp_path: Path, rotation: tuple[float, bool, bool], order: tuple[int, ...]
 ) -> None:
     """`order`: which stored corner is seen upper left, upper right, lower left, lower right."""
-    path = make_video(tmp_path / "phone.mp4", [corner_picture(64, 48)] * 2, rotation=rotation)
+    path = make_video(tmp_path / "phone.mp4", [corner_image(64, 48)] * 2, rotation=rotation)
     with open_video(path) as video:
         image = next(iter(video)).image
     upright = (48, 64) if rotation[0] in (90, -90) else (64, 48)
@@ -148,8 +150,8 @@ def test_rotated_phone_video_comes_upright(
 def test_odd_and_smallest_sizes(
     tmp_path: Path, width: int, height: int, codec: str, pix_fmt: str, suffix: str, frames: int
 ) -> None:
-    pictures = [grey_picture(3 * i, width, height) for i in range(frames)]
-    path = make_video(tmp_path / f"odd.{suffix}", pictures, codec=codec, pix_fmt=pix_fmt)
+    images = [grey_image(3 * i, width, height) for i in range(frames)]
+    path = make_video(tmp_path / f"odd.{suffix}", images, codec=codec, pix_fmt=pix_fmt)
     with open_video(path) as video:
         read = list(video)
     assert (video.info.width, video.info.height) == (width, height)
@@ -158,7 +160,7 @@ def test_odd_and_smallest_sizes(
     assert all(f.image.dtype == np.uint8 for f in read)
 
 
-def test_can_be_read_again_and_is_over_after_close(tmp_path: Path) -> None:
+def test_can_be_read_again_until_closed(tmp_path: Path) -> None:
     video = open_video(make_video(tmp_path / "a.mp4", greys(6)))
     assert [f.index for f in video] == [f.index for f in video] == list(range(6))
     begun = iter(video)
@@ -170,9 +172,9 @@ def test_can_be_read_again_and_is_over_after_close(tmp_path: Path) -> None:
 
 def test_memory_stays_constant(tmp_path: Path) -> None:
     """400 frames of 0.9 MB: none is held, and the process does not grow with them."""
-    picture = grey_picture(3, 640, 480)
+    image = grey_image(3, 640, 480)
     path = make_video(
-        tmp_path / "long.mp4", [picture] * 400, options={"preset": "ultrafast", "g": "50"}
+        tmp_path / "long.mp4", [image] * 400, options={"preset": "ultrafast", "g": "50"}
     )
     alive: list[weakref.ref[np.ndarray]] = []
     peak_kb = 0
@@ -186,10 +188,10 @@ def test_memory_stays_constant(tmp_path: Path) -> None:
     assert grown_mb < 60  # all frames would be 350 MB
 
 
-def test_joined_recordings_go_on_in_time_and_in_size(tmp_path: Path) -> None:
-    """Two transport streams in one file: the clock starts again, and the picture is larger."""
-    one = make_video(tmp_path / "1.ts", [grey_picture(i) for i in range(8)])
-    two = make_video(tmp_path / "2.ts", [grey_picture(8 + i, 128, 96) for i in range(8)])
+def test_joined_recordings_continue_in_time_and_size(tmp_path: Path) -> None:
+    """Two transport streams in one file: the clock starts again, and the image is larger."""
+    one = make_video(tmp_path / "1.ts", [grey_image(i) for i in range(8)])
+    two = make_video(tmp_path / "2.ts", [grey_image(8 + i, 128, 96) for i in range(8)])
     both = tmp_path / "both.ts"
     both.write_bytes(one.read_bytes() + two.read_bytes())
     with open_video(both) as video:
@@ -198,10 +200,10 @@ def test_joined_recordings_go_on_in_time_and_in_size(tmp_path: Path) -> None:
     np.testing.assert_allclose([f.time_s for f in frames], np.arange(16) / 10, atol=1e-3)
     assert {f.image.shape for f in frames} == {(48, 64, 3)}
     assert video.warning is not None
-    assert "changes its picture size at frame 8" in video.warning
+    assert "changes its image size at frame 8" in video.warning
 
 
-def test_recording_that_begins_in_mid_air(tmp_path: Path) -> None:
+def test_recording_that_starts_without_a_key_frame(tmp_path: Path) -> None:
     """A stream cut in front of a key frame's successors: the frames that can be decoded count."""
     path = make_video(tmp_path / "a.ts", greys(), options={"g": "8", "bf": "0"})
     with av.open(str(path)) as container:
@@ -233,8 +235,115 @@ def test_impossible_spans_are_refused(tmp_path: Path, options: dict[str, float],
 
 def test_a_span_between_two_frames_is_refused(tmp_path: Path) -> None:
     video = open_video(make_video(tmp_path / "a.mp4", greys()), start_s=0.51, end_s=0.55)
-    with pytest.raises(VepeError, match=r"No frame of .* lies in the wanted span"):
+    with pytest.raises(VepeError, match=r"No frame of .* lies in the span"):
         list(video)
+
+
+def test_repeated_timestamps_in_a_file(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mkv", greys(8), codec="mjpeg", pix_fmt="yuvj420p")
+    stamps = [0, 100, 100, 300, 400, 500, 500, 700]
+    with av.open(str(path)) as source, av.open(str(tmp_path / "b.mkv"), "w") as target:
+        copy = target.add_stream_from_template(source.streams.video[0])
+        packets = [p for p in source.demux(video=0) if p.size]
+        for packet, stamp in zip(packets, stamps, strict=True):
+            packet.stream, packet.pts, packet.dts = copy, stamp, stamp
+            target.mux(packet)
+    times = [f.time_s for f in open_video(tmp_path / "b.mkv")]
+    assert all(a < b for a, b in pairwise(times))
+    good = [i for i, stamp in enumerate(stamps) if stamp not in stamps[:i]]
+    assert [times[i] for i in good] == [stamps[i] / 1000 for i in good]
+
+
+def elementary_stream(path: Path) -> Path:
+    """A bare H.264 stream of eight frames, which states 30 fps in its header."""
+    with av.open(str(path), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(8):
+            frame = av.VideoFrame.from_ndarray(grey_image(i)).reformat(format="yuv420p")
+            frame.pts, frame.time_base = i, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_elementary_stream_has_the_rate_of_its_codec(tmp_path: Path) -> None:
+    path = elementary_stream(tmp_path / "raw.h264")
+    with open_video(path) as video:
+        times = [f.time_s for f in video]
+    assert video.info.fps == 30
+    np.testing.assert_allclose(times, np.arange(8) / 30)
+    assert video.warning is None
+
+
+def test_assumed_rate_is_reported(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "raw.mjpeg"), "w", format="mjpeg") as container:
+        stream = container.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for i in range(4):
+            frame = av.VideoFrame.from_ndarray(grey_image(i)).reformat(format="yuvj420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with open_video(tmp_path / "raw.mjpeg") as video:
+        assert len(list(video)) == 4
+    assert video.warning is not None
+    assert "25 frames per second are assumed" in video.warning
+    assert not video.incomplete
+
+
+# ---- what a player shows ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("aspect", "rotation", "size"),
+    [
+        (Fraction(64, 45), None, (91, 48)),
+        (Fraction(8, 9), None, (57, 48)),
+        (Fraction(1), None, (64, 48)),
+        (Fraction(2), (90.0, False, False), (48, 128)),
+        (Fraction(1, 500), None, (64, 48)),  # taken for an error
+    ],
+)
+def test_pixels_become_square(
+    tmp_path: Path,
+    aspect: Fraction,
+    rotation: tuple[float, bool, bool] | None,
+    size: tuple[int, int],
+) -> None:
+    path = make_video(
+        tmp_path / "a.mp4", [corner_image()] * 3, sample_aspect=aspect, rotation=rotation
+    )
+    with open_video(path) as video:
+        frames = list(video)
+    assert (video.info.width, video.info.height) == size
+    assert frames[0].image.shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_is_tone_mapped(tmp_path: Path, transfer: int) -> None:
+    """Four saturated BT.709 colours at reference white, encoded as HDR, come back as themselves."""
+    to_bt2020 = np.linalg.inv(_TO_BT709)
+    linear = (corner_image() / 255.0) @ to_bt2020.T
+    table = _linear_table(transfer)
+    signal = np.interp(linear, table, np.linspace(0, 1, len(table)))
+    path = tmp_path / "hdr.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "4"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
+        context = stream.codec_context
+        context.color_trc, context.color_primaries, context.colorspace = transfer, 9, 9
+        frame = av.VideoFrame.from_ndarray(
+            np.rint(signal * 65535).astype(np.uint16), format="rgb48le"
+        ).reformat(format="yuv420p10le", dst_colorspace=9, dst_color_range=1)
+        frame.pts, frame.time_base = 0, Fraction(1, 10)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    (frame,) = open_video(path)
+    corners = [frame.image[y, x].astype(int) for y in (8, -8) for x in (8, -8)]
+    for corner, colour in zip(corners, CORNERS, strict=True):
+        bright = np.asarray(colour) == 255
+        assert corner[bright].min() > 215, (corner, colour)
+        assert corner[~bright].max(initial=0) < 60, (corner, colour)
 
 
 # ---- rules shared by all sources ----------------------------------------------------------------
@@ -242,9 +351,30 @@ def test_a_span_between_two_frames_is_refused(tmp_path: Path) -> None:
 
 def test_clock_keeps_times_increasing() -> None:
     clock = Clock(fps=10)
-    raw = [0.0, 0.1, None, 0.2, 0.35, 0.05, 0.15, None]
-    told = [clock.tell(r) for r in raw]
-    np.testing.assert_allclose(told, [0, 0.1, 0.2, 0.3, 0.45, 0.55, 0.65, 0.75])
+    raw = [0.0, 0.5, None, 0.7, 0.85, 0.05, 0.15, None]
+    times = [clock.next_time(r) for r in raw]
+    np.testing.assert_allclose(times, [0, 0.5, 0.6, 0.7, 0.85, 0.95, 1.05, 1.15])
+
+
+def test_repeated_timestamps_move_their_frames_alone() -> None:
+    clock = Clock(fps=25)
+    raw = [0.0, 0.04, 0.04, 0.04, 0.16, 0.2, 0.24, 0.24, 0.32, 0.30, 0.36]
+    times = [clock.next_time(r) for r in raw]
+    assert all(a < b for a, b in pairwise(times))
+    for i in (0, 1, 4, 5, 6, 8, 10):  # the others repeat a timestamp or go back
+        assert times[i] == raw[i]
+    repeated = [Clock(fps=25).next_time(1.0) for _ in range(3)]
+    assert repeated == [1.0] * 3
+    still = Clock(fps=25)
+    many = [still.next_time(1.0) for _ in range(100)]
+    assert all(a < b for a, b in pairwise(many))
+    assert many[-1] < 1.041
+
+
+def test_jump_back_of_a_second_shifts_all_later_frames() -> None:
+    clock = Clock(fps=10)
+    times = [clock.next_time(r) for r in (0.0, 1.0, 2.0, 0.5, 0.6, 0.8)]
+    np.testing.assert_allclose(times, [0, 1, 2, 2.1, 2.2, 2.4])
 
 
 @pytest.mark.parametrize("stride", [1, 2, 7])
@@ -254,7 +384,7 @@ def test_frame_count_of_a_span(
     start_s: float, end_s: float | None, stride: int, fps: float
 ) -> None:
     span = Span(start_s, end_s, stride)
-    counted = sum(span.wants(i, i / fps) for i in range(120))
+    counted = sum(span.includes(i, i / fps) for i in range(120))
     assert span.frame_count(120, fps) == counted
 
 

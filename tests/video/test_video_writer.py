@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from tiny_videos import (
     CORNERS,
-    corner_picture,
-    grey_picture,
+    corner_image,
+    grey_image,
     index_of,
     make_video,
     onset_s,
@@ -28,11 +28,11 @@ VFR_S = [0.0, 0.04, 0.08, 0.0951, 0.3, 1 / 3, 0.3343, 1.0, 1.00101, 1.5, 1.5333,
 
 
 def write(path: Path, times_s: list[float], **options: object) -> VideoWriter:
-    """A video of grey pictures at these times."""
+    """A video of grey images at these times."""
     settings: dict[str, object] = {"width": 64, "height": 48, "fps": 10.0} | options
     with VideoWriter(path, **settings) as writer:  # type: ignore[arg-type]
         for i, time_s in enumerate(times_s):
-            writer.write(grey_picture(i, writer._size[0], writer._size[1]), time_s)
+            writer.write(grey_image(i, writer._size[0], writer._size[1]), time_s)
     return writer
 
 
@@ -46,13 +46,13 @@ def test_times_come_back_to_within_the_time_base(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", [Fraction(1, 10_688), Fraction(1001, 24_000), Fraction(1, 1000)])
-def test_the_source_s_own_time_base_keeps_times_exact(tmp_path: Path, unit: Fraction) -> None:
+def test_time_base_of_the_source_keeps_times_exact(tmp_path: Path, unit: Fraction) -> None:
     times = [float(tick * unit) for tick in (0, 1, 2, 5, 11, 12, 40)]
     write(tmp_path / "a.mp4", times, time_base=unit)
     assert [f.time_s for f in open_video(tmp_path / "a.mp4")] == times
 
 
-def test_times_that_do_not_increase_are_put_a_tick_behind(tmp_path: Path) -> None:
+def test_times_that_do_not_increase_move_one_tick(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", [0.0, 0.1, 0.1, 0.05, 0.2])
     ticks = [f.time_s * 90_000 for f in open_video(tmp_path / "a.mp4")]
     np.testing.assert_allclose(ticks, [0, 9000, 9001, 9002, 18_000], atol=1e-6)
@@ -68,7 +68,7 @@ def test_file_is_h264_yuv420p_with_its_index_in_front_and_its_colours_right(tmp_
     path = tmp_path / "a.mp4"
     with VideoWriter(path, width=64, height=48, fps=25) as writer:
         for i in range(60):
-            writer.write(corner_picture(), i / 25)
+            writer.write(corner_image(), i / 25)
     data = path.read_bytes()
     assert 0 < data.index(b"moov") < data.index(b"mdat")
     with av.open(str(path)) as container:
@@ -91,7 +91,7 @@ def test_odd_sizes_are_padded_with_their_edge(tmp_path: Path, width: int, height
         frames = list(video)
     assert (video.info.width, video.info.height) == (width + width % 2, height + height % 2)
     assert [index_of(f.image) for f in frames] == [0, 1, 2]
-    assert np.ptp(frames[2].image.astype(int)) <= 6  # the padding has the picture's grey
+    assert np.ptp(frames[2].image.astype(int)) <= 6  # the padding has the image's grey
 
 
 def test_one_frame_is_a_video(tmp_path: Path) -> None:
@@ -99,16 +99,16 @@ def test_one_frame_is_a_video(tmp_path: Path) -> None:
     assert len(list(open_video(tmp_path / "a.mp4"))) == 1
 
 
-def test_pictures_that_lie_scattered_in_memory_are_written_right(tmp_path: Path) -> None:
+def test_non_contiguous_images_are_written_correctly(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", width=64, height=48, fps=10) as writer:
-        writer.write(corner_picture()[:, ::-1], 0.0)
+        writer.write(corner_image()[:, ::-1], 0.0)
     image = next(iter(open_video(tmp_path / "a.mp4"))).image
     assert np.abs(image[6, 6].astype(int) - CORNERS[1]).max() < 20
 
 
 # ---- sound --------------------------------------------------------------------------------------
 
-FRAMES = [grey_picture(i % 24) for i in range(30)]  # 3 seconds at 10 fps
+FRAMES = [grey_image(i % 24) for i in range(30)]  # 3 seconds at 10 fps
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ FRAMES = [grey_picture(i % 24) for i in range(30)]  # 3 seconds at 10 fps
     ],
 )
 @pytest.mark.parametrize(("start_s", "end_s"), [(0.0, None), (0.5, None), (0.7, 2.3)])
-def test_sound_is_kept_in_time_and_cut_to_the_span(
+def test_audio_keeps_its_time_and_is_cut_to_the_span(
     tmp_path: Path, suffix: str, codec: str, becomes: str, start_s: float, end_s: float | None
 ) -> None:
     """The tone sets in at 1.5 s of the source; it must set in at 1.5 - start of the result."""
@@ -158,7 +158,7 @@ def stream_start_s(path: Path) -> float:
         return float((stream.start_time or 0) * stream.time_base)
 
 
-def test_sound_and_pictures_lie_interleaved(tmp_path: Path) -> None:
+def test_audio_and_video_are_interleaved(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", FRAMES, audio_codec="aac", audio_s=3.0)
     write(tmp_path / "out.mp4", [i / 10 for i in range(24)], audio_from=source)
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -167,7 +167,7 @@ def test_sound_and_pictures_lie_interleaved(tmp_path: Path) -> None:
     assert "audio" in kinds[: last_video // 2]
 
 
-def test_source_without_sound_gives_none(tmp_path: Path) -> None:
+def test_source_without_audio_gives_none(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", FRAMES)
     write(tmp_path / "out.mp4", [0.0, 0.1], audio_from=source)
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -188,7 +188,7 @@ def test_ctrl_c_leaves_a_playable_video(tmp_path: Path) -> None:
     def interrupted() -> None:
         with VideoWriter(target, width=64, height=48, fps=10, audio_from=source) as writer:
             for i in range(15):
-                writer.write(grey_picture(i), i / 10)
+                writer.write(grey_image(i), i / 10)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -204,7 +204,7 @@ def test_any_other_error_leaves_nothing_and_keeps_the_old_file(tmp_path: Path) -
 
     def failing() -> None:
         with VideoWriter(tmp_path / "a.mp4", width=64, height=48, fps=10) as writer:
-            writer.write(grey_picture(0), 0.0)
+            writer.write(grey_image(0), 0.0)
             assert len(left_in(tmp_path)) == 2
             raise RuntimeError
 
@@ -214,15 +214,15 @@ def test_any_other_error_leaves_nothing_and_keeps_the_old_file(tmp_path: Path) -
     assert (tmp_path / "a.mp4").read_text() == "old"
 
 
-def test_a_finished_file_waits_for_its_place(tmp_path: Path) -> None:
+def test_finished_file_appears_only_on_close(tmp_path: Path) -> None:
     for keep in (True, False):
         path = tmp_path / f"{keep}.mp4"
         writer = VideoWriter(path, width=64, height=48, fps=10)
-        writer.write(grey_picture(0), 0.0)
+        writer.write(grey_image(0), 0.0)
         writer.finish()
         assert not path.exists()
         with pytest.raises(ValueError, match="closed"):
-            writer.write(grey_picture(1), 0.1)
+            writer.write(grey_image(1), 0.1)
         (writer.close if keep else writer.discard)()
     assert [p.name for p in tmp_path.iterdir()] == ["True.mp4"]
     assert len(list(open_video(tmp_path / "True.mp4"))) == 1
@@ -230,14 +230,14 @@ def test_a_finished_file_waits_for_its_place(tmp_path: Path) -> None:
 
 def test_close_and_discard_may_be_called_again(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path / "a.mp4", width=64, height=48, fps=10)
-    writer.write(grey_picture(1), 0.0)
+    writer.write(grey_image(1), 0.0)
     writer.close()
     content = (tmp_path / "a.mp4").read_bytes()
     writer.close()
     writer.discard()
     assert (tmp_path / "a.mp4").read_bytes() == content
     with pytest.raises(ValueError, match="closed"):
-        writer.write(grey_picture(1), 0.1)
+        writer.write(grey_image(1), 0.1)
 
 
 def test_no_frame_makes_no_file(tmp_path: Path) -> None:
@@ -245,18 +245,18 @@ def test_no_frame_makes_no_file(tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
-def test_wrong_pictures_are_the_caller_s_mistake(tmp_path: Path) -> None:
+def test_wrong_images_raise_value_error(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", width=64, height=48, fps=10) as writer:
         with pytest.raises(ValueError, match=r"expected uint8 \(48, 64, 3\)"):
-            writer.write(grey_picture(0, 48, 64), 0.0)
+            writer.write(grey_image(0, 48, 64), 0.0)
         with pytest.raises(ValueError, match="expected uint8"):
-            writer.write(grey_picture(0).astype(np.float32), 0.0)  # type: ignore[arg-type]
+            writer.write(grey_image(0).astype(np.float32), 0.0)  # type: ignore[arg-type]
 
 
 # ---- where nothing can be written ---------------------------------------------------------------
 
 
-def test_missing_folders_are_made(tmp_path: Path) -> None:
+def test_missing_folders_are_created(tmp_path: Path) -> None:
     write(tmp_path / "x" / "y" / "a.mp4", [0.0])
     assert left_in(tmp_path / "x" / "y") == ["a.mp4"]
 
@@ -274,7 +274,7 @@ def test_output_that_is_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
-def test_barred_folder_is_refused(
+def test_folder_without_write_permission_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     """Simulated, since root may write everywhere."""
@@ -289,14 +289,14 @@ def test_barred_folder_is_refused(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_really_barred_folder_is_refused(tmp_path: Path) -> None:
+def test_read_only_folder_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(VepeError, match="may not be written to"):
         VideoWriter(tmp_path / "a.mp4", width=64, height=48, fps=10)
 
 
 @pytest.mark.parametrize("when", ["writing", "closing"])
-def test_full_disk_is_said_and_nothing_is_left(
+def test_full_disk_is_reported_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """Simulated where the muxer is handed a packet; tried by hand on a full tmpfs as well."""
@@ -320,7 +320,7 @@ def test_full_disk_is_said_and_nothing_is_left(
         with VideoWriter(tmp_path / "a.mp4", width=64, height=48, fps=10) as writer:
             monkeypatch.setattr(writer, "_container", Full(writer._container))
             for i in range(200):
-                writer.write(grey_picture(i % 24), i / 10)
+                writer.write(grey_image(i % 24), i / 10)
             assert when == "closing"
 
     with pytest.raises(VepeError, match="The disk is full") as caught:
@@ -335,7 +335,7 @@ def test_writing_over_its_own_source_is_refused(tmp_path: Path) -> None:
         VideoWriter(source, width=64, height=48, fps=10, audio_from=source)
 
 
-def test_sound_from_a_missing_file_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_audio_from_a_missing_file_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(VepeError, match="no file or folder"):
         VideoWriter(
             tmp_path / "a.mp4", width=64, height=48, fps=10, audio_from=tmp_path / "none.mp4"

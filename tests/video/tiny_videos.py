@@ -1,4 +1,4 @@
-"""Tiny videos for tests, made on the spot; a frame's brightness can tell its index."""
+"""Tiny videos for tests, made when they are needed; a frame's brightness encodes its index."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ CORNERS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
 """Colours of the upper left, upper right, lower left and lower right quarter."""
 
 
-def grey_picture(index: int, width: int = 64, height: int = 48) -> np.ndarray:
-    """A flat picture whose level says which frame it is (for indices 0 to 28)."""
+def grey_image(index: int, width: int = 64, height: int = 48) -> np.ndarray:
+    """A flat image whose level says which frame it is (for indices 0 to 28)."""
     return np.full((height, width, 3), 16 + STEP * index, np.uint8)
 
 
 def index_of(image: np.ndarray) -> int:
-    """The frame index that a flat picture shows."""
+    """The frame index that a flat image shows."""
     return round((float(image.mean()) - 16) / STEP)
 
 
-def corner_picture(width: int = 64, height: int = 48) -> np.ndarray:
-    """A picture of four coloured quarters, which shows every turn and mirror."""
+def corner_image(width: int = 64, height: int = 48) -> np.ndarray:
+    """An image of four coloured quarters, which shows every turn and mirror."""
     image = np.zeros((height, width, 3), np.uint8)
     half_h, half_w = height // 2, width // 2
     image[:half_h, :half_w], image[:half_h, half_w:] = CORNERS[0], CORNERS[1]
@@ -46,7 +46,7 @@ def tone(seconds: float, rate: int, silent_s: float = 0.0) -> np.ndarray:
 
 def make_video(
     path: Path,
-    pictures: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
     *,
     times_ms: Sequence[int] | None = None,
     codec: str = "libx264",
@@ -57,23 +57,26 @@ def make_video(
     silent_s: float = 0.0,
     options: dict[str, str] | None = None,
     muxer: dict[str, str] | None = None,
+    sample_aspect: Fraction | None = None,
 ) -> Path:
-    """Writes pictures at the times given (ms; else 100 ms apart), with a tone if asked."""
-    times = list(times_ms) if times_ms is not None else [100 * i for i in range(len(pictures))]
+    """Writes images at the times given (ms; else 100 ms apart), with a tone if asked."""
+    times = list(times_ms) if times_ms is not None else [100 * i for i in range(len(images))]
     unit = AVI_TIME_BASE if path.suffix == ".avi" else TIME_BASE
     with av.open(str(path), "w", options=muxer or {}) as container:
         stream = container.add_stream(codec, rate=10, options=options or {})
-        stream.height, stream.width = pictures[0].shape[:2]
+        stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = unit
+        if sample_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = sample_aspect
         if rotation is not None:
             stream.set_display_rotation(*rotation)
         sound = None
         if audio_codec is not None:
             sound = container.add_stream(audio_codec, rate=44_100)
             sound.layout = "mono"
-        for picture, time_ms in zip(pictures, times, strict=True):
-            frame = av.VideoFrame.from_ndarray(picture).reformat(format=pix_fmt)
+        for image, time_ms in zip(images, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(image).reformat(format=pix_fmt)
             frame.pts, frame.time_base = round(Fraction(time_ms, 1000) / unit), unit
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vepe.types import VideoInfo
 
 _INTERRUPTED = 130
+_INCOMPLETE = 2
 
 
 class Format(str, Enum):  # noqa: UP042 - typer shows the plain values
@@ -110,7 +111,8 @@ def track(
     """Estimate, track and draw the poses of the people in a video.
 
     Writes DIR/<name>.mp4, the video with skeletons and ids, and DIR/<name>.json, the poses with
-    times and ids in PoseTrack18's layout. Ctrl-C stops early and writes what is finished.
+    times and ids in PoseTrack18's layout. Ctrl-C stops early and writes what is finished. Exit
+    code 2: part of the video could not be read, and the results lack it.
     """
     from vepe.errors import VepeError
     from vepe.inference.pipeline import TrackJob, run
@@ -153,6 +155,8 @@ def track(
     _print_report(report)
     if report.stopped and not video.info.live and not show:
         raise typer.Exit(_INTERRUPTED)
+    if report.incomplete:
+        raise typer.Exit(_INCOMPLETE)
 
 
 def result_name(source: str, info: VideoInfo) -> str:

@@ -110,6 +110,7 @@ class TrackReport:
         paths: the files written.
         warnings: sentences for the user.
         stopped: whether the work was stopped early on request.
+        incomplete: whether part of the source could not be read.
     """
 
     frames: int
@@ -119,6 +120,7 @@ class TrackReport:
     paths: list[Path] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     stopped: bool = False
+    incomplete: bool = False
 
     @property
     def fps(self) -> float:
@@ -185,6 +187,7 @@ def run(
                 paths,
                 _warnings(source, writer),
                 frames.stopped,
+                source.incomplete,
             )
     finally:
         if new_folder:

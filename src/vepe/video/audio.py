@@ -1,4 +1,4 @@
-"""The sound of a source on its way into a written video: copied where MP4 can hold it, else AAC."""
+"""The audio of a source for a written video: copied if MP4 can hold it, else encoded as AAC."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vepe.video.container import open_file, zero_pts
 from vepe.video.decoding import Decoding
 
 COPIED_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"})
-"""Codecs that MP4 holds and common players play from it; all others become AAC."""
+"""Codecs that MP4 can hold and common players support; all others become AAC."""
 
 _AAC_FRAME = 1024
 _AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
@@ -28,13 +28,13 @@ _AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 4
 class AudioTrack:
     """Packets of a file's main audio stream, shifted so that `start_s` of its video is time 0.
 
-    Must be made before the output's header is written, since it adds a stream to it.
+    Must be created before the output's header is written, since it adds a stream to it.
 
     Attributes:
-        warning: one sentence where the sound had to be left out or ends early, else None.
+        warning: one sentence if the audio is left out or ends early, else None.
 
     Raises:
-        VepeError: where the file cannot be opened.
+        VepeError: if the file cannot be opened.
     """
 
     def __init__(self, path: Path, output: OutputContainer, start_s: float) -> None:
@@ -51,7 +51,7 @@ class AudioTrack:
         stream = streams[0] if best is None else next(s for s in streams if s.index == best.index)
         zero_s = self._video_zero_s() + Fraction(start_s)
         if getattr(stream, "codec_context", None) is None:
-            self.warning = f"The sound of '{self._name}' cannot be decoded; it is left out."
+            self.warning = f"The audio of '{self._name}' cannot be decoded; it is left out."
         elif stream.codec.canonical_name in COPIED_CODECS:
             copy = output.add_stream_from_template(stream)
             self._packets = self._copied(stream, copy, zero_s)
@@ -62,7 +62,7 @@ class AudioTrack:
             self._packets = self._encoded(stream, target, zero_s)
 
     def _video_zero_s(self) -> Fraction:
-        """Time 0 of the file's video, as the reader counts it, on the file's own clock."""
+        """Time 0 of the video, as the reader counts it, in the file's own timestamps."""
         stream = self._container.streams.best("video")
         if stream is None or stream.time_base is None:
             return Fraction(0)
@@ -74,7 +74,7 @@ class AudioTrack:
             return zero_pts(video, first.pts if first else None) * stream.time_base
 
     def until(self, time_s: float) -> Iterator[Packet]:
-        """The next packets that lie mostly before `time_s` of the output, ready to be muxed."""
+        """The next packets that lie mostly before `time_s` of the output, ready for the muxer."""
         while True:
             packet = self._pending or self._next()
             if packet is None:
@@ -87,11 +87,11 @@ class AudioTrack:
             yield packet
 
     def _next(self) -> Packet | None:
-        """The next packet, or None at the end; damaged sound ends the sound, not the video."""
+        """The next packet, or None at the end; damaged audio ends the audio, not the video."""
         try:
             return next(self._packets, None)
         except av.error.FFmpegError:
-            self.warning = f"The sound of '{self._name}' is damaged; it stops early."
+            self.warning = f"The audio of '{self._name}' is damaged; it stops early."
             return None
 
     def _read(self, stream: AudioStream, start_pts: int) -> Iterator[Packet]:
@@ -108,7 +108,7 @@ class AudioTrack:
         unit = stream.time_base or Fraction(1, 1000)
         start_pts = round(zero_s / unit)
         for packet in self._read(stream, start_pts):
-            # The packet that touches the start stays: codecs overlap, and MP4 trims by edit list.
+            # The packet across the start stays: codecs overlap, and MP4 trims with an edit list.
             assert packet.pts is not None
             if packet.pts + (packet.duration or 0) < start_pts:
                 continue
@@ -127,7 +127,7 @@ class AudioTrack:
             try:
                 frames = stream.decode(packet)
             except av.error.FFmpegError:
-                continue  # a click is better than no sound
+                continue  # a click is better than no audio
             for frame in frames:
                 if frame.pts is None or frame.time_base is None:
                     continue

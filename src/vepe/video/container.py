@@ -1,45 +1,42 @@
 """Opening media containers with PyAV, with errors that a user understands.
 
-Also what both the reader and the audio of the writer must agree on: which stream is the video,
-and which moment of the file is time zero.
+Also what the reader and the audio track of the writer must agree on: which stream is the video,
+and which timestamp of the file is time zero.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import av
 import av.error
-import numpy as np
-from av.buffer import Buffer
-from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideDataType
-from av.video.reformatter import VideoReformatter
+from av.container import Container, InputContainer
 from av.video.stream import VideoStream
-from jaxtyping import UInt8
 
 from vepe.errors import VepeError
 
 NOMINAL_FPS = 25.0
-"""Frames per second where a source names none, or an impossible one."""
+"""Frames per second if a source states none, or an impossible rate."""
 
 MAX_FPS = 1000.0
 NETWORK_TIMEOUT_S = 10.0
 
-# Demuxers that make images of things that are no video: text files become a terminal's screen.
-_NOT_VIDEO_FORMATS = frozenset({"tty"})
-
 MAX_FRAME_PIXELS = 100_000_000
+
+# Demuxers that make images of files that are not video: text becomes a terminal's screen.
+_NOT_VIDEO_FORMATS = frozenset({"tty"})
+# Bare codec streams: they have no timestamps, and libav assumes 25 frames per second.
+_ELEMENTARY_FORMATS = frozenset({
+    "h264", "hevc", "vvc", "evc", "obu", "m4v", "mpegvideo", "mjpeg", "h261", "h263", "cavsvideo",
+    "dirac", "vc1",
+})  # fmt: skip
 
 
 def address_of(path: Path) -> str:
-    """The path as libav takes it: with a protocol, lest a colon in the name be read as one."""
+    """The path as libav takes it; the protocol keeps a colon in the name from being read as one."""
     return f"file:{path.absolute()}"
 
 
@@ -51,7 +48,7 @@ def public_name(url: str) -> str:
 
 
 def open_file(path: Path) -> InputContainer:
-    """Opens a media file. Raises VepeError where it is missing, empty, barred or no media."""
+    """Opens a media file. Raises VepeError if it is missing, empty, unreadable or not media."""
     if not path.exists():
         raise VepeError(f"There is no file or folder '{path}'; check the path.")
     try:
@@ -72,15 +69,15 @@ def open_file(path: Path) -> InputContainer:
 
 
 def open_network(url: str, timeout_s: float = NETWORK_TIMEOUT_S) -> InputContainer:
-    """Opens a network address. Raises VepeError where it gives no video within `timeout_s`."""
+    """Opens a network address. Raises VepeError if it gives no video within `timeout_s`."""
     name = public_name(url)
-    # RTSP over TCP: the default UDP loses packets, and with them parts of images.
+    # RTSP over TCP: UDP, the default, loses packets and with them parts of images.
     options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
     begun_s = time.monotonic()
     try:
         return av.open(url, options=options, timeout=(timeout_s, timeout_s))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        # By the clock, since some protocols call a timeout invalid data.
+        # By the clock, since some protocols report a timeout as invalid data.
         if time.monotonic() - begun_s >= timeout_s:
             reason = f"it did not answer within {timeout_s:g} s"
         elif isinstance(error, av.error.InvalidDataError):
@@ -91,8 +88,8 @@ def open_network(url: str, timeout_s: float = NETWORK_TIMEOUT_S) -> InputContain
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
-    """The main video stream, set to decode. Raises VepeError where there is none."""
-    # The cover image of a music file is a video stream too, of one frame.
+    """The main video stream, ready to decode. Raises VepeError if there is none."""
+    # The cover image of a music file is a video stream too, with one frame.
     streams = [
         stream
         for stream in container.streams.video
@@ -114,7 +111,7 @@ def check_frame_size(stream: VideoStream, name: str) -> None:
     """Checks the size that a stream states, before any frame is decoded.
 
     Raises:
-        VepeError: where a frame would have more than `MAX_FRAME_PIXELS` pixels.
+        VepeError: if a frame would have more than `MAX_FRAME_PIXELS` pixels.
     """
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > MAX_FRAME_PIXELS:
@@ -125,11 +122,26 @@ def check_frame_size(stream: VideoStream, name: str) -> None:
 
 
 def nominal_fps(stream: VideoStream) -> float:
-    """Average frames per second of the stream, or `NOMINAL_FPS` where it names no sane one."""
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate is not None and 0 < rate <= MAX_FPS:
-            return float(rate)
-    return NOMINAL_FPS
+    """Frames per second that the stream states, or `NOMINAL_FPS` if it states no sane rate."""
+    return stated_fps(stream) or NOMINAL_FPS
+
+
+def has_timestamps(container: Container) -> bool:
+    """Whether frames have times of their own; those of elementary streams are made up by libav."""
+    return container.format.name not in _ELEMENTARY_FORMATS
+
+
+def stated_fps(stream: VideoStream) -> float | None:
+    """Frames per second that the stream states: its average, or the codec's own rate; else None.
+
+    For elementary streams, which have no timestamps, only the codec's own rate counts. libav
+    takes 25 fps where the codec states none, so that 25 counts as not stated.
+    """
+    rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+    if not has_timestamps(stream.container):
+        own_rate = stream.codec_context.framerate
+        rates = [None if own_rate == NOMINAL_FPS else own_rate]
+    return next((float(rate) for rate in rates if rate and 0 < rate <= MAX_FPS), None)
 
 
 def zero_pts(stream: VideoStream, first_pts: int | None) -> int:
@@ -141,62 +153,3 @@ def zero_pts(stream: VideoStream, first_pts: int | None) -> int:
 def time_base_of(stream: VideoStream) -> Fraction:
     """Unit of the stream's timestamps in seconds."""
     return stream.time_base or Fraction(1, 90_000)
-
-
-def turns_of(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """What makes the frame upright: (swap axes, then flip rows, then flip columns).
-
-    Read from the display matrix, which maps a stored pixel (p, q) to the shown pixel
-    (a p + c q, b p + d q); see libavutil/display.h. Angles are rounded to quarter turns.
-    """
-    # PyAV's stubs take the container for a dict of names.
-    side_data = cast("Mapping[Any, Buffer]", frame.side_data)
-    data = side_data.get(SideDataType.DISPLAYMATRIX)
-    if data is None:
-        return False, False, False
-    a, b, _, c, d = (int(v) for v in np.frombuffer(bytes(data), np.int32)[:5])
-    if math.hypot(b, c) > math.hypot(a, d):
-        return True, b < 0, c < 0
-    return False, d < 0, a < 0
-
-
-class Upright:
-    """Turns decoded frames into upright RGB images of one size.
-
-    Keeps one scaler for all frames: setting up a new one for each costs more than the conversion.
-    """
-
-    def __init__(self, first: av.VideoFrame) -> None:
-        self._stored_size = (first.width, first.height)
-        self._swap, self._flip_rows, self._flip_columns = turns_of(first)
-        self._scaler = VideoReformatter()
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the upright image in pixels."""
-        width, height = self._stored_size
-        return (height, width) if self._swap else (width, height)
-
-    def fits(self, frame: av.VideoFrame) -> bool:
-        """Whether the frame has the size of the first one; others are scaled to it."""
-        return (frame.width, frame.height) == self._stored_size
-
-    def image(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
-        """The frame as upright RGB, contiguous; copied only where rows are padded or turned."""
-        width, height = self._stored_size
-        # One thread: for a mere change of format, handing out slices costs more than it saves.
-        rgb = self._scaler.reformat(frame, width, height, "rgb24", threads=1)
-        image: np.ndarray = np.ascontiguousarray(rgb.to_ndarray())
-        if self._swap or self._flip_rows or self._flip_columns:
-            return self._turned(image)
-        return image
-
-    def _turned(self, image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H2 W2 3"]:
-        import cv2  # loaded only for turned videos; many times faster here than NumPy's copy
-
-        if self._swap:
-            image = cv2.transpose(image)
-        if self._flip_rows or self._flip_columns:
-            both = self._flip_rows and self._flip_columns
-            image = cv2.flip(image, -1 if both else 0 if self._flip_rows else 1)
-        return image

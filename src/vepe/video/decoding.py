@@ -1,4 +1,4 @@
-"""Decoding a container's video stream frame by frame, from its start or from a moment in it."""
+"""Decoding a container's video stream frame by frame, from its start or from a given time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,26 @@ from av.video.stream import VideoStream
 
 from vepe.video.container import nominal_fps, time_base_of
 
-# Broadcast recordings flag packets as corrupt after any lost one; their decoders cope.
+# Broadcast recordings flag packets as corrupt after any lost one; their decoders cope with it.
 _LOSSY_FORMATS = ("mpegts", "hls", "rtsp", "rtp", "sdp")
+_MAX_RESUMES = 1000
+"""Damaged places in a container that are passed over before reading is given up."""
 
 
 class Decoding:
-    """One pass over a video stream, which remembers how it ended.
+    """One pass over a video stream. It continues behind damage, and remembers that there was some.
+
+    Args:
+        container: the open container; the caller closes it.
+        stream: its video stream.
+        packets: the packets to decode, if not all of the stream.
+        resume: whether to go on where the container itself is damaged; for finished files only.
 
     Attributes:
-        container: the open container; the caller closes it.
-        broken: whether it stopped at damage rather than at the end of the stream.
+        container: as given.
+        broken: whether reading ended with an error or a packet that is cut off.
+        lost: number of packets, behind the first good frame, that could not be decoded.
+        lossy: whether the format is made for lossy links, where damage is normal.
     """
 
     def __init__(
@@ -33,56 +43,75 @@ class Decoding:
         container: InputContainer,
         stream: VideoStream,
         packets: Iterable[Packet[VideoStream]] | None = None,
+        *,
+        resume: bool = False,
     ) -> None:
         self.container = container
         self.broken = False
+        self.lost = 0
+        self.lossy = any(name in container.format.name for name in _LOSSY_FORMATS)
         self._stream = stream
         self._packets = container.demux(stream) if packets is None else packets
-        self._lossy = any(name in container.format.name for name in _LOSSY_FORMATS)
+        self._resume = resume
+        self._begun = False
         self._end_pts: int | None = None
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Frames in order of presentation; stops at the first damage after a good frame.
+        """Frames in presentation order, as far as they can be decoded.
 
-        Damage before the first good frame is passed over: a recording may begin mid-stream.
+        Damage before the first good frame is not counted: a recording may start between two key
+        frames.
         """
-        begun = False
-        try:
-            for packet in self._packets:
-                if packet.is_corrupt and not self._lossy:
-                    self.broken = True
-                    break
-                try:
-                    frames = packet.decode()
-                except av.error.FFmpegError:
-                    if begun and not self._lossy:
-                        self.broken = True
-                        break
-                    continue
-                for frame in frames:
-                    begun = True
-                    self._note(frame)
-                    yield frame
-        except av.error.EOFError:
-            pass
-        except av.error.FFmpegError:
-            self.broken = True
+        cut_off = False
+        for packet in self._read():
+            if packet.size:
+                cut_off = packet.is_corrupt and not self.lossy
+            try:
+                frames = packet.decode()
+            except EOFError:
+                break
+            except av.error.FFmpegError:
+                self.lost += self._begun
+                continue
+            for frame in frames:
+                self._note(frame)
+                yield frame
         if self.broken:
             yield from self._rest()
+        self.broken |= cut_off
+
+    def _read(self) -> Iterator[Packet[VideoStream]]:
+        """The packets; a damaged place in the container is passed over if that is allowed."""
+        for _ in range(_MAX_RESUMES):
+            try:
+                yield from self._packets
+            except EOFError:
+                return
+            except av.error.InvalidDataError:
+                if not self._resume:
+                    break
+                self.lost += 1
+                self._packets = self.container.demux(self._stream)
+            except av.error.FFmpegError:
+                break
+            else:
+                return
+        self.broken = True
 
     def _rest(self) -> Iterator[av.VideoFrame]:
-        """Good frames that the decoder still holds back when the stream breaks off."""
+        """Frames that the decoder still buffers when reading ends with an error."""
         with suppress(av.error.FFmpegError, EOFError):
             for frame in self._stream.codec_context.decode(None):
                 self._note(frame)
                 yield frame
 
     def _note(self, frame: av.VideoFrame) -> None:
+        self._begun = True
         if frame.pts is not None:
             self._end_pts = frame.pts + (frame.duration or 0)
 
     def ends_early(self, zero: int) -> bool:
-        """Whether the last frame given ends well before the stream should (`zero` is its start)."""
+        """Whether the last frame ends well before the stream should (`zero` is its start)."""
         expected_s = _stream_duration(self._stream)
         if expected_s is None or self._end_pts is None:
             return False
@@ -93,7 +122,7 @@ class Decoding:
 def first_tick(time_s: float, unit: Fraction) -> int:
     """Smallest number of ticks of `unit` seconds that, as a float, is at least `time_s`."""
     tick = ceil(Fraction(time_s) / unit)
-    # 0.1 as a float lies above one tenth; the frame at one tenth must not be lost for it.
+    # 0.1 as a float is above one tenth; the frame at exactly one tenth must not be lost.
     return tick - 1 if float((tick - 1) * unit) >= time_s else tick
 
 
@@ -108,7 +137,7 @@ def duration_of(container: InputContainer, stream: VideoStream) -> float | None:
 def _stream_duration(stream: VideoStream) -> float | None:
     if stream.duration:
         return float(stream.duration * time_base_of(stream))
-    # Matroska notes it as a tag "HH:MM:SS.fraction".
+    # Matroska has it as a tag "HH:MM:SS.fraction".
     parts = stream.metadata.get("DURATION", "").split(":")
     try:
         hours, minutes, seconds = (float(part) for part in parts)
@@ -120,11 +149,11 @@ def _stream_duration(stream: VideoStream) -> float | None:
 def seek(
     container: InputContainer, stream: VideoStream, start_pts: int
 ) -> tuple[Decoding, int] | None:
-    """A decoder set to the key frame before `start_pts`, and the number of frames before that time.
+    """A decoder at the key frame before `start_pts`, and the number of frames before that time.
 
-    All packets before the start are read, but not decoded: only so is the number exact, and
-    reading costs little. None where timestamps are missing, the stream begins in mid-air, or the
-    container would not go there; the caller then decodes from the beginning.
+    All packets before the start are read, but not decoded: this makes the number exact, and
+    reading is cheap. None if timestamps are missing, the stream starts without a key frame, or the
+    container cannot seek there; the caller then decodes from the beginning.
     """
     key_pts, passed = None, 0
     for packet in container.demux(stream):
@@ -147,4 +176,4 @@ def seek(
     first = next(packets, None)
     if first is None or not first.is_keyframe or first.pts is None or first.pts > key_pts:
         return None
-    return Decoding(container, stream, chain([first], packets)), passed
+    return Decoding(container, stream, chain([first], packets), resume=True), passed

@@ -1,6 +1,7 @@
-"""Single images: listing them in natural order, reading them upright as RGB.
+"""Image files: listing them in natural order, reading them upright as RGB, and as one video.
 
-A folder of images, or a single image, read as one video.
+A folder of images is a video with a constant frame rate; an animated image is one with its own
+times.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 from vepe.types import Frame, VideoInfo
 from vepe.video.source import Span, VideoSource
 
@@ -25,28 +27,32 @@ IMAGE_SUFFIXES = frozenset(
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
 """The only Pillow formats that are opened; others, such as EPS, start external programs."""
 MAX_IMAGE_PIXELS = 100_000_000
+_ANIMATED_FORMATS = frozenset({"PNG", "WEBP", "GIF"})
+_MIN_DURATION_S = 0.02
+"""Browsers show frames that state a shorter time, or none, for a tenth of a second."""
+_DEFAULT_DURATION_S = 0.1
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether the path is a file that is named like an image."""
+    """Whether the path is a file with the suffix of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts `img2` before `img10`; upper and lower case are one."""
+    """Sort key that puts `img2` before `img10` and ignores case."""
     parts = re.split(r"(\d+)", path.name.lower())
     return tuple((0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts if p)
 
 
 def list_images(source: str | Path) -> list[Path]:
-    """The images of a folder in natural order (not of its subfolders), or the one file given.
+    """The images of a folder in natural order (not of its subfolders), or the file itself.
 
-    Hidden files are passed over. A file is taken whatever its name; `read_image` judges it.
+    Hidden files are skipped. A single file may have any name.
 
     Raises:
-        VepeError: where nothing is there, it may not be read, or the folder holds no image.
+        VepeError: if the path does not exist, may not be read, or the folder has no image.
     """
     path = Path(source)
     if not path.exists():
@@ -65,27 +71,50 @@ def list_images(source: str | Path) -> list[Path]:
 def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
     """The image as RGB, turned upright by its EXIF orientation; transparency is dropped.
 
+    Of an animated image this is the first frame, and a `VepeWarning` says so.
+
     Raises:
-        VepeError: where it is missing, empty, barred, damaged or no image.
+        VepeError: if it is missing, empty, unreadable, damaged or not an image.
     """
     path = Path(path)
     with open_image(path) as image:
-        try:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I"):
-                # 16-bit grey: Pillow's own conversion would clip it to white.
-                grey = np.asarray(upright).astype(np.int64).clip(0, 65535) >> 8
-                return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
-            return np.array(upright.convert("RGB"))
-        except (OSError, ValueError, SyntaxError):
-            raise VepeError(f"The image '{path}' is damaged or cut off; replace it.") from None
+        if num_frames(image) > 1:
+            message = f"'{path}' is animated; only its first frame is used. Track it as a video."
+            warnings.warn(message, VepeWarning, stacklevel=2)
+        return _upright_rgb(image, path)
+
+
+def is_animated(path: Path) -> bool:
+    """Whether the file is an image with several frames. Raises VepeError as `read_image`."""
+    with open_image(path) as image:
+        return num_frames(image) > 1
+
+
+def num_frames(image: Image.Image) -> int:
+    """Number of frames of an animated PNG, WebP or GIF; 1 for all other images."""
+    if image.format not in _ANIMATED_FORMATS:
+        return 1
+    return getattr(image, "n_frames", 1)
+
+
+def _upright_rgb(image: Image.Image, path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """The present frame of an open image; `path` is for messages."""
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):
+            # 16-bit grey: Pillow's own conversion would clip it to white.
+            grey = np.asarray(upright).astype(np.int64).clip(0, 65535) >> 8
+            return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
+        return np.array(upright.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, EOFError):
+        raise VepeError(f"The image '{path}' is damaged or cut off; replace it.") from None
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Width and height in pixels of the upright image, from its header alone.
 
     Raises:
-        VepeError: as `read_image`.
+        VepeError: see `read_image`.
     """
     with open_image(Path(path)) as image:
         width, height = image.size
@@ -97,8 +126,8 @@ def open_image(path: Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image
     """Opens an image of one of `IMAGE_FORMATS` without decoding it.
 
     Raises:
-        VepeError: where it is missing, unreadable, of another format, or its header states more
-            than `max_pixels` pixels.
+        VepeError: if it is missing, unreadable, of another format, or its header states more than
+             `max_pixels` pixels.
     """
     if path.is_dir():
         raise VepeError(f"'{path}' is a folder, not an image; give an image file.")
@@ -129,30 +158,22 @@ class FolderSource(VideoSource):
     """Images in natural order as the frames of one video, at a constant `fps`.
 
     All headers are read at once, so that an image of another size is found before the work
-    begins, not after an hour.
+    begins, not an hour later. Damaged images are skipped; the others keep their times.
 
     Raises:
-        VepeError: where there are no images, one is no image, or two differ in size.
+        VepeError: if there are no images, none can be read, or two differ in size.
     """
 
     def __init__(self, path: Path, span: Span, fps: float) -> None:
         self._paths = list_images(path)
         self._span = span
         self._closed = threading.Event()
-        width, height = image_size(self._paths[0])
-        for other in self._paths[1:]:
-            size = image_size(other)
-            if size != (width, height):
-                raise VepeError(
-                    f"The images of '{path}' differ in size: '{self._paths[0].name}' is "
-                    f"{width}x{height}, '{other.name}' is {size[0]}x{size[1]}; give frames of one "
-                    "size."
-                )
+        width, height = self._common_size(path)
         count = span.frame_count(len(self._paths), fps)
         if count == 0:
             raise VepeError(
-                f"No image of '{path}' lies in the wanted span ({len(self._paths)} images at "
-                f"{fps:g} per second); give an earlier start or a later end."
+                f"No image of '{path}' lies in the span ({len(self._paths)} images at {fps:g} per "
+                "second); give an earlier start or a later end."
             )
         self.info = VideoInfo(
             name=path.absolute().name,
@@ -163,24 +184,116 @@ class FolderSource(VideoSource):
             path=path if path.is_file() else None,
         )
 
+    def _common_size(self, path: Path) -> tuple[int, int]:
+        """Width and height of all images whose header can be read."""
+        first: tuple[Path, tuple[int, int]] | None = None
+        error: VepeError | None = None
+        for file in self._paths:
+            try:
+                size = image_size(file)
+            except VepeError as caught:
+                error = error or caught
+                continue
+            first = first or (file, size)
+            width, height = first[1]
+            if size != (width, height):
+                raise VepeError(
+                    f"The images of '{path}' differ in size: '{first[0].name}' is "
+                    f"{width}x{height}, '{file.name}' is {size[0]}x{size[1]}; give frames of one "
+                    "size."
+                )
+        if first is None:
+            assert error is not None
+            raise error
+        return first[1]
+
     def __iter__(self) -> Iterator[Frame]:
-        self.warning = None
-        begun = False
+        self.warning, self.incomplete = None, False
+        num_read = 0
+        errors: list[VepeError] = []
         for index, path in enumerate(self._paths):
             time_s = index / self.info.fps
             if self._closed.is_set() or self._span.is_over(time_s):
-                return
-            if not self._span.wants(index, time_s):
+                break
+            if not self._span.includes(index, time_s):
                 continue
             try:
                 image = read_image(path)
             except VepeError as error:
-                if not begun:
-                    raise
-                self.warning = f"{error} The results stop before it, after {index} frames."
-                return
-            begun = True
+                errors.append(error)
+                self.warning = self._damage(errors)
+                self.incomplete = True
+                continue
+            num_read += 1
             yield Frame(index, time_s, image, path.name)
+        if errors and not num_read:
+            raise errors[0]
+
+    def _damage(self, errors: list[VepeError]) -> str:
+        """What is missing, in one or two sentences."""
+        others = f" {len(errors) - 1} more cannot be read either." if len(errors) > 1 else ""
+        return f"{errors[0]}{others} The results lack {len(errors)} of {len(self._paths)} images."
+
+    def close(self) -> None:
+        """Ends a running iteration at its next frame."""
+        self._closed.set()
+
+
+class AnimationSource(VideoSource):
+    """The frames of an animated PNG or WebP, at the times that the file states.
+
+    Raises:
+        VepeError: if it cannot be read, or ends before the span starts.
+    """
+
+    time_base = Fraction(1, 1000)
+
+    def __init__(self, path: Path, span: Span) -> None:
+        self._path = path
+        self._span = span
+        self._closed = threading.Event()
+        with open_image(path) as image:
+            total = num_frames(image)
+        width, height = image_size(path)
+        duration_s = sum(duration for _, duration in self._frames())
+        fps = total / duration_s if duration_s else 1 / _DEFAULT_DURATION_S
+        if duration_s and span.start_s >= duration_s:
+            raise VepeError(
+                f"'{path}' ends at {duration_s:.2f} s, before the start at {span.start_s:g} s; "
+                "give an earlier start."
+            )
+        count = span.frame_count(total, fps)
+        self.info = VideoInfo(path.name, width, height, fps, count, path)
+
+    def _frames(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Images and how long each is shown, in seconds; ends at the first damaged one."""
+        with open_image(self._path) as image:
+            for index in range(num_frames(image)):
+                try:
+                    image.seek(index)
+                    rgb = _upright_rgb(image, self._path)
+                except (OSError, ValueError, SyntaxError, EOFError, VepeError):
+                    return
+                duration_s = float(image.info.get("duration") or 0) / 1000
+                yield rgb, duration_s if duration_s >= _MIN_DURATION_S else _DEFAULT_DURATION_S
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.warning, self.incomplete = None, False
+        with open_image(self._path) as image:
+            total = num_frames(image)
+        time_s, index = 0.0, 0
+        for index, (rgb, duration_s) in enumerate(self._frames()):
+            if self._closed.is_set() or self._span.is_over(time_s):
+                return
+            if self._span.includes(index, time_s):
+                yield Frame(index, time_s, rgb)
+            time_s = round(time_s + duration_s, 6)
+        if index + 1 < total:
+            self.incomplete = True
+            self.warning = (
+                f"'{self._path}' is damaged: {total - index - 1} of its {total} frames cannot be "
+                "read; they are missing from the results."
+            )
 
     def close(self) -> None:
         """Ends a running iteration at its next frame."""

@@ -1,7 +1,7 @@
-"""Cameras and network streams: frames as they come, the newest first in line.
+"""Cameras and network streams: frames as they arrive, always the newest one.
 
-A reader that is slower than the camera must not fall ever further behind, nor fill the memory:
-a thread takes frames in and keeps the newest one; older ones are dropped and counted.
+A reader that is slower than the camera must not fall further and further behind, nor fill the
+memory: a thread receives frames and keeps only the newest; older ones are dropped and counted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from vepe.types import Frame, VideoInfo
 from vepe.video.container import (
     NETWORK_TIMEOUT_S,
     NOMINAL_FPS,
-    Upright,
     nominal_fps,
     public_name,
     time_base_of,
@@ -30,59 +29,60 @@ from vepe.video.container import (
 )
 from vepe.video.decoding import Decoding
 from vepe.video.source import Clock, Span, VideoSource
+from vepe.video.upright import Upright
 
-ImageIndex = Iterator[tuple[float | None, np.ndarray]]
-"""Timestamps in seconds (None where unknown) with upright RGB pictures."""
+TimedImages = Iterator[tuple[float | None, np.ndarray]]
+"""Timestamps in seconds (None if unknown) with upright RGB images."""
 
 
 class LiveSource(VideoSource):
-    """Frames of a running source, read in a thread of its own; can be iterated once.
+    """Frames of a running source, read in its own thread; can be iterated once.
 
-    A frame's index counts every frame that arrived, dropped ones too. An error of `pictures` ends
+    A frame's index counts every frame that arrived, dropped ones too. An error of `images` ends
     the iteration after the last frame: a `VepeError` becomes the warning, any other is raised.
 
     Args:
-        pictures: the source; it is read and closed in the thread alone.
-        info: what is known of it.
-        span: the wanted part, counted from the first frame.
+        images: the source; only the thread reads and closes it.
+        info: what is known about it.
+        span: the part to read, counted from the first frame.
     """
 
-    def __init__(self, pictures: ImageIndex, info: VideoInfo, span: Span) -> None:
+    def __init__(self, images: TimedImages, info: VideoInfo, span: Span) -> None:
         self.info = info
         self.dropped = 0
-        self._pictures = pictures
+        self._images = images
         self._span = span
         self._newest: Frame | None = None
         self._error: BaseException | None = None
         self._changed = threading.Condition()
         self._ended = False
         self._closed = False
-        self._thread = threading.Thread(target=self._take_in, name="live video", daemon=True)
+        self._thread = threading.Thread(target=self._receive, name="live video", daemon=True)
         self._thread.start()
 
-    def _take_in(self) -> None:
+    def _receive(self) -> None:
         clock = Clock(self.info.fps)
         try:
-            for index, (raw_s, image) in enumerate(self._pictures):
-                frame = Frame(index, clock.tell(raw_s), image)
+            for index, (raw_s, image) in enumerate(self._images):
+                frame = Frame(index, clock.next_time(raw_s), image)
                 over = self._span.is_over(frame.time_s)
                 with self._changed:
                     if self._closed or over:
                         break
-                    if not self._span.wants(index, frame.time_s):
+                    if not self._span.includes(index, frame.time_s):
                         continue
                     self.dropped += self._newest is not None
                     self._newest = frame
                     self._changed.notify_all()
         except VepeError as error:
             self.warning = str(error)
-        except BaseException as error:  # it must not die with the thread
+        except BaseException as error:  # raised again by the reader
             self._error = error
         finally:
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
-            close = getattr(self._pictures, "close", None)
+            close = getattr(self._images, "close", None)
             if close is not None:
                 close()
 
@@ -90,7 +90,7 @@ class LiveSource(VideoSource):
         while True:
             with self._changed:
                 while self._newest is None and not (self._ended or self._closed):
-                    # With a time limit, since a bare wait cannot be interrupted on Windows.
+                    # With a timeout, since Windows cannot interrupt a wait without one.
                     self._changed.wait(timeout=0.5)
                 if self._newest is None and self._error is not None and not self._closed:
                     raise self._error
@@ -100,7 +100,7 @@ class LiveSource(VideoSource):
             yield frame
 
     def close(self) -> None:
-        """Ends the iteration and waits for the thread to let go of the device."""
+        """Ends the iteration and waits for the thread to release the device."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -108,7 +108,7 @@ class LiveSource(VideoSource):
 
 
 def stream_source(container: InputContainer, url: str, span: Span) -> LiveSource:
-    """A network stream that has no end. Raises VepeError where no frame of it can be decoded."""
+    """A network stream without an end. Raises VepeError if no frame of it can be decoded."""
     name = public_name(url)
     try:
         stream = video_stream(container, name)
@@ -121,16 +121,16 @@ def stream_source(container: InputContainer, url: str, span: Span) -> LiveSource
     except VepeError:
         container.close()
         raise
-    upright = Upright(first)
-    # Times count from the first frame that came: a stream's own start may lie days back.
+    upright = Upright(first, stream.sample_aspect_ratio)
+    # Times count from the first frame that arrived: the stream may have started days ago.
     unit, zero = time_base_of(stream), first.pts or 0
 
-    def pictures() -> ImageIndex:
+    def images() -> TimedImages:
         frame: av.VideoFrame | None = first
         with container:
             while frame is not None:
                 raw_s = None if frame.pts is None else float((frame.pts - zero) * unit)
-                yield raw_s, upright.picture(frame)
+                yield raw_s, upright.image(frame)
                 frame = next(frames, None)
         if decoding.broken:
             raise VepeError(f"The stream '{name}' broke off; the results stop there.")
@@ -138,43 +138,43 @@ def stream_source(container: InputContainer, url: str, span: Span) -> LiveSource
     width, height = upright.size
     has_audio = bool(container.streams.audio)
     info = VideoInfo(name, width, height, nominal_fps(stream), has_audio=has_audio, live=True)
-    return LiveSource(pictures(), info, span)
+    return LiveSource(images(), info, span)
 
 
 def camera_source(index: int, span: Span) -> LiveSource:
-    """The camera of that number. Raises VepeError where it is missing, busy or sends nothing.
+    """The camera of this number. Raises VepeError if it is missing, busy or sends nothing.
 
-    Read through OpenCV, since PyAV's wheels are built without Video4Linux.
+    Read with OpenCV, since PyAV's wheels are built without Video4Linux.
     """
     if sys.platform == "linux" and not Path(f"/dev/video{index}").exists():
-        found = sorted(p.name.removeprefix("video") for p in Path("/dev").glob("video[0-9]*"))
-        there = f"found: {', '.join(found)}" if found else "none is connected"
-        raise VepeError(f"There is no camera {index} ({there}); check the number and the cable.")
+        numbers = sorted(p.name.removeprefix("video") for p in Path("/dev").glob("video[0-9]*"))
+        existing = f"found: {', '.join(numbers)}" if numbers else "none is connected"
+        raise VepeError(f"There is no camera {index} ({existing}); check the number and the cable.")
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         camera = cv2.VideoCapture(index)
-        good, first = camera.read() if camera.isOpened() else (False, None)
+        success, first = camera.read() if camera.isOpened() else (False, None)
     finally:
         cv2.utils.logging.setLogLevel(level)
-    if not good or first is None:
+    if not success or first is None:
         camera.release()
         raise VepeError(
-            f"Camera {index} cannot be opened or sends no picture; check that it is connected, "
+            f"Camera {index} cannot be opened or sends no image; check that it is connected, "
             "that no other program uses it, and that you may use it."
         )
     fps = camera.get(cv2.CAP_PROP_FPS)
 
-    def pictures() -> ImageIndex:
+    def images() -> TimedImages:
         start_s = time.monotonic()
-        picture, alive = first, True
+        image, success = first, True
         try:
-            while alive:
-                yield time.monotonic() - start_s, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-                alive, picture = camera.read()
+            while success:
+                yield time.monotonic() - start_s, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                success, image = camera.read()
         finally:
             camera.release()
-        raise VepeError(f"Camera {index} stopped sending pictures; check its cable.")
+        raise VepeError(f"Camera {index} stopped sending images; check its cable.")
 
     info = VideoInfo(
         name=f"camera{index}",
@@ -183,4 +183,4 @@ def camera_source(index: int, span: Span) -> LiveSource:
         fps=fps if 1 <= fps <= 1000 else NOMINAL_FPS,
         live=True,
     )
-    return LiveSource(pictures(), info, span)
+    return LiveSource(images(), info, span)

@@ -1,4 +1,4 @@
-"""`open_video`: frames with exact timestamps from whatever holds moving pictures."""
+"""`open_video`: frames with exact timestamps from files, folders, cameras and streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["VideoSource", "open_video"]
 
 _URL = re.compile(r"(rtsps?|rtmps?|https?|udp|rtp|srt|tcp)://", re.IGNORECASE)
 FOLDER_FPS = 25.0
-"""Frames per second of a folder of pictures, unless told."""
+"""Frames per second of a folder of images, unless the caller gives another rate."""
 
 _ENDED_BY = re.compile(r"https?://", re.IGNORECASE)
 
@@ -28,21 +28,22 @@ def open_video(
     """Opens a video for reading.
 
     Args:
-        source: a video file; a folder of pictures (one video, in natural order) or a single
-            picture; a camera's number (`0` or `"0"`); an rtsp, rtmp, udp, srt, http or https URL.
-        start_s: time in seconds of the first wanted frame; the source's first frame is near 0.
-        end_s: time at which to stop; a frame at exactly this time is left out.
-        stride: reads every n-th frame, those whose index in the source divides by it. Indices
-            and times stay the source's own.
-        fps: frames per second of a folder of pictures, 25 unless given; others have their own.
+        source: a video file; a folder of images (one video, in natural order) or a single
+            image, which may be animated; a camera's number (`0` or `"0"`); an rtsp, rtmp, udp,
+            srt, http or https URL.
+        start_s: time in seconds of the first frame to read; the source's first frame is near 0.
+        end_s: time at which to stop; a frame at exactly this time is not read.
+        stride: reads every n-th frame, those whose index in the source is divisible by it.
+            Indices and times stay the source's own.
+        fps: frames per second of a folder of images, 25 by default; other sources have their own.
 
     Returns:
-        A context manager that iterates `Frame` values: RGB uint8, upright (rotation that a phone
-        noted in the file is applied), `time_s` from the source's own timestamps, memory constant.
+        A context manager that iterates `Frame` values in constant memory: RGB uint8 as a player
+        shows it (upright, square pixels, HDR tone-mapped), `time_s` from the source's timestamps.
 
     Raises:
-        VepeError: where it cannot be opened, holds no frame to read, or `fps` is given for what is
-            no folder; the text says why.
+        VepeError: if it cannot be opened or has no frame to read, or `fps` is given for anything
+            but a folder; the text says why.
     """
     span = Span(start_s, end_s, stride)
     if fps is not None and not 0 < fps <= 1000:
@@ -62,8 +63,11 @@ def open_video(
     from vepe.video.images import is_image_file
 
     if path.is_dir() or is_image_file(path):
-        from vepe.video.images import FolderSource
+        from vepe.video.images import AnimationSource, FolderSource, is_animated
 
+        if path.is_file() and is_animated(path):
+            _refuse(fps)
+            return AnimationSource(path, span)
         return FolderSource(path, span, FOLDER_FPS if fps is None else fps)
     if path.exists():
         _refuse(fps)
@@ -73,11 +77,11 @@ def open_video(
 
 
 def _refuse(fps: float | None) -> None:
-    """Raises VepeError where a frame rate is given for what has times of its own."""
+    """Raises VepeError if a frame rate is given for a source that has its own times."""
     if fps is not None:
         raise VepeError(
-            f"The frame rate {fps:g} is for folders of pictures, but this source has times of its "
-            "own; leave fps out."
+            f"The frame rate {fps:g} is for folders of images, but this source has its own "
+            "times; leave fps out."
         )
 
 
@@ -90,7 +94,7 @@ def _camera(index: int, span: Span) -> VideoSource:
 
 
 def _network(url: str, span: Span) -> VideoSource:
-    """A finished file on a web server is read whole like a file; all else is live."""
+    """A finished file on a web server is read like a local one; everything else is live."""
     from vepe.video.container import open_network
     from vepe.video.file import FileSource
     from vepe.video.live import stream_source

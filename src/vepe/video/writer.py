@@ -1,4 +1,4 @@
-"""Writing H.264 video with the source's timestamps and sound, whole or not at all."""
+"""Writing H.264 video with the source's timestamps and audio, whole or not at all."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ _QUALITY = {"crf": "20", "preset": "veryfast"}
 class VideoWriter:
     """Writes RGB frames into an MP4 file (H.264, yuv420p, index in front).
 
-    Works in a hidden file beside `path`, which takes its place when all is done: `path` never
-    holds half a video. As a context manager it finalises on a clean exit and on Ctrl-C (what was
-    written stays, playable), and removes the hidden file on any other exception. Without a frame,
-    no file is made. `path`'s folder is created where it is missing.
+    Writes a hidden file next to `path`, which replaces it at the end: `path` is never half a
+    video. As a context manager it completes the file on a clean exit and on Ctrl-C (what was
+    written stays playable), and removes the hidden file on any other exception. Without a frame,
+    no file is written. The folder of `path` is created if it is missing.
 
     Args:
-        path: the file to make; an existing one is replaced. It is MP4 whatever its suffix.
+        path: the file to write; an existing one is replaced. It is MP4 whatever its suffix.
         width, height: size of the frames in pixels; odd sizes are padded by repeating the edge.
-        fps: nominal frames per second; it gives the last frame its length, times come with frames.
-        audio_from: file whose sound is copied (re-encoded to AAC where MP4 cannot hold it), cut to
-            the written span. A file without sound is fine.
+        fps: nominal frames per second; only for the length of the last frame.
+        audio_from: file whose audio is copied (encoded as AAC if MP4 cannot hold it), cut to the
+            written span. It may have none.
         start_s: time of the source that becomes 0 of the written video.
         time_base: unit of the written timestamps; a `VideoSource.time_base` keeps them exact.
 
     Attributes:
-        path: the file to make.
+        path: the file to write.
         frames_written: number of frames taken so far.
-        warning: one sentence where the sound is damaged or was left out, else None.
+        warning: one sentence if the audio is damaged or was left out, else None.
 
     Raises:
-        VepeError: where the folder cannot be made or written to, the file would replace its own
+        VepeError: if the folder cannot be created or written to, the file would replace its own
             source, the size cannot be encoded, or the disk is full (also from `write`, `close`).
     """
 
@@ -104,15 +104,15 @@ class VideoWriter:
 
     @property
     def warning(self) -> str | None:
-        """One sentence where the sound is damaged or was left out, else None."""
+        """One sentence if the audio is damaged or was left out, else None."""
         return self._audio.warning if self._audio else None
 
     def write(self, image_rgb: UInt8[np.ndarray, "H W 3"], time_s: float) -> None:
         """Adds a frame shown from `time_s` (of the source, in seconds; later than the last one).
 
         Raises:
-            VepeError: where the disk is full or the file cannot be written.
-            ValueError: on a picture of another size or type, or after `close`.
+            VepeError: if the disk is full or the file cannot be written.
+            ValueError: on an image of another size or type, or after `close`.
         """
         width, height = self._size
         if image_rgb.shape != (height, width, 3) or image_rgb.dtype != np.uint8:
@@ -121,7 +121,7 @@ class VideoWriter:
             raise ValueError("the writer is closed")
         pts = round((Fraction(time_s) - self._start) / self._unit)
         if self._last_pts is not None:
-            # Two frames of one tick cannot be stored; the later one is put a tick behind.
+            # Two frames cannot have the same timestamp; the later one moves by one tick.
             pts = max(pts, self._last_pts + 1)
         with self._guarded():
             frame = self._scaler.reformat(
@@ -136,21 +136,21 @@ class VideoWriter:
         self._last_pts = pts
         self.frames_written += 1
 
-    def _mux(self, frame: av.VideoFrame | None, sound_until_s: float) -> None:
-        """Encodes a frame (None: the rest) and stores it with the sound up to a time."""
+    def _mux(self, frame: av.VideoFrame | None, audio_until_s: float) -> None:
+        """Encodes a frame (None: flushes the encoder) and stores it with the audio up to a time."""
         for packet in self._stream.encode(frame):
             if not packet.duration:
                 packet.duration = self._frame_ticks()
             self._container.mux(packet)
         if self._audio is not None:
-            for sound in self._audio.until(sound_until_s):
-                self._container.mux(sound)
+            for packet in self._audio.until(audio_until_s):
+                self._container.mux(packet)
 
     def _frame_ticks(self) -> int:
         return max(1, round(1 / (self._fps * self._unit)))
 
     def finish(self) -> None:
-        """Completes the file, still hidden: only `close` puts it in its place. Errors as there."""
+        """Completes the hidden file; only `close` moves it to `path`. Errors as there."""
         if self._closed or self._finished:
             return
         if self._last_pts is None:
@@ -163,10 +163,10 @@ class VideoWriter:
         self._finished = True
 
     def close(self) -> None:
-        """Completes the file and puts it in its place; a second call does nothing.
+        """Completes the file and moves it to `path`; a second call does nothing.
 
         Raises:
-            VepeError: where the disk is full or the file cannot be written; nothing is left then.
+            VepeError: if the disk is full or the file cannot be written; nothing is left then.
         """
         self.finish()
         if self._closed:
@@ -176,7 +176,7 @@ class VideoWriter:
         self._release()
 
     def discard(self) -> None:
-        """Gives up: removes what was written; a second call, or one after `close`, does nothing."""
+        """Removes what was written; a second call, or one after `close`, does nothing."""
         if not self._closed:
             self._release()
 
@@ -190,14 +190,14 @@ class VideoWriter:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Removes the partial file when anything fails, and says so in one sentence."""
+        """Removes the partial file on any error, and turns system errors into one sentence."""
         try:
             yield
         except (OSError, av.error.FFmpegError) as error:
             self._release()
             raise _writing_error(self.path, error) from None
         except KeyboardInterrupt:
-            raise  # what is written stays good; the context manager finalises it
+            raise  # what is written is valid; the context manager completes it
         except BaseException:
             self._release()
             raise
@@ -221,7 +221,7 @@ class VideoWriter:
 
 
 def _reserve(path: Path) -> Path:
-    """Makes the folder and an empty hidden file in it, so that bars show at once."""
+    """Creates the folder and an empty hidden file in it, so that missing rights show at once."""
     folder = path.parent
     partial = folder / f".{path.name}.{os.getpid()}.partial"
     if path.is_dir():
@@ -235,7 +235,7 @@ def _reserve(path: Path) -> Path:
 
 
 def _writing_error(path: Path, error: Exception) -> VepeError:
-    """One sentence for what the system said when `path` was written."""
+    """One sentence for a system error from writing `path`."""
     folder = path.parent
     code = getattr(error, "errno", None)
     if code in (errno.ENOSPC, errno.EDQUOT):
@@ -251,7 +251,7 @@ def _writing_error(path: Path, error: Exception) -> VepeError:
 
 
 def _even(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The picture, contiguous, padded to even sides as yuv420p needs."""
+    """The image, contiguous, padded to even sides as yuv420p needs."""
     height, width = image.shape[:2]
     if height % 2 or width % 2:
         image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
