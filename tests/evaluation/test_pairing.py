@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,27 @@ def test_hidden_files_are_no_sequences(tmp_path: Path) -> None:
     for folder in (gt, pred):
         (folder / f"._{NAME}").write_bytes(b"\0\5\x16\7")
     assert evaluate_posetrack(gt, pred).counts.sequences == 1
+
+
+def test_wrong_values_anywhere_never_end_in_another_error(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    wrong = [None, True, -1, 0, 1e300, 10**400, "", "x", [], [1], {}, {"a": []}, 0.5]
+    gt, pred = _folders(tmp_path, _gt(), _pred())
+    scored = refused = 0
+    for _ in range(200):
+        documents = copy.deepcopy({gt: _gt(), pred: _pred()})
+        node: Any = documents[rng.choice([gt, pred])]
+        while True:  # walk down to a random depth
+            key = rng.choice(list(node)) if isinstance(node, dict) else rng.randrange(len(node))
+            if not isinstance(node[key], dict | list) or not node[key] or rng.random() < 0.15:
+                break
+            node = node[key]
+        node[key] = rng.choice(wrong)
+        for folder, data in documents.items():
+            (folder / NAME).write_text(json.dumps(data))
+        try:
+            evaluate_posetrack(gt, pred)
+            scored += 1
+        except VepeError:
+            refused += 1
+    assert min(scored, refused) > 30

@@ -212,9 +212,10 @@ def _near(
     both = frames.gt.present[gt] & frames.pred.present[pred]  # (Q, J)
     pair, joint = np.nonzero(both)
     g, p = gt[pair], pred[pair]
-    offset = frames.gt.xy[g, joint] - frames.pred.xy[p, joint]
-    length = np.sqrt(offset[:, 0] ** 2 + offset[:, 1] ** 2)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    # Absurd coordinates overflow to an infinite distance, which is never near.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        offset = frames.gt.xy[g, joint] - frames.pred.xy[p, joint]  # (E, 2)
+        length = np.sqrt(offset[:, 0] ** 2 + offset[:, 1] ** 2)
         distance = length / frames.gt.head_px[g]
     near = distance <= NEAR_DISTANCE
     return g[near], p[near], joint[near], distance[near]
