@@ -1,1 +1,1 @@
-"""Synthetic people in motion, and the pictures of them."""
+"""Synthetic people in motion, and the images of them."""

@@ -1,6 +1,7 @@
-"""What one person does: poses at the origin, in metres of that person's own body.
+"""Actions of one person: pose sequences at the origin, in metres of that person's body.
 
-Every action is a function of a generator, a rig and a number of poses, and starts facing +z.
+An action is a function of a random generator, a rig and a number of poses, and starts facing +z.
+To add one, write such a function and name it in `ACTIONS` and in `config.ActionWeights`.
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ from vepe_synth.improvise import (
     improvise,
     smooth_noise,
 )
-from vepe_synth.motions import Motion, PoseTrack, bundled_motions
+from vepe_synth.motions import Motion, MotionTrack, bundled_motions
 from vepe_synth.retarget import Rig
 from vepe_synth.sequence import POSES_PER_S, chain, cut, fitted, held
 
-Action = Callable[[np.random.Generator, Rig, int], PoseTrack]
+Action = Callable[[np.random.Generator, Rig, int], MotionTrack]
 
 _CARRIED = ("phone", "carry", "at_ear", "crossed", "wave", "point", "behind")
 _GUARD = (60.0, 14.0, 20.0, 118.0)
 
 
 def _motion(rng: np.random.Generator, name: str) -> Motion:
-    """A recorded motion, mirrored half of the time."""
+    """A recorded motion, mirrored with probability 0.5."""
     motion = bundled_motions()[name]
     return motion.mirrored() if rng.random() < 0.5 else motion
 
 
 def _pace(rng: np.random.Generator, rig: Rig, low: float, high: float) -> float:
-    """A playback speed; small bodies move faster, as pendulums do."""
+    """A playback speed; small bodies move faster, like pendulums."""
     return float(rng.uniform(low, high) / np.sqrt(rig.metres_per_source_m))
 
 
@@ -44,16 +45,16 @@ def _one_of(rng: np.random.Generator, names: tuple[str, ...]) -> str:
     return names[int(rng.integers(len(names)))]
 
 
-def _window(rng: np.random.Generator, poses: PoseTrack, count: int) -> PoseTrack:
-    """`count` poses from a random start, moved to begin at the origin."""
+def _window(rng: np.random.Generator, poses: MotionTrack, count: int) -> MotionTrack:
+    """`count` poses from a random start, translated to the origin."""
     start = int(rng.integers(0, max(len(poses) - count, 0) + 1))
     poses = fitted(poses, count, start)
-    return PoseTrack(poses.root_m - poses.root_m[0] * [1.0, 0.0, 1.0], poses.rotations)
+    return MotionTrack(poses.root_m - poses.root_m[0] * [1.0, 0.0, 1.0], poses.rotations)
 
 
 def _locomotion(
     rng: np.random.Generator, rig: Rig, count: int, name: str, low: float, high: float
-) -> PoseTrack:
+) -> MotionTrack:
     motion = _motion(rng, name)
     start = rng.uniform(0, motion.duration_s)
     poses = cut(motion, _pace(rng, rig, low, high), start, (count - 1) / POSES_PER_S)
@@ -63,8 +64,8 @@ def _locomotion(
     return poses
 
 
-def _carrying(rng: np.random.Generator, poses: PoseTrack) -> PoseTrack:
-    """Walking with one or both arms busy: a telephone, something carried, a wave."""
+def _carrying(rng: np.random.Generator, poses: MotionTrack) -> MotionTrack:
+    """Walking with one or both arms occupied: phone, carrying, waving."""
     turns = np.array(poses.rotations)
     arm = arm_rotations(ARM_POSES[_one_of(rng, _CARRIED)])
     sides = ((True, False), (False, True), (True, True))[int(rng.integers(3))]
@@ -74,13 +75,13 @@ def _carrying(rng: np.random.Generator, poses: PoseTrack) -> PoseTrack:
         if chosen:
             old = turns[:, first : first + 3]
             turns[:, first : first + 3] = rot.slerp(old, np.broadcast_to(goal, old.shape), share)
-    return PoseTrack(poses.root_m, turns)
+    return MotionTrack(poses.root_m, turns)
 
 
-def along_curve(poses: PoseTrack, yaw: Float[np.ndarray, "N"]) -> PoseTrack:
-    """A straight walk along +z bent so that it heads `yaw` radians at each pose.
+def along_curve(poses: MotionTrack, yaw: Float[np.ndarray, "N"]) -> MotionTrack:
+    """Bends a straight walk along +z so that its heading at each pose is `yaw` radians.
 
-    Steps keep their lengths, so that feet stay where they are put (but for the turn itself).
+    Step lengths do not change, so that feet hardly slide.
     """
     middle = (yaw[:-1] + yaw[1:]) / 2
     step = np.diff(poses.root_m[:, [0, 2]], axis=0)
@@ -89,11 +90,11 @@ def along_curve(poses: PoseTrack, yaw: Float[np.ndarray, "N"]) -> PoseTrack:
     root[1:, 2] = root[0, 2] + np.cumsum(step[:, 1] * np.cos(middle) - step[:, 0] * np.sin(middle))
     turns = np.array(poses.rotations)
     turns[:, 0] = rot.multiply(rot.about_y(yaw), turns[:, 0])
-    return PoseTrack(root, turns)
+    return MotionTrack(root, turns)
 
 
-def _wandering(rng: np.random.Generator, poses: PoseTrack, radius_m: float) -> PoseTrack:
-    """Straight on in four of ten cases, else in bends of `radius_m` or wider."""
+def _wandering(rng: np.random.Generator, poses: MotionTrack, radius_m: float) -> MotionTrack:
+    """Straight with probability 0.4, otherwise along curves of at least `radius_m`."""
     if rng.random() < 0.4:
         return poses
     steps = np.diff(poses.root_m[:, 2], prepend=poses.root_m[0, 2])
@@ -101,18 +102,18 @@ def _wandering(rng: np.random.Generator, poses: PoseTrack, radius_m: float) -> P
     return along_curve(poses, np.cumsum(steps * np.clip(bend, -1, 1) / radius_m))
 
 
-def walk(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
-    """Walks along a line or a curve."""
+def walk(rng: np.random.Generator, rig: Rig, count: int) -> MotionTrack:
+    """Walks along a straight line or a curve."""
     return _wandering(rng, _locomotion(rng, rig, count, "walk", 0.75, 1.3), 1.2)
 
 
-def run(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
-    """Jogs or runs; bends are wide."""
+def run(rng: np.random.Generator, rig: Rig, count: int) -> MotionTrack:
+    """Jogs or runs, along wider curves."""
     return _wandering(rng, _locomotion(rng, rig, count, "run", 0.7, 1.1), 2.5)
 
 
-def stroll(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
-    """Walks, stops, does something, walks on."""
+def stroll(rng: np.random.Generator, rig: Rig, count: int) -> MotionTrack:
+    """Walks, stops, gestures, walks on."""
     parts, total = [], 0
     while total < 2 * count:
         length = int(rng.uniform(1.5, 3.5) * POSES_PER_S)
@@ -125,7 +126,7 @@ def stroll(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
 
 
 def _in_place(*kinds: Kind) -> Action:
-    def action(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
+    def action(rng: np.random.Generator, rig: Rig, count: int) -> MotionTrack:
         return rig.sized(improvise(rng, count, kinds, calm=float(rng.random())))
 
     return action
@@ -138,8 +139,8 @@ def _chained(
     names: tuple[str, ...],
     speeds: tuple[float, float],
     pause: float,
-) -> PoseTrack:
-    """Recorded motions one after another, at times with a pause between."""
+) -> MotionTrack:
+    """A sequence of recorded motions, with pauses at random."""
     parts, total = [], 0
     while total < count + 4 * POSES_PER_S:
         part = cut(_motion(rng, _one_of(rng, names)), _pace(rng, rig, *speeds))
@@ -150,20 +151,20 @@ def _chained(
     return _window(rng, rig.sized(chain(parts, 0.35)), count)
 
 
-def dance(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
-    """Dances about one place."""
+def dance(rng: np.random.Generator, rig: Rig, count: int) -> MotionTrack:
+    """Dances on the spot."""
     names = ("dance_a", "dance_b", "dance_b")
     return anchored(_chained(rng, rig, count, names, (0.7, 1.15), 0.15), 0.7)
 
 
-def acrobatics(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
-    """Jumps, spins, back flips, cartwheels, rolls."""
+def acrobatics(rng: np.random.Generator, rig: Rig, count: int) -> MotionTrack:
+    """Jumps, spins, backflips, cartwheels and rolls."""
     names = ("jump", "backflip", "cartwheel", "spin", "spinkick", "kick", "roll", "jump")
     return _chained(rng, rig, count, names, (0.75, 1.1), 0.4)
 
 
-def fall(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
-    """Stands, falls, lies, gets up: a window of that round."""
+def fall(rng: np.random.Generator, rig: Rig, count: int) -> MotionTrack:
+    """Stands, falls, lies and gets up: a window of that cycle."""
     parts, total = [], 0
     while total < 1.7 * count + POSES_PER_S:
         motion = _motion(rng, _one_of(rng, ("getup_faceup", "getup_facedown")))
@@ -176,12 +177,12 @@ def fall(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
     return _window(rng, rig.sized(chain(parts)), count)
 
 
-def _standing(rng: np.random.Generator, seconds: float) -> PoseTrack:
+def _standing(rng: np.random.Generator, seconds: float) -> MotionTrack:
     return improvise(rng, max(int(seconds * POSES_PER_S), 8), ("stand",))
 
 
-def crawl(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
-    """Crawls, or rolls over the floor and gets up again and again."""
+def crawl(rng: np.random.Generator, rig: Rig, count: int) -> MotionTrack:
+    """Crawls, or rolls on the floor and gets up repeatedly."""
     if rng.random() < 0.4:
         return _chained(rng, rig, count, ("roll",), (0.75, 1.1), 0.5)
     motion = _motion(rng, "crawl")
@@ -191,8 +192,8 @@ def crawl(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
     return _window(rng, rig.sized(poses), count)
 
 
-def fight(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
-    """Strikes and kicks towards +z from one place, with a raised guard between."""
+def fight(rng: np.random.Generator, rig: Rig, count: int) -> MotionTrack:
+    """Punches and kicks towards +z on the spot, with a raised guard in between."""
     parts, total = [], 0
     while total < count + 3 * POSES_PER_S:
         parts.append(_guarding(rng, int(rng.uniform(0.4, 1.2) * POSES_PER_S)))
@@ -203,7 +204,7 @@ def fight(rng: np.random.Generator, rig: Rig, count: int) -> PoseTrack:
     return _window(rng, anchored(poses, 0.85), count)
 
 
-def _guarding(rng: np.random.Generator, count: int) -> PoseTrack:
+def _guarding(rng: np.random.Generator, count: int) -> MotionTrack:
     poses = improvise(rng, max(count, 20), ("stand",))
     turns = np.array(poses.rotations)
     forward, out, inward, elbow = _GUARD + rng.normal(scale=6.0, size=4)
@@ -211,16 +212,16 @@ def _guarding(rng: np.random.Generator, count: int) -> PoseTrack:
     turns[:, 6:9] = rot.slerp(turns[:, 6:9], np.broadcast_to(arm, turns[:, 6:9].shape), 0.9)
     flipped = arm * [1.0, 1.0, -1.0, -1.0]
     turns[:, 12:15] = rot.slerp(turns[:, 12:15], np.broadcast_to(flipped, (len(turns), 3, 4)), 0.9)
-    return PoseTrack(poses.root_m, turns)
+    return MotionTrack(poses.root_m, turns)
 
 
-def anchored(poses: PoseTrack, share: float) -> PoseTrack:
-    """The poses with `share` of their slow travel over the floor taken back."""
+def anchored(poses: MotionTrack, share: float) -> MotionTrack:
+    """Removes the fraction `share` of the slow drift over the floor."""
     from scipy.ndimage import gaussian_filter1d
 
     slow = gaussian_filter1d(poses.root_m, 0.8 * POSES_PER_S, axis=0, mode="nearest")
     drift = (slow - slow[0]) * [share, 0.0, share]
-    return PoseTrack(poses.root_m - drift, poses.rotations)
+    return MotionTrack(poses.root_m - drift, poses.rotations)
 
 
 ACTIONS: dict[str, Action] = {
@@ -238,4 +239,4 @@ ACTIONS: dict[str, Action] = {
     "crawl": crawl,
     "acrobatics": acrobatics,
 }
-"""Actions by the names of `ActionShares`."""
+"""Actions by their names in `ActionWeights`."""

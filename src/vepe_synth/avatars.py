@@ -1,4 +1,4 @@
-"""Rigged, textured people: the value, and the library that reads them from a tar or a folder."""
+"""Rigged, textured avatars, and the library that reads them from a tar file or a folder."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from jaxtyping import Float, Int
 from vepe.errors import VepeError
 
 BUNDLED_AVATARS = Path(__file__).parent / "assets" / "avatars.tar"
-"""The avatars that are installed with the package."""
+"""The avatars that come with the package."""
 
 Split = Literal["train", "val", "all"]
 _VAL_PERCENT = 15
-# Chosen so that both the bundled and all 198 people hold out women and men of several origins.
+# Chosen so that the held-out people of both the 26 bundled and all 198 avatars are diverse.
 _SPLIT_SALT = "vepe 20 "
 _CACHED = 24
 
 
 @dataclass(frozen=True, eq=False)
 class Avatar:
-    """A person's surface in the bind pose (arms to the sides), and the bones that move it.
+    """A person's mesh in the bind pose (arms out to the sides) with its skeleton.
 
     Metres, y up, facing +z, so that the person's left is at +x; the soles are near y = 0.
 
     Attributes:
-        name: unique in its library.
+        name: unique within its library.
         vertices: (V, 3) float32 surface points.
-        uv: (V, 2) float32 texture coordinates, (0, 0) at the picture's top left.
+        uv: (V, 2) float32 texture coordinates, (0, 0) at the top left of the texture.
         faces: (F, 3) int32 indices of vertices, counter-clockwise from outside.
-        face_texture: (F,) int32, which of `textures` a face shows.
-        textures: RGB uint8 pictures.
-        bone_indices: (V, 4) int32, the joints that move each vertex.
-        bone_weights: (V, 4) float32, how much; they add up to 1.
-        joint_names: J names in Mixamo's style, without repeats.
-        joint_parents: (J,) int32, -1 for the root; parents come before children.
-        joint_local: (J, 4, 4) float32 bind pose relative to the parent.
-        inverse_bind: (J, 4, 4) float32, from the bind pose's world to the joint's space.
+        face_texture: (F,) int32, index of each face's texture.
+        textures: (H, W, 3) uint8 RGB images.
+        bone_indices: (V, 4) int32, joints that move each vertex.
+        bone_weights: (V, 4) float32 skinning weights; each row sums to 1.
+        joint_names: J unique names, Mixamo's convention.
+        joint_parents: (J,) int32, -1 for the root; parents come first.
+        joint_local: (J, 4, 4) float32 bind transforms relative to the parent.
+        inverse_bind: (J, 4, 4) float32, from bind-pose world to joint coordinates.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Avatar:
     inverse_bind: Float[np.ndarray, "J 4 4"]
 
     def joint(self, name: str) -> int:
-        """Index of a joint by name. Raises VepeError where the rig lacks it."""
+        """Index of a joint by name. Raises VepeError if the rig does not have it."""
         try:
             return self.joint_names.index(name)
         except ValueError:
@@ -71,13 +71,13 @@ class Avatar:
             ) from None
 
     def bind_world(self) -> Float[np.ndarray, "J 4 4"]:
-        """The joints' world matrices in the bind pose."""
+        """World matrices of the joints in the bind pose."""
         return np.linalg.inv(self.inverse_bind.astype(np.float64)).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an avatar's bytes lie: `size` of them from `start` on, -1 for all."""
+    """Location of an avatar's bytes: `size` bytes from `start` on, -1 for the whole file."""
 
     file: Path
     start: int
@@ -85,7 +85,7 @@ class _Place:
 
 
 class AvatarLibrary:
-    """Avatars by name, read when asked for; the last few are kept. Can be sent to workers."""
+    """Avatars by name, read on demand and cached (the last 24). Can be pickled."""
 
     def __init__(self, path: Path, places: dict[str, _Place]) -> None:
         self.path = path
@@ -100,7 +100,7 @@ class AvatarLibrary:
         return self.__dict__ | {"_cache": OrderedDict()}
 
     def load(self, name: str) -> Avatar:
-        """The avatar of that name. Raises VepeError for unknown names and broken files."""
+        """Loads an avatar. Raises VepeError for unknown names and broken files."""
         if name in self._cache:
             self._cache.move_to_end(name)
             return self._cache[name]
@@ -115,9 +115,9 @@ class AvatarLibrary:
         return avatar
 
     def split(self, part: Split) -> AvatarLibrary:
-        """About 15 % of the people ('val'), the others ('train'), or all; by the name's hash.
+        """A fixed split by a hash of the name: about 15 % of the people are 'val'.
 
-        People of one face (the name without its last part, the clothes) stay together.
+        Avatars of the same person (the name without its last part, the clothes) stay together.
         """
         if part == "all":
             return self
@@ -138,9 +138,9 @@ class AvatarLibrary:
 
 
 def open_library(path: Path | None = None) -> AvatarLibrary:
-    """Opens a plain tar or a folder of avatar npz files; None opens the bundled ones.
+    """Opens an uncompressed tar or a folder of avatar npz files; None opens the bundled ones.
 
-    Raises VepeError where there is no such file, or no avatar in it.
+    Raises VepeError if the path does not exist or holds no avatar.
     """
     source = BUNDLED_AVATARS if path is None else path
     if source.is_dir():
@@ -155,10 +155,13 @@ def open_library(path: Path | None = None) -> AvatarLibrary:
                 }
         except (tarfile.TarError, OSError, EOFError) as error:
             raise VepeError(
-                f"{source} is no plain tar of avatars ({error}); give a tar or a folder of npz."
+                f"{source} is not an uncompressed tar of avatars ({error}); give a tar or a folder "
+                "of npz files."
             ) from error
     else:
-        raise VepeError(f"There are no avatars at {source}; give a tar or a folder of npz files.")
+        raise VepeError(
+            f"There is no avatar library at {source}; give a tar or a folder of npz files."
+        )
     if not places:
         raise VepeError(f"{source} holds no avatar; give a tar or a folder of npz files.")
     return AvatarLibrary(source, places)
@@ -175,7 +178,7 @@ def _is_held_out(name: str) -> bool:
 
 
 def _parse(name: str, data: bytes, source: Path) -> Avatar:
-    """The avatar in the bytes of an npz file; VepeError where anything is missing or wrong."""
+    """Parses and checks the bytes of an npz file. Raises VepeError if it is invalid."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as npz:
             parts = {key: npz[key] for key in npz.files}
@@ -209,10 +212,10 @@ def _build(name: str, parts: dict[str, np.ndarray]) -> Avatar:
 
 
 def _decode(data: np.ndarray) -> np.ndarray:
-    picture = cv2.imdecode(np.asarray(data, np.uint8).reshape(-1), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError("a texture is no picture")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    image = cv2.imdecode(np.asarray(data, np.uint8).reshape(-1), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("a texture is not a readable image")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _check(avatar: Avatar) -> None:
@@ -228,9 +231,9 @@ def _check(avatar: Avatar) -> None:
         "joint_local": (avatar.joint_local.shape, (j, 4, 4)),
         "inverse_bind": (avatar.inverse_bind.shape, (j, 4, 4)),
     }
-    for key, (found, wanted) in shapes.items():
-        if found != wanted:
-            raise ValueError(f"'{key}' has shape {found}, not {wanted}")
+    for key, (shape, expected) in shapes.items():
+        if shape != expected:
+            raise ValueError(f"'{key}' has shape {shape}; expected {expected}")
     limits = (
         ("faces", avatar.faces, v),
         ("face_texture", avatar.face_texture, len(avatar.textures)),
@@ -238,8 +241,8 @@ def _check(avatar: Avatar) -> None:
     )
     for key, values, limit in limits:
         if values.size == 0 or values.min() < 0 or values.max() >= limit:
-            raise ValueError(f"'{key}' points outside its table")
+            raise ValueError(f"'{key}' has indices out of range")
     if not (np.isfinite(avatar.vertices).all() and np.isfinite(avatar.inverse_bind).all()):
-        raise ValueError("it holds numbers that are not finite")
+        raise ValueError("it has non-finite numbers")
     if not (avatar.joint_parents < np.arange(j)).all():
         raise ValueError("a joint comes before its parent")

@@ -1,4 +1,4 @@
-"""From posed joints to the surface of a body and its 15 keypoints."""
+"""Linear blend skinning: from posed joints to the body surface and its 15 keypoints."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from vepe_synth.avatars import Avatar
 def skinning(
     joint_world: Float[np.ndarray, "J 4 4"], inverse_bind: Float[np.ndarray, "J 4 4"]
 ) -> Float[np.ndarray, "J 4 4"]:
-    """What each joint does to points of the bind pose."""
+    """Transforms of points from the bind pose to the world, per joint."""
     return joint_world @ inverse_bind
 
 
 def skin_vertices(
     avatar: Avatar, joint_world: Float[np.ndarray, "J 4 4"]
 ) -> Float[np.ndarray, "V 3"]:
-    """The surface in the world, metres, float32 (linear blend skinning)."""
+    """Vertices of the posed body in world coordinates, metres, float32."""
     blend = _blend(avatar)
     moves = skinning(joint_world, avatar.inverse_bind)[:, :3, :].reshape(-1, 12)
     return blend.apply(moves)
@@ -33,11 +33,11 @@ def body_keypoints(
     joint_world: Float[np.ndarray, "J 4 4"],
     vertices: Float[np.ndarray, "V 3"],
 ) -> Float[np.ndarray, "15 3"]:
-    """The keypoints of `POSETRACK15` in the world, metres, float32.
+    """The keypoints of `POSETRACK15` in world coordinates, metres, float32.
 
-    Nose and head top are points of the surface (`vertices`, from `skin_vertices`), the others are
-    fixed to bones where annotators of pictures put them: hips a little to the side of the
-    rig's joints, the bottom of the head between chin and shoulders (PoseTrack's upper neck).
+    Nose and head top are surface points (`vertices`, from `skin_vertices`). The others are fixed to
+    bones, placed where human annotators click: hips slightly outside the rig's joints, the head
+    bottom between chin and shoulders (PoseTrack's upper neck).
     """
     marks = _landmarks(avatar)
     points = np.concatenate([marks.local, np.ones((len(marks.local), 1), np.float32)], axis=1)
@@ -48,14 +48,14 @@ def body_keypoints(
 
 
 def face_vertices(avatar: Avatar) -> Int[np.ndarray, "F"]:
-    """Indices of the vertices within 4 cm of the nose: skin, whatever the person wears."""
+    """Indices of the vertices within 4 cm of the nose: always skin."""
     nose = avatar.vertices[_landmarks(avatar).nose]
     return np.nonzero(np.linalg.norm(avatar.vertices - nose, axis=1) < 0.04)[0]
 
 
 @dataclass(frozen=True, eq=False)
 class _Blend:
-    """An avatar's skinning weights as a sparse table, and its homogeneous bind vertices."""
+    """An avatar's skinning weights as a sparse (V, J) matrix, and its homogeneous bind vertices."""
 
     table: Any
     points: Float[np.ndarray, "V 4"]
@@ -67,7 +67,7 @@ class _Blend:
 
 @dataclass(frozen=True, eq=False)
 class _Landmarks:
-    """Vertices of nose and head top; for the other 13 keypoints a joint and a point in its space.
+    """Vertices of nose and head top; joint and local position of the other 13 keypoints.
 
     The 13 are head_bottom and then shoulders to ankles, in the skeleton's order.
     """
@@ -79,7 +79,7 @@ class _Landmarks:
 
 
 _HIP_SHARES = np.array([0.515, 0.535])
-"""Hips of a standing person, as shares of the height."""
+"""Range of a standing person's hip height as a fraction of the body height."""
 _BLENDS: WeakKeyDictionary[Avatar, _Blend] = WeakKeyDictionary()
 _LANDMARKS: WeakKeyDictionary[Avatar, _Landmarks] = WeakKeyDictionary()
 
@@ -110,11 +110,11 @@ def _find_landmarks(avatar: Avatar) -> _Landmarks:
     head = _head_vertices(avatar)
     points = avatar.vertices[head]
     middle = np.abs(points[:, 0] - place["Head"][0]) < 0.02
-    # Below the eyes and above the lips, so that neither caps nor chins count.
+    # Between eyes and lips, so that neither caps nor chins are taken for the nose.
     eyes = place["LeftEye"][1] if "LeftEye" in place else place["Head"][1] + 0.06
     face = middle & (points[:, 1] < eyes) & (points[:, 1] > eyes - 0.06)
     nose = head[np.where(face, points[:, 2], -np.inf).argmax()]
-    # Of the highest points the one above the head's middle: hair has no single peak.
+    # Of the highest points the one closest to the head's axis: hair has no single peak.
     high = points[:, 1] > points[:, 1].max() - 0.015
     off_centre = np.hypot(points[:, 0] - place["Head"][0], points[:, 2] - place["Head"][2])
     head_top = head[np.where(high, off_centre, np.inf).argmin()]
@@ -128,7 +128,7 @@ def _find_landmarks(avatar: Avatar) -> _Landmarks:
             if part == "UpLeg":
                 owner = "Hips"
                 spot += [0.03 * sign, 0.0, -0.02]
-                # Rigs differ by 8 % of the height here; people do not.
+                # Rigs differ here by 8 % of the body height; people do not.
                 spot[1] = np.clip(spot[1], *(_HIP_SHARES * avatar.vertices[:, 1].max()))
             elif part == "Arm":
                 spot += [0.0, 0.01, 0.0]
@@ -138,7 +138,7 @@ def _find_landmarks(avatar: Avatar) -> _Landmarks:
 
 
 def _head_vertices(avatar: Avatar) -> np.ndarray:
-    """Vertices that move with the head more than with anything else."""
+    """Vertices whose skinning weights belong mostly to the head."""
     names = np.array([n.startswith(("Head", "LeftEye", "RightEye")) for n in avatar.joint_names])
     share = (avatar.bone_weights * names[avatar.bone_indices]).sum(axis=1)
     return np.nonzero(share > 0.5)[0]

@@ -1,4 +1,4 @@
-"""Invents a camera for a performance: where it stands, what it follows, how steady it is."""
+"""Random camera paths: position, what the camera follows, and how steady it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from vepe_synth.crowd import Crowd
+from vepe_synth.scene import Crowd
 from vepe_synth.view import View, look_at
 
 _TRIES = 24
@@ -17,16 +17,16 @@ _PERSON_M = 1.7
 
 @dataclass(frozen=True, eq=False)
 class CameraPath:
-    """A camera over time. `at` gives its view at any instant.
+    """A camera that moves over time; `at` returns its view at any instant.
 
     Attributes:
-        width, height: of the picture in pixels.
-        eye, target: (2, 3) start and end of its straight ways, in metres.
-        half_angle: (2,) half the vertical angle of view at start and end, radians.
-        roll: radians.
+        width, height: image size in pixels.
+        eye, target: (2, 3) start and end positions of linear paths, metres.
+        half_angle: (2,) half the vertical field of view at start and end, radians.
+        roll: rotation about the optical axis, radians.
         duration_s: time from start to end.
-        shake: (2, 3, W) amplitude in radians, frequency in Hz and phase of waves in yaw and pitch.
-        follow: (N, 3) places that the target adds, at even times; a followed person's way.
+        shake: (2, 3, W) amplitude (radians), frequency (Hz), phase of W waves in yaw and pitch.
+        follow: (N, 3) offsets of the target at N evenly spaced times: the path of a person.
     """
 
     width: int
@@ -62,7 +62,7 @@ class CameraPath:
 
 
 def plan_camera(rng: np.random.Generator, crowd: Crowd, width: int, height: int) -> CameraPath:
-    """A camera that sees somebody: the first of some tries that frames well, else the best."""
+    """A random camera: the first of 24 proposals that frames the people well, else the best."""
     times = np.linspace(0, crowd.duration_s, len(crowd.joints))
     best, best_score = None, -1.0
     for _ in range(_TRIES):
@@ -78,7 +78,7 @@ def plan_camera(rng: np.random.Generator, crowd: Crowd, width: int, height: int)
 
 
 def _framing(view: View, people: Sequence[np.ndarray]) -> float:
-    """Share of people of whom a good part is in the picture, large enough; 0 with a lens in one."""
+    """Fraction of people who are in the image and large enough; 0 if a person is at the lens."""
     seen = 0.0
     for joints in people:
         if np.linalg.norm(joints - view.eye, axis=1).min() < 0.6:
@@ -94,10 +94,10 @@ def _propose(rng: np.random.Generator, crowd: Crowd, width: int, height: int) ->
     duration = crowd.duration_s
     half = np.deg2rad(rng.uniform(11, 36))
     middle, spread = _focus(rng, crowd)
-    # How much of the picture's height a standing person takes: from a sixth to more than all.
+    # Height of a standing person relative to the image: from a sixth to more than all of it.
     share = float(np.exp(rng.uniform(np.log(0.17), np.log(1.6))))
     distance = _PERSON_M / (2 * np.tan(half) * share)
-    if rng.random() < 0.45:  # everybody in view
+    if rng.random() < 0.45:  # everyone in view
         distance = max(distance, spread / (2 * np.tan(half) * min(width / height, 1.6)))
     distance = float(np.clip(distance, 1.4, 45.0))
     eye = middle + distance * _elevation(rng, distance, float(middle[1]))
@@ -105,7 +105,7 @@ def _propose(rng: np.random.Generator, crowd: Crowd, width: int, height: int) ->
     offset = rng.normal(0, 0.12, 3) * distance * np.tan(half)
     eyes, targets = np.stack([eye, eye]), np.stack([middle + offset, middle + offset])
     halves = np.array([half, half])
-    if rng.random() < 0.25:  # the camera travels
+    if rng.random() < 0.25:  # the camera moves
         eyes[1] += rng.normal(0, 0.25, 3) * [1, 0.4, 1] * min(distance, 6) * duration
         eyes[1, 1] = max(eyes[1, 1], 0.25)
     if rng.random() < 0.25:  # it pans
@@ -126,7 +126,7 @@ def _propose(rng: np.random.Generator, crowd: Crowd, width: int, height: int) ->
 
 
 def _focus(rng: np.random.Generator, crowd: Crowd) -> tuple[np.ndarray, float]:
-    """What is in the middle of the picture at the clip's middle, and how wide the group is."""
+    """Point at the image centre halfway through the clip, and the width of the group in metres."""
     places = np.stack([p.mean(axis=0) for p in crowd.middle])
     low, high = places.min(axis=0), places.max(axis=0)
     spread = float(np.linalg.norm((high - low)[[0, 2]])) + 1.5
@@ -135,7 +135,7 @@ def _focus(rng: np.random.Generator, crowd: Crowd) -> tuple[np.ndarray, float]:
 
 
 def _elevation(rng: np.random.Generator, distance: float, target_height: float) -> np.ndarray:
-    """Direction from the target to the camera: at eye level mostly, often above, rarely below."""
+    """Direction from target to camera: mostly eye level, often from above, rarely from below."""
     kind = rng.random()
     if kind < 0.55:
         angle = np.arcsin(np.clip((rng.uniform(1.0, 2.2) - target_height) / distance, -0.6, 0.9))
@@ -152,7 +152,7 @@ def _elevation(rng: np.random.Generator, distance: float, target_height: float) 
 
 
 def _shake(rng: np.random.Generator, waves: int = 5) -> np.ndarray:
-    """A tripod, a hand or a running hand."""
+    """Camera shake of a tripod, a hand, or a person who runs."""
     kind = rng.random()
     strength = 0.0 if kind < 0.45 else rng.uniform(0.001, 0.006) if kind < 0.92 else 0.012
     frequency = rng.uniform(0.3, 5.0, (2, waves))
@@ -161,7 +161,7 @@ def _shake(rng: np.random.Generator, waves: int = 5) -> np.ndarray:
 
 
 def _follow(rng: np.random.Generator, crowd: Crowd) -> np.ndarray:
-    """The way of the group or of one person, relative to the clip's middle; zeros for none."""
+    """Path of the group or of one person relative to half time; zeros for a camera that stays."""
     if rng.random() < 0.6:
         return np.zeros((2, 3))
     who = int(rng.integers(len(crowd.middle))) if rng.random() < 0.5 else None

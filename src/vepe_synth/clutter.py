@@ -1,11 +1,11 @@
-"""Things made of boxes and cut-out pictures: furniture, posts, plants, houses, cars."""
+"""Objects made of boxes and cut-out images: furniture, posts, plants, houses, occluders."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from vepe_synth.crowd import Crowd
 from vepe_synth.furniture import Prop
+from vepe_synth.scene import Crowd
 from vepe_synth.surfaces import Surface, box, quad
 from vepe_synth.textures import Palette, colour
 from vepe_synth.view import View
@@ -14,7 +14,7 @@ Tint = tuple[float, float, float]
 
 
 def prop(rng: np.random.Generator, palette: Palette, thing: Prop) -> Surface:
-    """A thing that people of the scene sit on or use."""
+    """The surface of a prop that a person uses."""
     a, b, c = ((v / 255) ** 2 for v in thing.colour)
     shape = box(thing.centre_m, thing.size_m, thing.yaw, metres_per_repeat=1.0)
     return Surface(*shape, palette.material(rng), (0.3 + a, 0.3 + b, 0.3 + c))
@@ -23,12 +23,12 @@ def prop(rng: np.random.Generator, palette: Palette, thing: Prop) -> Surface:
 def on_wall(
     rng: np.random.Generator, palette: Palette, start: np.ndarray, end: np.ndarray, height: float
 ) -> list[Surface]:
-    """Pictures, windows, doors and shelves on the wall from `start` to `end` (on the floor)."""
+    """Posters, windows, doors and shelves on the wall above the line from `start` to `end`."""
     along = end - start
     length = float(np.linalg.norm(along))
     along = along / length
     inwards = np.array([-along[2], 0, along[0]])
-    found = []
+    surfaces = []
     for _ in range(int(rng.integers(0, 5))):
         width, tall = rng.uniform(0.4, 1.8), rng.uniform(0.4, 1.5)
         bottom = rng.uniform(0.6, max(0.7, height - tall))
@@ -37,26 +37,26 @@ def on_wall(
         if width > length - 0.2:
             continue
         at = start + along * rng.uniform(0.1, length - width) + inwards * 0.02
-        picture = palette.poster(rng) if rng.random() < 0.6 else palette.material(rng)
+        image = palette.poster(rng) if rng.random() < 0.6 else palette.material(rng)
         face = quad(at + np.array([0, bottom, 0]), along * width, (0, tall, 0))
-        found.append(Surface(*face, picture, tint(rng), casts_shadow=False))
-    return found
+        surfaces.append(Surface(*face, image, tint(rng), casts_shadow=False))
+    return surfaces
 
 
 def around(rng: np.random.Generator, palette: Palette, crowd: Crowd, view: View) -> list[Surface]:
-    """Furniture and plants beside and behind the people, clear of them and of the camera."""
+    """Furniture and plants next to and behind the people, clear of them and of the camera."""
     low, high = crowd.bounds()
-    found: list[Surface] = []
+    surfaces: list[Surface] = []
     for _ in range(int(rng.integers(0, 9))):
         place = rng.uniform(low - 2.5, high + 2.5) * [1, 0, 1]
         parts = thing(rng, palette, place)
         if not (_in_the_way(place, (low + high) / 2, view) or any(map(crowd.hits, parts))):
-            found += parts
-    return found
+            surfaces += parts
+    return surfaces
 
 
 def thing(rng: np.random.Generator, palette: Palette, place: np.ndarray) -> list[Surface]:
-    """One thing that stands on the floor at `place`."""
+    """A random object on the floor at `place`."""
     kind = rng.random()
     yaw = float(rng.uniform(0, 2 * np.pi))
     if kind < 0.35:
@@ -72,24 +72,24 @@ def block(
     rng: np.random.Generator, palette: Palette, place: np.ndarray, size: np.ndarray, yaw: float
 ) -> Surface:
     """A chest, cupboard, crate, counter or bench."""
-    picture = palette.poster(rng) if rng.random() < 0.2 else palette.material(rng)
+    image = palette.poster(rng) if rng.random() < 0.2 else palette.material(rng)
     repeat = float(rng.uniform(0.4, 1.5))
     shape = box(place + np.array([0, size[1] / 2, 0]), size, yaw, metres_per_repeat=repeat)
-    return Surface(*shape, picture, tint(rng))
+    return Surface(*shape, image, tint(rng))
 
 
 def table(
     rng: np.random.Generator, palette: Palette, place: np.ndarray, yaw: float
 ) -> list[Surface]:
-    """A top on four legs; a table, a desk or a stool, at times with a back as a chair has."""
+    """A top on four legs: a table, desk or stool, or a chair with a back."""
     width, height, depth = rng.uniform([0.4, 0.42, 0.4], [1.6, 0.95, 0.9])
-    picture, paint = palette.material(rng), tint(rng)
+    image, paint = palette.material(rng), tint(rng)
     c, s = np.cos(yaw), np.sin(yaw)
 
     def part(centre: tuple[float, float, float], size: tuple[float, float, float]) -> Surface:
         x, y, z = centre
         at = place + np.array([c * x + s * z, y, -s * x + c * z])
-        return Surface(*box(at, size, yaw, metres_per_repeat=1.0), picture, paint)
+        return Surface(*box(at, size, yaw, metres_per_repeat=1.0), image, paint)
 
     parts = [part((0, height - 0.02, 0), (width, 0.04, depth))]
     for x in (-1, 1):
@@ -115,21 +115,21 @@ def plant(
     height: float,
     yaw: float,
 ) -> list[Surface]:
-    """Two crossed pictures of leaves."""
-    picture = palette.plant(rng)
+    """Two crossed cut-outs of leaves."""
+    image = palette.plant(rng)
     paint = tint(rng)
-    found = []
+    surfaces = []
     for turn in (yaw, yaw + np.pi / 2):
         half = np.array([np.cos(turn), 0, -np.sin(turn)]) * height * 0.45
-        found.append(Surface(*quad(place - half, 2 * half, (0, height, 0)), picture, paint))
-    return found
+        surfaces.append(Surface(*quad(place - half, 2 * half, (0, height, 0)), image, paint))
+    return surfaces
 
 
 def far_away(
     rng: np.random.Generator, palette: Palette, middle: np.ndarray, view: View
 ) -> list[Surface]:
-    """Houses, fences, trees and cars some metres behind the people."""
-    found: list[Surface] = []
+    """Houses, fences, trees and cars 6 to 45 m behind the people."""
+    surfaces: list[Surface] = []
     ahead = (middle - view.eye) * [1, 0, 1]
     heading = float(np.arctan2(ahead[0], ahead[2]))
     for _ in range(int(rng.integers(2, 14))):
@@ -140,24 +140,84 @@ def far_away(
             size = rng.uniform([2, 1, 2], [14, 12, 10]) * min(1.0, gap / 20)
             repeat = float(rng.uniform(1, 6))
             shape = box(place + np.array([0, size[1] / 2, 0]), size, yaw, metres_per_repeat=repeat)
-            found.append(Surface(*shape, palette.material(rng), tint(rng)))
+            surfaces.append(Surface(*shape, palette.material(rng), tint(rng)))
         else:
-            found += plant(rng, palette, place, float(rng.uniform(1.5, 8)), yaw)
-    return found
+            surfaces += plant(rng, palette, place, float(rng.uniform(1.5, 8)), yaw)
+    return surfaces
 
 
 def tint(rng: np.random.Generator) -> Tint:
-    """A colour that multiplies a picture's."""
+    """A random colour factor for a texture."""
     a, b, c = colour(rng, vivid=0.15) * 0.7 + 0.35
     return float(a), float(b), float(c)
 
 
 def _in_the_way(place: np.ndarray, middle: np.ndarray, view: View) -> bool:
-    """Whether a thing here would stand between camera and people, or in the lens."""
+    """Whether an object here would stand between the camera and the people, or at the lens."""
     flat = np.array([1.0, 0.0, 1.0])
-    ahead, there = (middle - view.eye) * flat, (place - view.eye) * flat
+    ahead, offset = (middle - view.eye) * flat, (place - view.eye) * flat
     reach = float(np.linalg.norm(ahead))
     if reach < 1e-6:
         return True
-    forward = float(there @ ahead / reach)
+    forward = float(offset @ ahead / reach)
     return -1.0 < forward < reach
+
+
+_MAX_COVERED = 0.6  # of all joints in the scene, by one object
+
+
+def plan_occluders(
+    rng: np.random.Generator, palette: Palette, crowd: Crowd, view: View
+) -> list[Surface]:
+    """One to three objects in front of people, as seen by `view` at half time.
+
+    Each stands between the camera and a person, on the floor or in the air; none covers most of the
+    people, and nobody walks into one.
+    """
+    surfaces: list[Surface] = []
+    for _ in range(min(int(rng.choice([1, 1, 2, 2, 3])), len(crowd.middle))):
+        joints = crowd.middle[int(rng.integers(len(crowd.middle)))]
+        way = joints[int(rng.integers(len(joints)))] - view.eye
+        distance = float(np.linalg.norm(way))
+        if distance < 1.2:
+            continue
+        share = rng.uniform(0.6 / distance, max(1 - 0.4 / distance, 0.6 / distance + 0.01))
+        parts = _thing_before(rng, palette, view.eye + way * share, share * distance, view)
+        if not any(map(crowd.hits, parts)) and _covered(parts, crowd, view) <= _MAX_COVERED:
+            surfaces += parts
+    return surfaces
+
+
+def _covered(parts: list[Surface], crowd: Crowd, view: View) -> float:
+    """Upper bound of the fraction of joints behind the objects, by their boxes in the image."""
+    joints = view.project(np.concatenate(crowd.middle))[0]
+    behind = np.zeros(len(joints), bool)
+    for part in parts:
+        corners = view.project(part.corners.reshape(-1, 3))[0]
+        behind |= ((joints > corners.min(axis=0)) & (joints < corners.max(axis=0))).all(axis=1)
+    return float(behind.mean())
+
+
+def _thing_before(
+    rng: np.random.Generator, palette: Palette, place: np.ndarray, distance: float, view: View
+) -> list[Surface]:
+    """An object at a place in the line of sight, small enough to leave most of the image free."""
+    seen = 2 * distance * view.half_sizes()[1]  # height of the image offset, in metres
+    floor = place * [1, 0, 1]
+    kind = rng.random()
+    if kind < 0.3:
+        width = float(np.clip(rng.uniform(0.02, 0.09) * seen, 0.03, 0.5))
+        size = np.array([width, max(place[1] + seen, 2.0), width])
+        return [block(rng, palette, floor, size, float(rng.uniform(0, 1.5)))]
+    if kind < 0.6 and place[1] < 1.8:
+        height = float(np.clip(place[1] * rng.uniform(0.6, 1.1), 0.2, 1.6))
+        width = float(np.clip(rng.uniform(0.15, 0.5) * seen, 0.2, 2.5))
+        size = np.array([width, height, min(0.5, width)])
+        return [block(rng, palette, floor, size, float(rng.uniform(0, np.pi)))]
+    if kind < 0.75 and place[1] < 1.6:
+        return table(rng, palette, floor, float(rng.uniform(0, np.pi)))
+    size_m = float(np.clip(rng.uniform(0.15, 0.5) * seen, 0.15, 2.5))
+    across, up = view.rotation[0] * size_m, view.rotation[1] * size_m
+    image = palette.plant(rng) if rng.random() < 0.75 else palette.poster(rng)
+    face = quad(place - across / 2 - up * rng.uniform(0.2, 0.8), across, up)
+    return [Surface(*face, image, tint(rng), casts_shadow=False)]

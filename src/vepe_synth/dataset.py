@@ -1,7 +1,8 @@
-"""Writes synthetic video as a PoseTrack18 tree: in parallel, resumable, the same for any workers.
+"""Writes synthetic videos as a data set in PoseTrack18's layout.
 
 `OUT/images/<split>/<sequence>/000000.jpg`, `OUT/posetrack_data/annotations/<split>/<sequence>.json`
-and `OUT/synth.json` with what it was made from. A sequence is there when its annotations are.
+and `OUT/synth.json`, the settings. Annotations are written last, so a sequence is complete if its
+annotation file exists.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from vepe.formats.files import dump_json, load_json, replacing_folder
 from vepe.formats.posetrack18_writer import write_posetrack18
 from vepe.skeleton import POSETRACK15
 from vepe_synth.avatars import AvatarLibrary, open_library
-from vepe_synth.background import backdrop_pictures
+from vepe_synth.background import background_images
 from vepe_synth.config import SynthSettings
-from vepe_synth.film import Film, FilmedFrame, SplitName, plan_film, shoot
 from vepe_synth.renderer import Renderer
+from vepe_synth.video_plan import RenderedFrame, SplitName, VideoPlan, plan_video, render_video
 
 RECORD = "synth.json"
 MAX_VIDEOS = 400_000
@@ -32,8 +33,8 @@ _VAL_FROM = 500_000
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be made. `avatars`: None for those of the package. `backgrounds`: None invents."""
+class RenderJob:
+    """What to render. `avatars` None: the bundled ones. `backgrounds` None: procedural scenes."""
 
     out: Path
     settings: SynthSettings
@@ -44,126 +45,126 @@ class Order:
     backgrounds: Path | None = None
 
     def annotation_path(self, index: int) -> Path:
-        """Where the annotations of a sequence go; it is done when they are there."""
+        """Annotation file of a sequence."""
         folder = self.out / "posetrack_data" / "annotations" / self.split
         return folder / f"{sequence_name(self.split, index)}.json"
 
     def missing(self) -> list[int]:
-        """Numbers of the sequences that are still to be made, ascending."""
+        """Indices of the sequences that are not rendered yet, ascending."""
         return [i for i in range(self.videos) if not self.annotation_path(i).exists()]
 
 
 def sequence_name(split: SplitName, index: int) -> str:
-    """Such as '000012_synth_train'; sequences of 'val' count from 500000."""
+    """Name such as '000012_synth_train'; sequences of 'val' start at 500000."""
     return f"{index + (_VAL_FROM if split == 'val' else 0):06d}_synth_{split}"
 
 
-class Studio:
-    """What a process needs to make the sequences of an order, opened once."""
+class JobRenderer:
+    """Renders the sequences of a job: avatars, backgrounds and OpenGL context, opened once."""
 
-    def __init__(self, order: Order, *, threads: int | None = None) -> None:
+    def __init__(self, job: RenderJob) -> None:
         from vepe_synth.gl import open_context
 
-        self.order = order
-        self.library = cast_of(order)
-        self.backgrounds = backdrop_pictures(order.backgrounds) if order.backgrounds else ()
-        settings = order.settings
-        self.renderer = Renderer(open_context(threads=threads), settings.width, settings.height)
+        self.job = job
+        self.library = job_avatars(job)
+        self.backgrounds = background_images(job.backgrounds) if job.backgrounds else ()
+        settings = job.settings
+        self.renderer = Renderer(open_context(), settings.width, settings.height)
 
-    def film(self, index: int) -> Film:
+    def plan(self, index: int) -> VideoPlan:
         """The plan of a sequence."""
-        order = self.order
-        return plan_film(
-            order.settings,
+        job = self.job
+        return plan_video(
+            job.settings,
             self.library,
-            seed=order.seed,
-            split=order.split,
+            seed=job.seed,
+            split=job.split,
             index=index,
             backgrounds=self.backgrounds,
         )
 
     def make(self, index: int, stopped: Callable[[], bool] = lambda: False) -> bool:
-        """Films a sequence and writes it; False, with nothing written, where `stopped()` says so.
+        """Renders and writes a sequence; returns False, with nothing written, if `stopped()`.
 
         Raises:
-            VepeError: where it cannot be written.
+            VepeError: if it cannot be written.
         """
-        order, name = self.order, sequence_name(self.order.split, index)
-        film = self.film(index)
-        inside = f"images/{order.split}/{name}"
+        job, name = self.job, sequence_name(self.job.split, index)
+        plan = self.plan(index)
+        inside = f"images/{job.split}/{name}"
         frames: list[AnnotatedFrame] = []
         try:
-            with replacing_folder(order.out / inside) as folder:
-                for i, frame in enumerate(shoot(film, self.renderer)):
+            with replacing_folder(job.out / inside) as folder:
+                for i, frame in enumerate(render_video(plan, self.renderer)):
                     if stopped():
                         raise _StoppedError
-                    (folder / f"{i:06d}.jpg").write_bytes(_jpeg(frame, film.sensor.jpeg_quality))
-                    frames.append(_annotated(frame, i, f"{inside}/{i:06d}.jpg", order.settings))
+                    (folder / f"{i:06d}.jpg").write_bytes(_jpeg(frame, plan.sensor.jpeg_quality))
+                    frames.append(_annotated(frame, i, f"{inside}/{i:06d}.jpg", job.settings))
         except _StoppedError:
             return False
-        path = order.annotation_path(index)
+        path = job.annotation_path(index)
         write_posetrack18(
             path, AnnotatedSequence(name, tuple(frames), POSETRACK15, path, "posetrack18")
         )
         return True
 
     def close(self) -> None:
-        """Gives the graphics card's memory back."""
+        """Frees the GPU memory."""
         self.renderer.release()
 
 
 class _StoppedError(Exception):
-    """Making a sequence was stopped from outside."""
+    """Raised when `stopped()` ends a sequence."""
 
 
-def cast_of(order: Order) -> AvatarLibrary:
-    """The avatars of the order's split; all of them where the library is too small to be split."""
-    library = open_library(order.avatars)
-    part = library.split(order.split)
+def job_avatars(job: RenderJob) -> AvatarLibrary:
+    """The avatars of the job's split; all of them if the library is too small to split."""
+    library = open_library(job.avatars)
+    part = library.split(job.split)
     return part if len(part) else library
 
 
-def prepare(order: Order) -> None:
-    """Makes the folder ready: writes down what it is made from, removes what a crash left.
+def prepare(job: RenderJob) -> None:
+    """Prepares the output folder: writes the settings and removes leftovers of a crash.
 
     Raises:
-        VepeError: where the folder holds sequences of this split made from other settings, or
+        VepeError: if the folder has sequences of this split rendered with other settings, or
             cannot be written.
     """
-    record_path = order.out / RECORD
+    record_path = job.out / RECORD
     record: dict[str, Any] = {"splits": {}}
     if record_path.exists():
         record = load_json(record_path)
         if not isinstance(record, dict) or not isinstance(record.get("splits"), dict):
-            raise VepeError(f"{record_path} is damaged; make the videos in another folder.")
-    wanted = _recipe(order)
-    there = record["splits"].get(order.split)
-    if there is not None:
-        _require_same(there, wanted, order)
-    record["splits"][order.split] = wanted | {"vepe": __version__}
+            raise VepeError(f"{record_path} is damaged; use another folder.")
+    recipe = _recipe(job)
+    existing = record["splits"].get(job.split)
+    if existing is not None:
+        _require_same(existing, recipe, job)
+    record["splits"][job.split] = recipe | {"vepe": __version__}
     dump_json(record_path, record)
-    for leftover in (order.out / "images" / order.split).glob(".*.part"):
+    for leftover in (job.out / "images" / job.split).glob(".*.part"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _recipe(order: Order) -> dict[str, Any]:
-    """All that decides what a sequence looks like, as plain values."""
+def _recipe(job: RenderJob) -> dict[str, Any]:
+    """Everything that determines the sequences, as plain values."""
     return {
-        "seed": order.seed,
-        "settings": order.settings.model_dump(mode="json"),
-        "avatars": list(cast_of(order).names),
+        "seed": job.seed,
+        "settings": job.settings.model_dump(mode="json"),
+        "avatars": list(job_avatars(job).names),
         "backgrounds": (
-            [p.name for p in backdrop_pictures(order.backgrounds)] if order.backgrounds else []
+            [p.name for p in background_images(job.backgrounds)] if job.backgrounds else []
         ),
     }
 
 
-def _require_same(there: dict[str, Any], wanted: dict[str, Any], order: Order) -> None:
-    for key, value in wanted.items():
-        if there.get(key) != value:
+def _require_same(existing: dict[str, Any], recipe: dict[str, Any], job: RenderJob) -> None:
+    for key, value in recipe.items():
+        if existing.get(key) != value:
             raise VepeError(
-                f"{order.out} holds '{order.split}' videos made with another {key} "
-                f"({_short(there.get(key))}, not {_short(value)}); use the same to go on, or "
+                f"{job.out} has '{job.split}' videos rendered with another {key} "
+                f"({_short(existing.get(key))}, not {_short(value)}); use the same to continue, or "
                 "another folder."
             )
 
@@ -173,13 +174,13 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _jpeg(frame: FilmedFrame, quality: int) -> bytes:
+def _jpeg(frame: RenderedFrame, quality: int) -> bytes:
     bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def _annotated(
-    frame: FilmedFrame, index: int, file_name: str, settings: SynthSettings
+    frame: RenderedFrame, index: int, file_name: str, settings: SynthSettings
 ) -> AnnotatedFrame:
     return AnnotatedFrame(
         index=index,

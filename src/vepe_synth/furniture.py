@@ -1,4 +1,4 @@
-"""Boxes that people sit on and at."""
+"""Props: boxes that people sit on and at."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from vepe_synth.grounding import floor_points
-from vepe_synth.motions import PoseTrack
+from vepe_synth.adjustments import floor_points
+from vepe_synth.motions import MotionTrack
 from vepe_synth.retarget import Rig
 
 
 @dataclass(frozen=True)
 class Prop:
-    """A box that stands on the floor or above it.
+    """A box on or above the floor.
 
     Attributes:
-        centre_m: x, y, z of its middle in the world.
-        size_m: width (x), height (y), depth (z) before it is turned.
-        yaw: turn about y in radians, from +z towards +x.
+        centre_m: x, y, z of its centre in world coordinates.
+        size_m: width (x), height (y), depth (z) before rotation.
+        yaw: rotation about y in radians, from +z towards +x.
         colour: RGB, 0..255.
     """
 
@@ -29,7 +29,7 @@ class Prop:
     colour: tuple[int, int, int]
 
     def placed(self, yaw: float, x: float, z: float) -> Prop:
-        """The box turned about the origin by `yaw`, then moved over the floor."""
+        """The box rotated about the origin by `yaw`, then translated on the floor."""
         cx, cy, cz = self.centre_m
         turned_x = cx * np.cos(yaw) + cz * np.sin(yaw)
         turned_z = cz * np.cos(yaw) - cx * np.sin(yaw)
@@ -37,7 +37,7 @@ class Prop:
         return replace(self, centre_m=centre, yaw=self.yaw + yaw)
 
     def spheres(self) -> tuple[Float[np.ndarray, "S 3"], float]:
-        """Middles and radius of spheres that fill the box roughly, to keep people out of it."""
+        """Centres and radius of spheres that roughly fill the box, for collision tests."""
         width, height, depth = self.size_m
         radius = 0.12
         grid = [
@@ -58,8 +58,8 @@ class Prop:
         return turned + np.array(self.centre_m), radius
 
 
-def seat_and_table(rng: np.random.Generator, rig: Rig, poses: PoseTrack) -> tuple[Prop, ...]:
-    """A chair, stool or bench under a person who sits facing +z, at times a table in front."""
+def seat_and_table(rng: np.random.Generator, rig: Rig, poses: MotionTrack) -> tuple[Prop, ...]:
+    """A chair, stool or bench for a person who sits facing +z, at random with a table in front."""
     pelvis = poses.root_m.mean(axis=0)
     top = seat_height_m(rig, poses)
     scale = rig.metres_per_source_m
@@ -90,10 +90,10 @@ def seat_and_table(rng: np.random.Generator, rig: Rig, poses: PoseTrack) -> tupl
     return tuple(props)
 
 
-def seat_height_m(rig: Rig, poses: PoseTrack) -> float:
-    """Height of the underside of the pelvis: where a seat has to be."""
+def seat_height_m(rig: Rig, poses: MotionTrack) -> float:
+    """Height of the underside of the pelvis, where the seat has to be."""
     avatar = rig.avatar
-    moves = rig.pose(PoseTrack(poses.root_m[::15], poses.rotations[::15])) @ avatar.inverse_bind
+    moves = rig.pose(MotionTrack(poses.root_m[::15], poses.rotations[::15])) @ avatar.inverse_bind
     heights = moves[:, :, 1, :].reshape(len(moves), -1) @ floor_points(rig, ("Hips",)).T
     return float(np.median(heights.min(axis=1)) + 0.02)
 
@@ -115,7 +115,7 @@ def _table(
 
 
 def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
-    """Wood, metal or paint."""
+    """A random colour of wood, metal or paint."""
     base = np.array([(120, 82, 50), (70, 70, 75), (205, 200, 190), (40, 60, 110), (150, 40, 40)])
     chosen = base[int(rng.integers(len(base)))] * rng.uniform(0.6, 1.25) + rng.normal(scale=8.0)
     red, green, blue = (int(v) for v in chosen.clip(5, 250))

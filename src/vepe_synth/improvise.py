@@ -1,8 +1,8 @@
-"""Invented acting: people who stand, sit, squat or bend, and move their arms, head and trunk.
+"""Procedural motion of people who stay in place: stand, sit, squat, bend, and gesture.
 
-A body takes one stance after another (legs and trunk) while each arm takes one arm pose after
-another; changes are eased, and slow noise keeps everything alive. Angles are in degrees, for the
-right side; the left is its mirror picture.
+The legs and trunk go through a sequence of stances while each arm goes through a sequence of arm
+poses; transitions are eased, and slow noise adds sway. Angles are in degrees, for the right side;
+the left side is mirrored. To add a gesture, add an entry to `ARM_POSES` or `STANCES`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import numpy as np
 from jaxtyping import Float
 
 from vepe_synth import rotations as rot
-from vepe_synth.motions import BODY_JOINTS, PoseTrack
+from vepe_synth.motions import BODY_JOINTS, MotionTrack, clearance_m, feet_m
 from vepe_synth.sequence import POSES_PER_S, smoothstep
-from vepe_synth.source_body import clearance_m, feet_m
 
 Kind = Literal["stand", "sit", "floor", "low"]
 
 
 @dataclass(frozen=True)
 class ArmPose:
-    """Upper arm forward, sideways and turned inwards; elbow and wrist bent."""
+    """Angles of the upper arm (forward, outward, inward turn) and flexion of elbow and wrist."""
 
     forward: float
     out: float
@@ -34,9 +33,9 @@ class ArmPose:
 
 @dataclass(frozen=True)
 class Stance:
-    """Trunk forward (at the hips and in the chest), then legs: bent forward, out, turned out, knee.
+    """Forward lean at hips and chest; flexion, abduction, turn-out and knee angle of a leg.
 
-    `other` gives the left leg where it differs: forward, out, turned out, knee.
+    `other` holds the left leg's angles if they differ.
     """
 
     lean: float
@@ -102,7 +101,7 @@ _SWAYS = {"root": 1.2, "chest": 4.0, "neck": 9.0, "shoulder": 5.0, "elbow": 5.0,
 def smooth_noise(
     rng: np.random.Generator, count: int, *shape: int, fastest_hz: float = 0.7
 ) -> Float[np.ndarray, "N *shape"]:
-    """Slow wandering about 0 of unit spread, as a sum of sines."""
+    """Smooth noise with zero mean and unit standard deviation: a sum of sines."""
     waves = 4
     hz = rng.uniform(0.08, fastest_hz, size=(waves, *shape))
     phase = rng.uniform(0, 2 * np.pi, size=(waves, *shape))
@@ -112,7 +111,7 @@ def smooth_noise(
 
 
 def arm_rotations(pose: ArmPose) -> Float[np.ndarray, "3 4"]:
-    """Right shoulder, elbow and wrist."""
+    """Rotations of the right shoulder, elbow and wrist."""
     rad = np.radians
     shoulder = rot.multiply(
         rot.from_rotvec(np.array([0.0, 0.0, -rad(pose.out)])),
@@ -129,7 +128,7 @@ def arm_rotations(pose: ArmPose) -> Float[np.ndarray, "3 4"]:
 def leg_rotations(
     forward: float, out: float, turned: float, knee: float, lean: float
 ) -> Float[np.ndarray, "3 4"]:
-    """Right hip, knee and ankle; angles of the thigh against a trunk that leans by `lean`."""
+    """Rotations of the right hip, knee and ankle; `forward` is relative to the trunk (`lean`)."""
     rad = np.radians
     hip = rot.multiply(
         rot.from_rotvec(np.array([-rad(forward), 0.0, 0.0])),
@@ -138,8 +137,8 @@ def leg_rotations(
             rot.from_rotvec(np.array([0.0, -rad(turned), 0.0])),
         ),
     )
-    # The sole stays level where an ankle can take back what thigh and shank turn; kneeling people
-    # stand on their toes, stretched legs lie on the heel.
+    # The sole stays level as far as the ankle can compensate for thigh and shank; kneeling people
+    # rest on their toes, stretched legs on the heel.
     level = forward - lean - knee
     level = -8.0 if level < -45 else 15.0 if level > 45 else max(level, -30.0)
     return np.stack(
@@ -152,7 +151,7 @@ def leg_rotations(
 
 
 def stance_rotations(stance: Stance) -> Float[np.ndarray, "15 4"]:
-    """A whole pose with hanging arms."""
+    """A full pose with hanging arms."""
     result = rot.identity(len(BODY_JOINTS))
     result[0] = rot.from_rotvec(np.array([np.radians(stance.lean), 0.0, 0.0]))
     result[1] = rot.from_rotvec(np.array([np.radians(stance.chest), 0.0, 0.0]))
@@ -166,10 +165,10 @@ def stance_rotations(stance: Stance) -> Float[np.ndarray, "15 4"]:
 
 def improvise(
     rng: np.random.Generator, count: int, kinds: tuple[Kind, ...], calm: float = 0.5
-) -> PoseTrack:
-    """`count` poses of someone who stays in place, feet at the origin, facing +z.
+) -> MotionTrack:
+    """`count` poses of a person who stays in place, feet at the origin, facing +z.
 
-    `kinds` are the sorts of stance to go through; `calm` in 0..1 is how long each is kept.
+    `kinds` are the stance groups to cycle through; `calm` in 0..1 sets how long each is held.
     """
     turns = rot.identity(count, len(BODY_JOINTS))
     stances = [_jittered(rng, s) for s in _stances(rng, kinds)]
@@ -186,14 +185,14 @@ def improvise(
         path = _through(rng, count, arm, hold_s=(0.3, 0.8 + 3.5 * calm), change_s=0.55)
         turns[:, first : first + 3] = path * flip
     turns = _swayed(rng, _arms_hanging(turns))
-    poses_now = PoseTrack(np.zeros((count, 3)), turns)
+    poses_now = MotionTrack(np.zeros((count, 3)), turns)
     feet = feet_m(poses_now)
     root = np.stack([-feet[:, 0], -clearance_m(poses_now), -feet[:, 2]], axis=-1)
-    return PoseTrack(root, turns)
+    return MotionTrack(root, turns)
 
 
 def _arms_hanging(turns: np.ndarray) -> np.ndarray:
-    """Arms brought forward where the trunk leans, as they hang by their weight."""
+    """Rotates the arms forward where the trunk leans, since they hang down under gravity."""
     chest = rot.to_matrix(rot.multiply(turns[:, 0], turns[:, 1]))
     lean = np.clip(np.arctan2(chest[:, 2, 1], chest[:, 1, 1]), 0.0, None) * 0.75
     back = rot.from_rotvec(lean[:, None] * np.array([-1.0, 0.0, 0.0]))
@@ -208,7 +207,7 @@ def _stances(rng: np.random.Generator, kinds: tuple[Kind, ...]) -> list[Stance]:
         kind = kinds[i % len(kinds)]
         choices = STANCES[kind]
         result.append(choices[int(rng.integers(len(choices)))])
-    # Sitting and kneeling people keep their legs: one stance, small changes of it.
+    # Sitting and kneeling people do not move their legs: a single stance.
     return result if kinds[0] in ("stand", "low") else result[:1]
 
 
@@ -254,7 +253,7 @@ def _through(
     hold_s: tuple[float, float],
     change_s: float,
 ) -> Float[np.ndarray, "N J 4"]:
-    """From key to key with eased changes; round again where time is left."""
+    """Eased transitions from key pose to key pose, repeated until the time is filled."""
     result = np.empty((count, *keys[0].shape))
     at = -int(rng.integers(0, int(hold_s[1] * POSES_PER_S)))
     now = 0
@@ -273,7 +272,7 @@ def _through(
 
 
 def _swayed(rng: np.random.Generator, turns: np.ndarray) -> np.ndarray:
-    """Slow noise on trunk, head and arms (the legs stay, so that feet do not slide)."""
+    """Adds slow noise to trunk, head and arms, but not to the legs, so that feet do not slide."""
     for i, name in enumerate(BODY_JOINTS):
         size = _SWAYS.get(name.rpartition("_")[2])
         if size is None:

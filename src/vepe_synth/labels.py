@@ -1,9 +1,9 @@
-"""Exact labels of a rendered instant: keypoints, what hides them, boxes, ignore regions.
+"""Exact labels of a rendered instant: keypoints, occlusion, boxes, ignore regions.
 
-A keypoint lies inside a body, so its own flesh does not hide it: it counts as visible where the
-picture around it shows the limb it belongs to, no farther in front of it than that limb is thick.
-Another person, a thing, or another limb of the same person in front hides it, where they fill most
-of that place.
+A joint lies inside the body, so the surface of its own limb does not occlude it: a keypoint is
+visible if the image around it shows its own limb, no farther in front of it than the limb is thick.
+It is occluded if another person, an object or another limb of the same person covers most of that
+neighbourhood.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from vepe_synth.avatars import Avatar
 from vepe_synth.body import body_keypoints, skin_vertices
 from vepe_synth.config import SynthSettings
 from vepe_synth.people_mesh import PARTS, vertex_parts
-from vepe_synth.renderer import IDS_PER_PERSON, IdPicture
+from vepe_synth.renderer import IDS_PER_PERSON, IdBuffer
 from vepe_synth.view import NEAR_M, View
 
 MIN_KEYPOINTS = 3
-"""People with fewer keypoints in the picture become ignore regions."""
+"""People with fewer keypoints in the image become ignore regions."""
 
-_VERTEX_STEP = 5  # every fifth vertex tells how much of a person is hidden
+_VERTEX_STEP = 5  # every fifth vertex is enough to estimate the visible fraction
 _HEAD_INSIDE = 0.25
 _GONE_SHARE = 0.01
 
@@ -41,7 +41,7 @@ _LIMBS = {
     "knee": ("thigh", "shin"),
     "ankle": ("shin",),
 }
-# How far the surface may lie before the joint, and how wide around it is looked, in metres.
+# Largest distance of the surface in front of the joint, and radius of its neighbourhood, metres.
 _THICK_M = {
     "nose": 0.045, "head_bottom": 0.19, "head_top": 0.12, "shoulder": 0.15, "elbow": 0.10,
     "wrist": 0.08, "hip": 0.19, "knee": 0.12, "ankle": 0.11,
@@ -52,8 +52,8 @@ _SEEN_SHARE = 0.35
 
 
 @dataclass(frozen=True, eq=False)
-class Actor:
-    """One person at the labelled instant."""
+class PosedPerson:
+    """A person's pose at the labelled instant."""
 
     avatar: Avatar
     track_id: int
@@ -62,33 +62,33 @@ class Actor:
 
 @dataclass(frozen=True, eq=False)
 class FrameLabels:
-    """The labelled people of one picture, and polygons (4, 2) where people are not labelled."""
+    """The labelled people of one image, and polygons (4, 2) around people who are not labelled."""
 
     people: tuple[Person, ...]
     ignore_regions_px: tuple[Float[np.ndarray, "4 2"], ...]
 
 
 def frame_labels(
-    view: View, ids: IdPicture, actors: Sequence[Actor], settings: SynthSettings
+    view: View, ids: IdBuffer, posed: Sequence[PosedPerson], settings: SynthSettings
 ) -> FrameLabels:
-    """What is to be said of an instant: `ids` is its picture of who is where, in actors' order."""
+    """Labels of an instant; the person numbers in `ids` are indices into `posed`."""
     people, regions = [], []
-    for number, actor in enumerate(actors):
-        found = _look(view, ids, number, actor)
-        if found is None:
+    for number, person in enumerate(posed):
+        projected = _project(view, ids, number, person)
+        if projected is None:
             continue
-        small = found.box_xyxy[3] - found.box_xyxy[1] < settings.min_person_px
-        hidden = found.visible_share < settings.min_visible_share
-        if small or hidden or found.present.sum() < MIN_KEYPOINTS:
-            regions.append(_polygon(_clipped(found.box_xyxy, view)))
+        small = projected.box_xyxy[3] - projected.box_xyxy[1] < settings.min_person_px
+        hidden = projected.visible_share < settings.min_visible_share
+        if small or hidden or projected.present.sum() < MIN_KEYPOINTS:
+            regions.append(_polygon(_clipped(projected.box_xyxy, view)))
         else:
-            people.append(_person(found, view, actor.track_id))
+            people.append(_person(projected, view, person.track_id))
     return FrameLabels(tuple(people), tuple(regions))
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """A person of whom something is in the picture; boxes are of the whole body, unclipped."""
+class _ProjectedPerson:
+    """A person who is partly in the image; boxes enclose the whole body, not clipped."""
 
     keypoints_px: Float[np.ndarray, "15 2"]
     present: Bool[np.ndarray, "15"]
@@ -99,9 +99,11 @@ class _Seen:
     area_px: float
 
 
-def _look(view: View, ids: IdPicture, number: int, actor: Actor) -> _Seen | None:
-    vertices = skin_vertices(actor.avatar, actor.joint_world)
-    points = body_keypoints(actor.avatar, actor.joint_world, vertices)
+def _project(
+    view: View, ids: IdBuffer, number: int, person: PosedPerson
+) -> _ProjectedPerson | None:
+    vertices = skin_vertices(person.avatar, person.joint_world)
+    points = body_keypoints(person.avatar, person.joint_world, vertices)
     pixels, depth = view.project(vertices)
     ahead = depth > NEAR_M
     if not ahead.any():
@@ -120,10 +122,10 @@ def _look(view: View, ids: IdPicture, number: int, actor: Actor) -> _Seen | None
     keypoints, keypoint_depth = view.project(points)
     present = _inside(keypoints, view) & (keypoint_depth > NEAR_M)
     visible = _visible(view, ids, number, keypoints, keypoint_depth, present)
-    head = _head_vertices(actor.avatar)
+    head = _head_vertices(person.avatar)
     head = head[ahead[head]]
     seen_px = float((ids.person == number).sum())
-    return _Seen(
+    return _ProjectedPerson(
         keypoints_px=np.where(present[:, None], keypoints, 0.0),
         present=present,
         visible=visible,
@@ -136,13 +138,13 @@ def _look(view: View, ids: IdPicture, number: int, actor: Actor) -> _Seen | None
 
 def _visible(
     view: View,
-    ids: IdPicture,
+    ids: IdBuffer,
     number: int,
     keypoints: Float[np.ndarray, "15 2"],
     depth: Float[np.ndarray, "15"],
     present: Bool[np.ndarray, "15"],
 ) -> Bool[np.ndarray, "15"]:
-    """Whether the limb of each keypoint is what the picture shows around it."""
+    """Visibility of each keypoint, see the module's docstring."""
     out = np.zeros(len(present), bool)
     for k in np.flatnonzero(present):
         limbs, thick, reach = _RULES[k]
@@ -153,31 +155,31 @@ def _visible(
         surface = ids.depth_m[around]
         own_limb = (ids.person[around] == number) & limbs[ids.part[around]]
         shown = np.count_nonzero(own_limb & (surface > depth[k] - thick))
-        # What lies behind the joint (at the body's outline) neither shows nor hides it.
+        # Surfaces behind the joint (at the body's outline) count neither for nor against it.
         nearer = np.where(own_limb, surface <= depth[k] - thick, surface < depth[k])
         out[k] = shown > _SEEN_SHARE * (shown + np.count_nonzero(nearer))
     return out
 
 
-def _person(found: _Seen, view: View, track_id: int) -> Person:
-    box = _clipped(found.box_xyxy, view)
+def _person(projected: _ProjectedPerson, view: View, track_id: int) -> Person:
+    box = _clipped(projected.box_xyxy, view)
     return Person(
-        keypoints_px=np.round(found.keypoints_px, 2),
-        present=found.present,
-        visibility=(found.visible & found.present).astype(float),
-        keypoint_scores=np.full(len(found.present), np.nan),
+        keypoints_px=np.round(projected.keypoints_px, 2),
+        present=projected.present,
+        visibility=(projected.visible & projected.present).astype(float),
+        keypoint_scores=np.full(len(projected.present), np.nan),
         track_id=track_id,
-        head_box_xyxy_px=np.round(_reachable(found.head_xyxy, view), 2),
+        head_box_xyxy_px=np.round(_reachable(projected.head_xyxy, view), 2),
         box_xywh_px=np.round(np.concatenate([box[:2], box[2:] - box[:2]]), 2),
         extra={
-            "area": round(found.area_px, 1),
-            "visible_share": round(found.visible_share, 3),
+            "area": round(projected.area_px, 1),
+            "visible_share": round(projected.visible_share, 3),
         },
     )
 
 
 def _reachable(head: Float[np.ndarray, "4"], view: View) -> Float[np.ndarray, "4"]:
-    """A head box of the same size, moved so that a part of it lies in the picture."""
+    """The head box, shifted so that a part of it lies in the image; its size does not change."""
     size = np.maximum(head[2:] - head[:2], 1.0)
     frame = np.array([view.width, view.height], float)
     need = size * np.sqrt(_HEAD_INSIDE)
@@ -204,7 +206,7 @@ def _inside(pixels: Float[np.ndarray, "N 2"], view: View) -> Bool[np.ndarray, "N
 
 
 def _rule(keypoint: str) -> tuple[Bool[np.ndarray, "I"], float, float]:
-    """Whether a part shows the keypoint, by the part's number; how thick and wide it is there."""
+    """Which body parts (by number) show a keypoint; the limb's thickness and radius in metres."""
     side, _, joint = keypoint.partition("_")
     joint = joint if side in ("left", "right") else keypoint
     shows = np.zeros(IDS_PER_PERSON, bool)

@@ -1,4 +1,4 @@
-"""The buffers and textures of one clip on the graphics card."""
+"""The GPU buffers and textures of one clip, and the contact shadows under its people."""
 
 from __future__ import annotations
 
@@ -10,17 +10,49 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from vepe_synth.avatars import Avatar
-from vepe_synth.contact import SPOTS_PER_PERSON, VERTEX_FLOATS, contact_spots, touching
+from vepe_synth.gl import BONES_UNIT, SKIN_UNIT, SURFACES_UNIT
 from vepe_synth.people_mesh import people_mesh
-from vepe_synth.programs import BONES_UNIT, SKIN_UNIT, SURFACES_UNIT
+from vepe_synth.stage import Stage
 from vepe_synth.surfaces import Surface, join, quad
-from vepe_synth.surroundings import Stage
 
 if TYPE_CHECKING:
     import moderngl
 
-Picture = Literal["colour", "id", "shadow"]
-_PICTURES: tuple[Picture, ...] = ("colour", "id", "shadow")
+_JOINTS = (
+    "Hips", "Spine1", "Head", "LeftFoot", "RightFoot", "LeftToeBase", "RightToeBase", "LeftHand",
+    "RightHand", "LeftLeg", "RightLeg", "LeftForeArm", "RightForeArm",
+)  # fmt: skip
+SPOTS_PER_PERSON = len(_JOINTS)
+VERTEX_FLOATS = 5
+_REACH_M = 0.6
+_CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, -1], [1, 1], [-1, 1]], np.float32)
+
+
+def touching(joint_names: tuple[str, ...]) -> np.ndarray:
+    """Indices of the joints that can cast a contact shadow."""
+    return np.array([i for i, name in enumerate(joint_names) if name in _JOINTS], np.int64)
+
+
+def contact_spots(places: Float[np.ndarray, "N 3"], strength: float) -> Float[np.ndarray, "M 5"]:
+    """Two triangles for each contact shadow; without these people seem to float.
+
+    Vertices are x, z, two coordinates within the spot, and strength. The closer a joint to the
+    floor, the smaller and darker its spot; joints above 0.6 m have none.
+    """
+    height = np.clip(places[:, 1], 0, None)
+    near = places[height < _REACH_M]
+    height = height[height < _REACH_M]
+    radius = 0.14 + 0.5 * height
+    dark = strength * (1 - height / _REACH_M) ** 2
+    out = np.empty((len(near), 6, VERTEX_FLOATS), np.float32)
+    out[..., :2] = near[:, None, [0, 2]] + radius[:, None, None] * _CORNERS
+    out[..., 2:4] = _CORNERS
+    out[..., 4] = dark[:, None]
+    return out.reshape(-1, VERTEX_FLOATS)
+
+
+Pass = Literal["colour", "id", "shadow"]
+_PASSES: tuple[Pass, ...] = ("colour", "id", "shadow")
 _PEOPLE = (
     "3f 3f 2f 4u2 4f 1f",
     ("in_position", "in_normal", "in_uv", "in_bones", "in_weights", "in_part"),
@@ -33,19 +65,27 @@ _SURFACES = (
 
 @dataclass(eq=False)
 class LoadedPerson:
-    """One person: which bones move it and lie where in the table, which joints darken the floor
-    when they come near it, and what to draw."""
+    """One person on the GPU.
+
+    Attributes:
+        avatar: the person's avatar.
+        bones: (U,) joints that move the mesh.
+        touching: (C,) joints that can cast a contact shadow.
+        first_bone: row of the first bone in the clip's bone table.
+        tint: colour factor.
+        draws: texture and vertex arrays by render pass, per texture of the avatar.
+    """
 
     avatar: Avatar
     bones: Int[np.ndarray, "U"]
     touching: Int[np.ndarray, "C"]
     first_bone: int
     tint: tuple[float, float, float]
-    draws: list[tuple[moderngl.Texture, dict[Picture, moderngl.VertexArray]]]
+    draws: list[tuple[moderngl.Texture, dict[Pass, moderngl.VertexArray]]]
 
 
 class LoadedClip:
-    """Everything of a clip that stays the same from frame to frame, on the card."""
+    """Everything on the GPU that stays constant over the frames of a clip."""
 
     def __init__(
         self,
@@ -65,9 +105,9 @@ class LoadedClip:
         self.bone_table = np.zeros((max(count, 1), 3, 4), np.float32)
         self.bones = self._keep(context.texture((3, max(count, 1)), 4, dtype="f4"))
         self.bones.filter = (context.NEAREST, context.NEAREST)
-        self.backdrop = self._texture(stage.backdrop.picture)
+        self.backdrop = self._texture(stage.backdrop.image)
         self.backdrop.repeat_x = self.backdrop.repeat_y = False
-        self._pictures = self._load_pictures()
+        self._surface_images = self._load_surface_images()
         mesh = stage.surfaces
         vertices = self._keep(context.buffer(mesh.vertices.tobytes() or bytes(48)))
         self._surfaces = [
@@ -83,29 +123,29 @@ class LoadedClip:
             )
         )
 
-    def draw(self, picture: Picture) -> None:
+    def draw(self, render_pass: Pass) -> None:
         """Draws people and surfaces into the framebuffer in use."""
         self.bones.use(BONES_UNIT)
-        self._pictures.use(SURFACES_UNIT)
-        ctx, program = self._context, self._programs[f"people_{picture}"]
-        if picture != "shadow":
+        self._surface_images.use(SURFACES_UNIT)
+        ctx, program = self._context, self._programs[f"people_{render_pass}"]
+        if render_pass != "shadow":
             ctx.enable(ctx.CULL_FACE)
         for number, person in enumerate(self.people):
             program["first_bone"] = person.first_bone
-            if picture == "colour":
+            if render_pass == "colour":
                 program["tint"] = person.tint
-            if picture == "id":
+            if render_pass == "id":
                 program["person"] = number
             for texture, drawn in person.draws:
                 texture.use(SKIN_UNIT)
-                drawn[picture].render()
+                drawn[render_pass].render()
         ctx.disable(ctx.CULL_FACE)
         for arrays, casters in self._surfaces:
-            if arrays is not None and (picture != "shadow" or casters):
-                arrays[picture].render(vertices=3 * casters if picture == "shadow" else -1)
+            if arrays is not None and (render_pass != "shadow" or casters):
+                arrays[render_pass].render(vertices=3 * casters if render_pass == "shadow" else -1)
 
     def place_contacts(self, joints_m: Sequence[Float[np.ndarray, "J 3"]]) -> None:
-        """Puts the dark spots under the people; `joints_m` in the order of the avatars."""
+        """Updates the contact shadows; `joints_m` in the order of the avatars."""
         places = [j[p.touching] for p, j in zip(self.people, joints_m, strict=True)]
         spots = contact_spots(np.concatenate(places), self.stage.light.contact)
         self._spot_count = len(spots)
@@ -113,7 +153,7 @@ class LoadedClip:
             self._spots.write(spots.tobytes())
 
     def draw_floor_shadows(self) -> None:
-        """Darkens the floor under people, and in shadow where only a picture shows the floor."""
+        """Blends contact shadows, and sun shadows on the invisible floor, over the image."""
         ctx = self._context
         ctx.enable(ctx.BLEND)
         if self._catcher is not None:
@@ -123,7 +163,7 @@ class LoadedClip:
         ctx.disable(ctx.BLEND)
 
     def release(self) -> None:
-        """Gives everything on the card back."""
+        """Frees all GPU memory of the clip."""
         for item in reversed(self._owned):
             item.release()
         self._owned.clear()
@@ -137,10 +177,10 @@ class LoadedClip:
         first = sum(len(p.bones) for p in self.people)
         vertices = self._keep(self._context.buffer(mesh.vertices.tobytes()))
         draws = []
-        for picture, triangles in zip(avatar.textures, mesh.triangles, strict=True):
+        for image, triangles in zip(avatar.textures, mesh.triangles, strict=True):
             arrays = self._arrays("people", vertices, triangles, _PEOPLE)
             if arrays is not None:
-                draws.append((self._texture(picture), arrays))
+                draws.append((self._texture(image), arrays))
         red, green, blue = (float(v) for v in tint)
         near_floor = touching(avatar.joint_names)
         return LoadedPerson(avatar, mesh.bones, near_floor, first, (red, green, blue), draws)
@@ -151,29 +191,31 @@ class LoadedClip:
         vertices: moderngl.Buffer,
         triangles: Int[np.ndarray, "F 3"],
         layout: tuple[str, tuple[str, ...]],
-    ) -> dict[Picture, moderngl.VertexArray] | None:
-        """A vertex array for each kind of picture; None where there is nothing to draw."""
+    ) -> dict[Pass, moderngl.VertexArray] | None:
+        """A vertex array for each render pass; None if there are no triangles."""
         if len(triangles) == 0:
             return None
         ctx = self._context
         indices = self._keep(ctx.buffer(np.ascontiguousarray(triangles, np.int32).tobytes()))
         return {
-            picture: self._keep(
-                _vertex_array(ctx, self._programs[f"{kind}_{picture}"], vertices, indices, layout)
+            render_pass: self._keep(
+                _vertex_array(
+                    ctx, self._programs[f"{kind}_{render_pass}"], vertices, indices, layout
+                )
             )
-            for picture in _PICTURES
+            for render_pass in _PASSES
         }
 
-    def _texture(self, picture: UInt8[np.ndarray, "H W 3"]) -> moderngl.Texture:
-        height, width = picture.shape[:2]
-        data = np.ascontiguousarray(picture).tobytes()
+    def _texture(self, image: UInt8[np.ndarray, "H W 3"]) -> moderngl.Texture:
+        height, width = image.shape[:2]
+        data = np.ascontiguousarray(image).tobytes()
         texture = self._keep(self._context.texture((width, height), 3, data, alignment=1))
         texture.build_mipmaps()
         texture.filter = (self._context.LINEAR_MIPMAP_NEAREST, self._context.LINEAR)
         return texture
 
-    def _load_pictures(self) -> moderngl.TextureArray:
-        stack = self.stage.surfaces.pictures
+    def _load_surface_images(self) -> moderngl.TextureArray:
+        stack = self.stage.surfaces.images
         layers, height, width = stack.shape[:3]
         ctx = self._context
         texture = self._keep(ctx.texture_array((width, height, layers), 4, stack.tobytes()))
@@ -198,7 +240,7 @@ def _vertex_array(
     indices: moderngl.Buffer,
     layout: tuple[str, tuple[str, ...]],
 ) -> moderngl.VertexArray:
-    """A vertex array that skips what this program does not read."""
+    """A vertex array that skips the attributes that this program does not read."""
     kinds, names = layout
     parts = kinds.split()
     sizes = {"f": 4, "u2": 2}

@@ -1,4 +1,4 @@
-"""What the graphics card needs to know of an avatar: normals, parts of the body, few bones."""
+"""An avatar as vertex data for the GPU: normals, body parts, and the bones in use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTS = (
     "head", "torso", "left_arm", "left_forearm", "right_arm", "right_forearm",
     "left_thigh", "left_shin", "right_thigh", "right_shin",
 )  # fmt: skip
-"""Parts of the body that may hide one another; hands belong to forearms, feet to shins."""
+"""Body parts that can occlude each other; hands belong to forearms, feet to shins."""
 
 _PART_OF_BONE = (
     ("Eye", "head"), ("Head", "head"), ("UpLeg", "thigh"), ("Leg", "shin"), ("Foot", "shin"),
@@ -33,9 +33,9 @@ class PeopleMesh:
     """An avatar in the bind pose.
 
     Attributes:
-        vertices: (V,) of `VERTEX_DTYPE`; bones count within `bones`.
-        triangles: for each texture the (F, 3) faces that show it.
-        bones: joints of the avatar that move a vertex at all.
+        vertices: (V,) of `VERTEX_DTYPE`; bone numbers index `bones`.
+        triangles: per texture the (F, 3) faces that use it.
+        bones: (U,) joints of the avatar with a non-zero weight anywhere.
     """
 
     vertices: np.ndarray
@@ -61,7 +61,7 @@ def people_mesh(avatar: Avatar) -> PeopleMesh:
 
 
 def vertex_parts(avatar: Avatar) -> Int[np.ndarray, "V"]:
-    """Index in `PARTS` of every vertex: the part of the bone that moves it most."""
+    """Index in `PARTS` of each vertex, by the bone that moves it most."""
     of_bone = _parts_of_bones(avatar.joint_names)
     strongest = np.take_along_axis(
         avatar.bone_indices, avatar.bone_weights.argmax(axis=1)[:, None], axis=1
@@ -86,10 +86,10 @@ def _part(bone: str) -> str:
 def _normals(
     vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]
 ) -> Float[np.ndarray, "V 3"]:
-    """Means of the faces' normals by area; vertices at one place (texture seams) share theirs."""
+    """Area-weighted vertex normals; vertices at the same position (texture seams) share theirs."""
     corners = vertices[faces].astype(np.float64)
     of_face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    # A tenth of a millimetre in 21 bits an axis, so that places are compared as whole numbers.
+    # Positions in tenths of a millimetre, 21 bits per axis, so that they compare as integers.
     steps = np.round((vertices - vertices.min(axis=0)) * 1e4).astype(np.int64)
     _, place = np.unique(steps @ (1 << np.array([0, 21, 42])), return_inverse=True)
     corner_places = place[faces].ravel(order="F")

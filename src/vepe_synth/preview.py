@@ -1,4 +1,4 @@
-"""A contact sheet of synthetic video: plain and with its labels drawn."""
+"""A contact sheet of a synthetic data set with its labels drawn."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from vepe.formats.posetrack import read_sequence
 from vepe.skeleton import POSETRACK15
 from vepe.types import FramePoses
 from vepe.viz.drawing import draw_poses
-from vepe_synth.dataset import Order
+from vepe_synth.dataset import RenderJob
 
 _TILES, _COLUMNS, _TILE_WIDTH = 12, 3, 480
 _HIDDEN, _IGNORED = (235, 60, 50), (250, 210, 60)
 
 
-def write_preview(order: Order) -> Path:
-    """Writes `OUT/preview_<split>.jpg`: the middle frames of the first sequences, with labels.
+def write_preview(job: RenderJob) -> Path:
+    """Writes `OUT/preview_<split>.jpg`: the middle frames of the first 12 sequences with labels.
 
-    Hidden keypoints carry a red cross, ignore regions are yellow.
+    Occluded keypoints are marked by a red cross, ignore regions are yellow.
 
     Raises:
-        VepeError: where it cannot be written or a sequence cannot be read.
+        VepeError: if it cannot be written, or a sequence cannot be read.
     """
-    path = order.out / f"preview_{order.split}.jpg"
-    done = (order.annotation_path(i) for i in range(order.videos))
-    tiles = [_tile(file, order.out) for file in islice(filter(Path.exists, done), _TILES)]
+    path = job.out / f"preview_{job.split}.jpg"
+    done = (job.annotation_path(i) for i in range(job.videos))
+    tiles = [_tile(file, job.out) for file in islice(filter(Path.exists, done), _TILES)]
     rows = [tiles[i : i + _COLUMNS] for i in range(0, len(tiles), _COLUMNS)]
     blank = np.zeros_like(tiles[0])
     sheet = np.concatenate(
@@ -41,24 +41,24 @@ def write_preview(order: Order) -> Path:
         ]
     )
     data = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
-    with replacing(path) as beside:
-        beside.write_bytes(data.tobytes())
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.tobytes())
     return path
 
 
 def _tile(annotations: Path, root: Path) -> UInt8[np.ndarray, "H W 3"]:
     sequence = read_sequence(annotations)
     frame = sequence.frames[len(sequence) // 2]
-    picture = cv2.cvtColor(cv2.imread(str(root / frame.file_name)), cv2.COLOR_BGR2RGB)
-    picture = draw_labels(picture, frame)
-    height = round(picture.shape[0] * _TILE_WIDTH / picture.shape[1])
-    return cv2.resize(picture, (_TILE_WIDTH, height), interpolation=cv2.INTER_AREA)
+    image = cv2.cvtColor(cv2.imread(str(root / frame.file_name)), cv2.COLOR_BGR2RGB)
+    image = draw_labels(image, frame)
+    height = round(image.shape[0] * _TILE_WIDTH / image.shape[1])
+    return cv2.resize(image, (_TILE_WIDTH, height), interpolation=cv2.INTER_AREA)
 
 
 def draw_labels(
-    picture: UInt8[np.ndarray, "H W 3"], frame: AnnotatedFrame
+    image: UInt8[np.ndarray, "H W 3"], frame: AnnotatedFrame
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """A copy of the picture with its people, hidden keypoints and ignore regions drawn."""
+    """Draws people, occluded keypoints and ignore regions on a copy of the image."""
     people = frame.people
     count = len(POSETRACK15)
     poses = FramePoses(
@@ -69,7 +69,7 @@ def draw_labels(
         scores=np.ones(len(people)),
         track_ids=np.array([-1 if p.track_id is None else p.track_id for p in people], np.int64),
     )
-    canvas = draw_poses(picture, poses, POSETRACK15)
+    canvas = draw_poses(image, poses, POSETRACK15)
     for person in people:
         for point in person.keypoints_px[person.present & (person.visibility == 0)]:
             place = (int(point[0]), int(point[1]))

@@ -1,7 +1,7 @@
-"""Draws the people and the stage of a clip: colour pictures, and pictures of who is where.
+"""Renders the people and the stage of a clip: colour images, and id buffers for exact labels.
 
-A picture with ids holds, for every pixel, `person * 32 + part + 1` (0: no person) and the depth
-in metres; so visibility is read, not guessed. Both pictures see exactly the same surfaces.
+An id buffer holds `person * 32 + part + 1` (0: no person) and the depth in metres of every pixel,
+so that visibility is read instead of estimated. All passes draw the same surfaces.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from jaxtyping import Float, UInt8
 
 from vepe_synth.avatars import Avatar
 from vepe_synth.body import skinning
-from vepe_synth.loaded_clip import LoadedClip
-from vepe_synth.people_mesh import PARTS
-from vepe_synth.programs import (
+from vepe_synth.gl import (
     BACKDROP_UNIT,
     FRAME_BYTES,
     SHADOW_UNIT,
@@ -25,7 +23,9 @@ from vepe_synth.programs import (
     programs,
     shadow_from_world,
 )
-from vepe_synth.surroundings import Stage
+from vepe_synth.loaded_clip import LoadedClip
+from vepe_synth.people_mesh import PARTS
+from vepe_synth.stage import Stage
 from vepe_synth.view import View
 
 if TYPE_CHECKING:
@@ -39,9 +39,14 @@ assert len(PARTS) < IDS_PER_PERSON
 
 
 @dataclass(frozen=True, eq=False)
-class IdPicture:
-    """Who is where: `person` (H, W) int, -1 nobody; `part` index in `PARTS`; `depth_m`, far where
-    there is nothing."""
+class IdBuffer:
+    """Visible person and depth of each pixel.
+
+    Attributes:
+        person: (H, W) int32, index of the person; -1 for none.
+        part: (H, W) int32, index in `PARTS`; only valid where there is a person.
+        depth_m: (H, W) depth along the optical axis; `NOTHING_M` for the background.
+    """
 
     person: np.ndarray
     part: np.ndarray
@@ -49,13 +54,15 @@ class IdPicture:
 
 
 class Renderer:
-    """Draws on one context at one size. `load` a clip, `pose` an instant, then `colour`, `ids`."""
+    """Renders at one size: `load` a clip, `pose` an instant, then read `colour` and `ids`."""
 
     def __init__(self, context: moderngl.Context, width: int, height: int) -> None:
         self.context = ctx = context
         self.size = (width, height)
         ctx.enable_only(ctx.DEPTH_TEST)
-        ctx.front_face = "cw"  # pictures are drawn upside down, so that the first row is the top
+        ctx.front_face = (
+            "cw"  # images are rendered upside down, so that the first row read is the top
+        )
         self._programs = programs(ctx)
         self._frame = ctx.buffer(reserve=FRAME_BYTES)
         self._frame.bind_to_uniform_block(0)
@@ -82,7 +89,7 @@ class Renderer:
     def load(
         self, stage: Stage, avatars: Sequence[Avatar], tints: Float[np.ndarray, "P 3"]
     ) -> None:
-        """Takes the surfaces, backdrop and people of a clip to the card, in place of the last's."""
+        """Uploads the surfaces, backdrop and people of a clip, replacing the previous clip."""
         if self._clip is not None:
             self._clip.release()
         self._clip = LoadedClip(self.context, self._programs, stage, avatars, tints)
@@ -94,9 +101,9 @@ class Renderer:
         *,
         keep_shadows: bool = False,
     ) -> None:
-        """Places camera and people; `joint_world` in the order of the loaded avatars.
+        """Sets the camera and the people's poses; `joint_world` in the order of the loaded avatars.
 
-        With `keep_shadows` those of the picture before stay, for instants that are near in time.
+        With `keep_shadows` the shadow map is not updated, for instants close in time.
         """
         clip = self._loaded()
         self.view = view
@@ -115,7 +122,7 @@ class Renderer:
         clip.place_contacts(joints_m)
 
     def colour(self) -> UInt8[np.ndarray, "H W 4"]:
-        """The picture of the posed instant, RGBA."""
+        """The colour image at the posed instant, RGBA."""
         ctx, clip = self.context, self._loaded()
         if self._old_shadows:
             self._shadows.use()
@@ -133,8 +140,8 @@ class Renderer:
         data = self._flat.read(components=4, alignment=1)
         return np.frombuffer(data, np.uint8).reshape(height, width, 4)
 
-    def ids(self) -> IdPicture:
-        """Who is where at the posed instant."""
+    def ids(self) -> IdBuffer:
+        """The id buffer at the posed instant."""
         clip = self._loaded()
         self._ids.use()
         self._ids.clear(0.0, NOTHING_M, depth=1.0)
@@ -143,10 +150,10 @@ class Renderer:
         data = np.frombuffer(self._ids.read(components=2, dtype="f4"), np.float32)
         data = data.reshape(height, width, 2)
         code = data[..., 0].astype(np.int32) - 1
-        return IdPicture(code // IDS_PER_PERSON, code % IDS_PER_PERSON, data[..., 1])
+        return IdBuffer(code // IDS_PER_PERSON, code % IDS_PER_PERSON, data[..., 1])
 
     def release(self) -> None:
-        """Gives back all that lies on the card; the renderer cannot be used afterwards."""
+        """Frees the GPU memory and the context; the renderer cannot be used afterwards."""
         if self._clip is not None:
             self._clip.release()
         self.context.release()
@@ -158,7 +165,7 @@ class Renderer:
     def _draw_backdrop(self, clip: LoadedClip) -> None:
         program, backdrop = self._programs["backdrop"], clip.stage.backdrop
         turn = backdrop.rotation @ self.view.rotation.T
-        program["picture_from_ray"] = tuple(turn.T.ravel().tolist())
+        program["backdrop_from_ray"] = tuple(turn.T.ravel().tolist())
         program["half_sizes"] = (*self.view.half_sizes(), *backdrop.half_sizes)
         program["gain"] = backdrop.gain
         clip.backdrop.use(BACKDROP_UNIT)

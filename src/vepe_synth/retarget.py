@@ -1,9 +1,9 @@
-"""Poses onto rigs: the bones of an avatar follow the joint rotations of a pose.
+"""Retargeting: the bones of an avatar follow the joint rotations of a recorded pose.
 
-The source body stands with all limbs hanging straight down; an avatar's bind pose has the arms to
-the sides. Every driven bone is first turned from its bind direction to the source's, then by the
-source's rotation: limbs point where the source's point, whatever the lengths of the bones. Fingers,
-toes, eyes move with the bone they hang on. All sums are over rotations relative to the bind pose.
+In the source's rest pose all limbs hang straight down; an avatar's bind pose has the arms out to
+the sides. Each driven bone is first rotated from its bind direction to the source's rest direction,
+then by the source's rotation, so that limbs point in the same direction whatever the bone lengths.
+Fingers, toes and eyes follow their parent bone. Rotations are relative to the bind pose.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from jaxtyping import Float
 
 from vepe_synth import rotations as rot
 from vepe_synth.avatars import Avatar
-from vepe_synth.motions import BODY_JOINTS, BODY_PARENTS, HIP_HEIGHT_M, PoseTrack
+from vepe_synth.motions import BODY_JOINTS, HIP_HEIGHT_M, MotionTrack, world_rotations
 
 _DOWN = np.array([0.0, -1.0, 0.0])
 _SHOULDER_SHARE = 0.15
-"""How far a collar bone follows its upper arm."""
+"""Fraction of the upper arm's rotation that the collar bone follows."""
 
-# Driven bone: (body joint, joint it blends from, share of the way, child that gives its direction)
+# Driven bone: (body joint, joint to blend from, fraction, child bone that gives the direction)
 _DRIVEN: dict[str, tuple[str, str, float, str]] = {
     "Hips": ("root", "root", 1.0, ""),
     "Spine": ("chest", "root", 0.3, ""),
@@ -45,7 +45,7 @@ _DRIVEN: dict[str, tuple[str, str, float, str]] = {
 
 @dataclass(frozen=True)
 class BodyShape:
-    """How a body differs from its avatar: a size for all of it and factors of its parts."""
+    """Scale factors of a body relative to its avatar: the whole and its parts."""
 
     size: float = 1.0
     legs: float = 1.0
@@ -56,9 +56,11 @@ class BodyShape:
 
 
 class Rig:
-    """An avatar's bones, ready to be posed; made once for a performer.
+    """An avatar's skeleton with a body shape, ready to be posed.
 
-    `hip_height_m` is the height of the hips when the person stands straight.
+    Attributes:
+        hip_height_m: height of the hips of the upright person.
+        metres_per_source_m: size relative to the source body of the motions.
     """
 
     def __init__(self, avatar: Avatar, shape: BodyShape | None = None) -> None:
@@ -91,17 +93,17 @@ class Rig:
         self.hip_height_m = float(length + ankle)
         self.metres_per_source_m = self.hip_height_m / HIP_HEIGHT_M
 
-    def sized(self, poses: PoseTrack) -> PoseTrack:
-        """The poses with the root's travel and height scaled from the source body to this one."""
-        return PoseTrack(poses.root_m * self.metres_per_source_m, poses.rotations)
+    def sized(self, poses: MotionTrack) -> MotionTrack:
+        """The poses with the root position scaled from the source body to this one."""
+        return MotionTrack(poses.root_m * self.metres_per_source_m, poses.rotations)
 
     def _plan(self) -> tuple[list[int], list[int], np.ndarray]:
-        """For every driven bone: the body joint it follows, the one before, and the share."""
+        """Per driven bone: the body joint it follows, the joint to blend from, the fraction."""
         targets, sources, shares = [], [], []
         for name in self._names:
             if name in _DRIVEN:
                 target, source, share, _ = _DRIVEN[name]
-            else:  # a collar bone: mostly the chest, a little the arm
+            else:  # collar bone: mostly the chest, a little the upper arm
                 side = name.removesuffix("Shoulder").lower()
                 target, source, share = f"{side}_shoulder", "chest", _SHOULDER_SHARE
             targets.append(BODY_JOINTS.index(target))
@@ -117,13 +119,13 @@ class Rig:
         return rot.between(end - start, _DOWN)
 
     def bone_turns(self, rotations: Float[np.ndarray, "N 15 4"]) -> Float[np.ndarray, "N D 4"]:
-        """World rotations of the driven bones, relative to the bind pose."""
+        """World rotations (N, D, 4) of the D driven bones, relative to the bind pose."""
         world = world_rotations(rotations)
         turns = rot.slerp(world[:, self._sources], world[:, self._targets], self._shares)
         return rot.multiply(turns, np.broadcast_to(self._rest, turns.shape))
 
-    def pose(self, poses: PoseTrack) -> Float[np.ndarray, "N J 4 4"]:
-        """World matrices of all joints; the root is taken in this body's metres (see `sized`)."""
+    def pose(self, poses: MotionTrack) -> Float[np.ndarray, "N J 4 4"]:
+        """World matrices of all joints; root positions are in this body's metres (see `sized`)."""
         turns = rot.to_matrix(self.bone_turns(poses.rotations))
         places = np.zeros((len(poses), len(self._names), 3))
         for i, parent in enumerate(self._parents):
@@ -138,17 +140,8 @@ class Rig:
         return (move[:, self._owner] @ self._bind).astype(np.float32)
 
 
-def world_rotations(rotations: Float[np.ndarray, "N 15 4"]) -> Float[np.ndarray, "N 15 4"]:
-    """The body joints' rotations in the world, from those relative to their parents."""
-    world = np.array(rotations, np.float64)
-    for joint, parent in enumerate(BODY_PARENTS):
-        if parent >= 0:
-            world[:, joint] = rot.multiply(world[:, parent], world[:, joint])
-    return world
-
-
 def _owners(avatar: Avatar, slot: dict[int, int]) -> np.ndarray:
-    """For each joint the driven bone that carries it: itself, or its next driven ancestor."""
+    """For each joint the driven bone that moves it: itself or its nearest driven ancestor."""
     owner = np.zeros(len(avatar.joint_names), np.int64)
     for joint, parent in enumerate(avatar.joint_parents):
         owner[joint] = slot[joint] if joint in slot else owner[parent]
@@ -156,7 +149,7 @@ def _owners(avatar: Avatar, slot: dict[int, int]) -> np.ndarray:
 
 
 def _scale(name: str, shape: BodyShape) -> np.ndarray:
-    """Scale of a bone's surroundings along the bind pose's x, y, z."""
+    """Scale of the geometry around a bone along the bind pose's x, y and z axes."""
     girth = shape.girth
     if name == "Head":
         factors = [shape.head] * 3

@@ -1,4 +1,4 @@
-"""Unit quaternions (w, x, y, z) over any leading axes: the few operations that motions need."""
+"""Operations on unit quaternions (w, x, y, z) with any leading axes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from jaxtyping import Float
 
 
 def identity(*shape: int) -> Float[np.ndarray, "*shape 4"]:
-    """Quaternions that turn nothing."""
+    """Identity quaternions of the given shape."""
     result = np.zeros((*shape, 4))
     result[..., 0] = 1.0
     return result
 
 
 def normalise(q: Float[np.ndarray, "*shape 4"]) -> Float[np.ndarray, "*shape 4"]:
-    """The same rotations with length 1."""
+    """The quaternions scaled to length 1."""
     return q / np.linalg.norm(q, axis=-1, keepdims=True)
 
 
 def multiply(
     a: Float[np.ndarray, "*shape 4"], b: Float[np.ndarray, "*shape 4"]
 ) -> Float[np.ndarray, "*shape 4"]:
-    """`a` after `b`."""
+    """The rotation `b` followed by `a`."""
     aw, ax, ay, az = (a[..., i] for i in range(4))
     bw, bx, by, bz = (b[..., i] for i in range(4))
     return np.stack(
@@ -36,19 +36,19 @@ def multiply(
 
 
 def inverse(q: Float[np.ndarray, "*shape 4"]) -> Float[np.ndarray, "*shape 4"]:
-    """The rotations back."""
+    """The inverse rotations."""
     return q * np.array([1.0, -1.0, -1.0, -1.0])
 
 
 def from_rotvec(vector: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 4"]:
-    """Rotations about the vectors, by their lengths in radians."""
+    """Quaternions from rotation vectors (axis times angle in radians)."""
     vector = np.asarray(vector, np.float64)
     angle = np.linalg.norm(vector, axis=-1, keepdims=True)
     return np.concatenate([np.cos(angle / 2), np.sinc(angle / (2 * np.pi)) * vector / 2], axis=-1)
 
 
 def to_rotvec(q: Float[np.ndarray, "*shape 4"]) -> Float[np.ndarray, "*shape 3"]:
-    """Axes times angles in 0..pi."""
+    """Rotation vectors: axis times angle, angle in 0..pi radians."""
     q = np.where(q[..., :1] < 0, -q, q)
     length = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
     angle = 2 * np.arctan2(length, q[..., :1])
@@ -56,14 +56,14 @@ def to_rotvec(q: Float[np.ndarray, "*shape 4"]) -> Float[np.ndarray, "*shape 3"]
 
 
 def about_y(angle: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape 4"]:
-    """Turns to the left (from +z towards +x) by `angle` radians."""
+    """Rotations about y by `angle` radians, from +z towards +x (to the left)."""
     half = np.asarray(angle, np.float64) / 2
     zero = np.zeros_like(half)
     return np.stack([np.cos(half), zero, np.sin(half), zero], axis=-1)
 
 
 def heading(q: Float[np.ndarray, "*shape 4"]) -> Float[np.ndarray, "*shape"]:
-    """The turn about y, in radians, that is in a rotation (its swing-twist part)."""
+    """Angle about y in radians (the twist of a swing-twist decomposition)."""
     return 2 * np.arctan2(q[..., 2], q[..., 0])
 
 
@@ -72,7 +72,7 @@ def slerp(
     b: Float[np.ndarray, "*shape 4"],
     share: Float[np.ndarray, "*shape"] | float,
 ) -> Float[np.ndarray, "*shape 4"]:
-    """From `a` (share 0) to `b` (share 1) the shorter way, at even speed."""
+    """Spherical interpolation from `a` (share 0) to `b` (share 1) along the shorter arc."""
     share = np.asarray(share, np.float64)[..., None]
     dot = np.sum(a * b, axis=-1, keepdims=True)
     b = np.where(dot < 0, -b, b)
@@ -96,6 +96,6 @@ def to_matrix(q: Float[np.ndarray, "*shape 4"]) -> Float[np.ndarray, "*shape 3 3
 
 
 def between(start: Float[np.ndarray, "3"], end: Float[np.ndarray, "3"]) -> Float[np.ndarray, "4"]:
-    """The smallest rotation that turns the direction `start` into `end` (not opposite)."""
+    """The smallest rotation from direction `start` to `end`, which must not be opposite."""
     a, b = start / np.linalg.norm(start), end / np.linalg.norm(end)
     return normalise(np.concatenate([[1.0 + a @ b], np.cross(a, b)]))

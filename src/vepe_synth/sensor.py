@@ -1,4 +1,4 @@
-"""What a camera's electronics do to a picture: colour, blur, noise, JPEG."""
+"""Camera sensor effects: colour, blur, resolution, noise, JPEG."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from jaxtyping import Float, UInt8
 
 @dataclass(frozen=True)
 class Sensor:
-    """One camera, the same for a whole clip.
+    """Sensor parameters, constant over a clip.
 
     Attributes:
-        balance: factors of red, green and blue.
-        gamma: exponent of the tone curve; 1 leaves it.
-        saturation: 0 grey, 1 as it is.
-        blur_px: standard deviation of the lens's blur.
-        shrink: the picture is taken at this share of its size and enlarged again.
-        noise: standard deviation of noise, of 255, where it is dark.
+        balance: white balance, factors of red, green and blue.
+        gamma: exponent of the tone curve; 1 is neutral.
+        saturation: 0 is grey, 1 is neutral.
+        blur_px: standard deviation of the lens blur.
+        shrink: scale at which the image is downsampled and upsampled again.
+        noise: standard deviation of the noise, in grey levels of 255.
         jpeg_quality: 1..100.
     """
 
@@ -33,7 +33,7 @@ class Sensor:
 
 
 def random_sensor(rng: np.random.Generator) -> Sensor:
-    """From a good camera to a poor one."""
+    """Random parameters, from a good camera to a poor one."""
     red, green, blue = (float(v) for v in np.exp(rng.normal(0, 0.06, 3)))
     return Sensor(
         balance=(red, green, blue),
@@ -47,23 +47,23 @@ def random_sensor(rng: np.random.Generator) -> Sensor:
 
 
 def expose(
-    sensor: Sensor, picture: UInt8[np.ndarray, "H W 3"], rng: np.random.Generator
+    sensor: Sensor, image: UInt8[np.ndarray, "H W 3"], rng: np.random.Generator
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture as the sensor gives it, before JPEG; the noise is the generator's."""
-    height, width = picture.shape[:2]
+    """Applies all effects except JPEG; `rng` draws the noise."""
+    height, width = image.shape[:2]
     if sensor.shrink < 1:
         small = cv2.resize(
-            picture, None, fx=sensor.shrink, fy=sensor.shrink, interpolation=cv2.INTER_AREA
+            image, None, fx=sensor.shrink, fy=sensor.shrink, interpolation=cv2.INTER_AREA
         )
-        picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+        image = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     if sensor.blur_px > 0:
-        picture = cv2.GaussianBlur(picture, (0, 0), sensor.blur_px)
-    picture = cv2.LUT(picture, _curves(sensor))
+        image = cv2.GaussianBlur(image, (0, 0), sensor.blur_px)
+    image = cv2.LUT(image, _curves(sensor))
     if sensor.saturation != 1:
-        picture = cv2.transform(picture, _saturation(sensor.saturation))
+        image = cv2.transform(image, _saturation(sensor.saturation))
     if sensor.noise > 0:
-        picture = _noisy(picture, sensor.noise, rng)
-    return picture
+        image = _noisy(image, sensor.noise, rng)
+    return image
 
 
 def _curves(sensor: Sensor) -> UInt8[np.ndarray, "1 256 3"]:
@@ -77,10 +77,10 @@ def _saturation(amount: float) -> Float[np.ndarray, "3 3"]:
 
 
 def _noisy(
-    picture: UInt8[np.ndarray, "H W 3"], strength: float, rng: np.random.Generator
+    image: UInt8[np.ndarray, "H W 3"], strength: float, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Gaussian noise: a tile of it, shifted at random, is as good as new and much quicker."""
-    height, width = picture.shape[:2]
+    """Adds Gaussian noise; repeating a 128 x 128 tile is much faster than new noise everywhere."""
+    height, width = image.shape[:2]
     tile = rng.standard_normal((128, 128, 3), dtype=np.float32) * strength
     grain = np.rint(np.tile(tile, (-(-height // 128), -(-width // 128), 1))[:height, :width])
-    return cv2.add(picture, grain.astype(np.int16), dtype=cv2.CV_8U)
+    return cv2.add(image, grain.astype(np.int16), dtype=cv2.CV_8U)

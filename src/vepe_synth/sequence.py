@@ -1,4 +1,4 @@
-"""Poses one after another: turning, moving, slowing and joining them without a jump."""
+"""Editing of pose sequences: cut, retime, place, blend and join them without jumps."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 from jaxtyping import Float
 
 from vepe_synth import rotations as rot
-from vepe_synth.motions import Motion, PoseTrack
+from vepe_synth.motions import Motion, MotionTrack
 
 POSES_PER_S = 30.0
-"""Sampling rate of all planned poses."""
+"""Sampling rate of all planned pose sequences, in Hz."""
 _LYING = 0.5
-"""A pelvis whose own up axis rises less than this is taken for lying or crawling."""
+"""A person counts as lying or crawling if the pelvis's up axis has a smaller y than this."""
 
 
 def frame_count(duration_s: float) -> int:
-    """Poses that cover a duration, both ends included."""
+    """Number of poses that cover a duration, both ends included."""
     return int(np.ceil(duration_s * POSES_PER_S)) + 1
 
 
 def smoothstep(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """From 0 to 1 with rest at both ends; held outside."""
+    """Eases from 0 to 1 with zero slope at both ends; clamped outside."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * (3 - 2 * x)
 
@@ -33,8 +33,8 @@ def cut(
     start_s: float = 0.0,
     duration_s: float | None = None,
     backwards: bool = False,
-) -> PoseTrack:
-    """A piece of a motion at `speed` times its pace, from `start_s` on, to its end by default."""
+) -> MotionTrack:
+    """A part of a motion played at `speed` from `start_s` on, by default to its end."""
     length = motion.duration_s - start_s if duration_s is None else duration_s * speed
     times = start_s + np.arange(frame_count(length / speed)) * speed / POSES_PER_S
     if not motion.cyclic:
@@ -42,34 +42,36 @@ def cut(
     return motion.sample(times[::-1] if backwards else times)
 
 
-def placed(poses: PoseTrack, yaw: float, x: float, z: float) -> PoseTrack:
-    """The poses turned about the origin by `yaw`, then moved over the floor."""
+def placed(poses: MotionTrack, yaw: float, x: float, z: float) -> MotionTrack:
+    """The poses rotated about the origin by `yaw`, then translated on the floor."""
     turn = rot.about_y(np.array(yaw))
     turned = np.array(poses.rotations)
     turned[:, 0] = rot.multiply(np.broadcast_to(turn, (len(poses), 4)), turned[:, 0])
-    return PoseTrack(poses.root_m @ rot.to_matrix(turn).T + [x, 0.0, z], turned)
+    return MotionTrack(poses.root_m @ rot.to_matrix(turn).T + [x, 0.0, z], turned)
 
 
-def held(poses: PoseTrack, index: int, count: int) -> PoseTrack:
-    """One pose, `count` times."""
-    return PoseTrack(
+def held(poses: MotionTrack, index: int, count: int) -> MotionTrack:
+    """One pose repeated `count` times."""
+    return MotionTrack(
         np.repeat(poses.root_m[[index]], count, axis=0),
         np.repeat(poses.rotations[[index]], count, axis=0),
     )
 
 
 def direction(turn: Float[np.ndarray, "4"], lying: bool) -> float:
-    """Where a pelvis points over the floor, radians: its front, or its head end when lying."""
+    """Heading of a pelvis on the floor in radians: its front, or its head end when lying."""
     if not lying:
         return float(rot.heading(turn))
     up = rot.to_matrix(turn)[:, 1]
     return float(np.arctan2(up[0], up[2]))
 
 
-def join(first: PoseTrack, second: PoseTrack, overlap: int, aligned: bool = True) -> PoseTrack:
-    """`second` after `first`, moved to go on from there, mixed over `overlap` poses.
+def join(
+    first: MotionTrack, second: MotionTrack, overlap: int, aligned: bool = True
+) -> MotionTrack:
+    """Appends `second` where `first` ends, cross-faded over `overlap` poses.
 
-    It is turned, too, unless `aligned` is false: then it keeps its own direction.
+    If `aligned`, `second` also takes over the heading; otherwise it keeps its own.
     """
     overlap = max(2, min(overlap, len(first), len(second)))
     mid = overlap // 2
@@ -85,21 +87,23 @@ def join(first: PoseTrack, second: PoseTrack, overlap: int, aligned: bool = True
         root[:overlap] - first.root_m[-overlap:]
     )
     mixed = rot.slerp(first.rotations[-overlap:], second.rotations[:overlap], share[:, None])
-    return PoseTrack(
+    return MotionTrack(
         np.concatenate([first.root_m[:-overlap], mixed_root, root[overlap:]]),
         np.concatenate([first.rotations[:-overlap], mixed, second.rotations[overlap:]]),
     )
 
 
-def chain(parts: Sequence[PoseTrack], overlap_s: float = 0.4, aligned: bool = True) -> PoseTrack:
-    """All parts joined in order, with `join`."""
+def chain(
+    parts: Sequence[MotionTrack], overlap_s: float = 0.4, aligned: bool = True
+) -> MotionTrack:
+    """Joins all parts in order, see `join`."""
     result = parts[0]
     for part in parts[1:]:
         result = join(result, part, round(overlap_s * POSES_PER_S), aligned)
     return result
 
 
-def fitted(poses: PoseTrack, count: int, start: int = 0) -> PoseTrack:
-    """`count` poses from `start` on; the last is held where there are too few."""
+def fitted(poses: MotionTrack, count: int, start: int = 0) -> MotionTrack:
+    """`count` poses from `start` on; the last one repeats if there are too few."""
     index = np.minimum(np.arange(start, start + count), len(poses) - 1)
-    return PoseTrack(poses.root_m[index], poses.rotations[index])
+    return MotionTrack(poses.root_m[index], poses.rotations[index])

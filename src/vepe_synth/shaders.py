@@ -1,8 +1,8 @@
-"""The GLSL programs: people (skinned and lit by vertex), surfaces, the backdrop, shadows on it.
+"""The GLSL programs: people (lit per vertex), surfaces (lit per pixel), backdrop, shadows.
 
-People consist of small triangles, so light by vertex looks the same as light by pixel and costs a
-fraction on a CPU; surfaces are large and lit by pixel. Colours are linear until `finish`. Depth in
-the id picture is metres along the camera's axis, which is the `w` of a clip coordinate.
+People consist of small triangles, so lighting per vertex looks the same as per pixel and costs a
+fraction of it on a CPU. Colours are linear until `finish`. Depth in the id buffer is in metres
+along the optical axis, which is the `w` of the clip coordinates.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ layout(std140) uniform Frame {
     vec4 lamp;           // xyz, reach in metres
     vec4 lamp_colour;    // rgb
     vec4 fog;            // rgb, density per metre
-    vec4 tone;           // exposure, softness of shadows in texels, depth of shadows, unused
+    vec4 tone;           // exposure, shadow softness in texels, shadow depth, unused
 };
 """
 
@@ -65,7 +65,7 @@ vec3 finish(vec3 texel, vec3 light, float distance_m) {
 """
 
 _SKIN = """
-uniform sampler2D bones;  // three texels a bone: the rows of its matrix
+uniform sampler2D bones;  // three texels per bone: the rows of its matrix
 uniform int first_bone;
 in vec3 in_position;
 in vec3 in_normal;
@@ -137,8 +137,8 @@ void main() {
 uniform float person;
 flat in float part;
 in float depth;
-out vec2 found;
-void main() { found = vec2(person * 32.0 + part + 1.0, depth); }
+out vec2 id_depth;
+void main() { id_depth = vec2(person * 32.0 + part + 1.0, depth); }
 """,
 )
 
@@ -182,19 +182,19 @@ void main() {
 """
 
 _SURFACE_IN = """
-uniform sampler2DArray pictures;
+uniform sampler2DArray surface_images;
 flat in float layer;
 in vec2 at;
 in float depth;
 """
 
-# Cut-outs (leaves, mostly) let light through: both sides are lit as from above.
+# Cut-outs (mostly leaves) are translucent: both sides are lit as if from above.
 _CAMERA, _SUN, _UP = "clip_from_world", "shadow_from_world", "normal = vec3(0, 1, 0);"
 _SURFACE = FRAME + _LIGHT + _SURFACE
 _SURFACE_FROM_CAMERA = _SURFACE.replace("SPACE", _CAMERA).replace("NORMAL", "")
 _CUTOUT_FROM_CAMERA = _SURFACE.replace("SPACE", _CAMERA).replace("NORMAL", _UP)
 _FROM_SUN = _SURFACE.replace("SPACE", _SUN).replace("NORMAL", "")
-_DROP_HOLES = "if (texture(pictures, vec3(at, layer)).a < 0.5) discard;"
+_DROP_HOLES = "if (texture(surface_images, vec3(at, layer)).a < 0.5) discard;"
 
 _LIT_SURFACE = (
     FRAME
@@ -206,7 +206,7 @@ flat in vec3 normal; flat in vec3 ambient; flat in vec3 direct; flat in vec3 tin
 in vec3 world;
 out vec4 colour;
 void main() {
-    vec4 texel = texture(pictures, vec3(at, layer));
+    vec4 texel = texture(surface_images, vec3(at, layer));
     HOLES
     vec3 light = ambient;
     if (lamp_colour.g > 0.0) light += lamp_light(world, normal) * tint;
@@ -227,8 +227,8 @@ SURFACE_ID = (
     """
 #version 330 core
 in float depth;
-out vec2 found;
-void main() { found = vec2(0, depth); }
+out vec2 id_depth;
+void main() { id_depth = vec2(0, depth); }
 """,
 )
 
@@ -236,9 +236,9 @@ CUTOUT_ID = (
     _CUTOUT_FROM_CAMERA,
     FRAME
     + _SURFACE_IN
-    + "out vec2 found; void main() {"
+    + "out vec2 id_depth; void main() {"
     + _DROP_HOLES
-    + "found = vec2(0, depth);}",
+    + "id_depth = vec2(0, depth);}",
 )
 
 SURFACE_SHADOW = (_FROM_SUN, _NO_COLOUR)
@@ -288,17 +288,17 @@ void main() { corner = in_corner; gl_Position = vec4(in_corner, 0.99999, 1); }
 """,
     """
 #version 330 core
-uniform sampler2D picture;
-uniform mat3 picture_from_ray;  // turns a ray of the camera into the backdrop's own axes
+uniform sampler2D backdrop_image;
+uniform mat3 backdrop_from_ray;  // from the camera's axes to the backdrop's axes
 uniform vec4 half_sizes;  // of the view and of the backdrop, width and height, at distance 1
 uniform float gain;
 in vec2 corner;
 out vec4 colour;
 void main() {
     vec3 ray = vec3(corner.x * half_sizes.x, -corner.y * half_sizes.y, -1.0);
-    ray = picture_from_ray * ray;
+    ray = backdrop_from_ray * ray;
     vec2 at = ray.xy / max(-ray.z, 0.05) / half_sizes.zw;
-    colour = vec4(texture(picture, vec2(0.5 + 0.5 * at.x, 0.5 - 0.5 * at.y)).rgb * gain, 1);
+    colour = vec4(texture(backdrop_image, vec2(0.5 + 0.5 * at.x, 0.5 - 0.5 * at.y)).rgb * gain, 1);
 }
 """,
 )
@@ -317,4 +317,4 @@ PROGRAMS = {
     "contact": CONTACT,
     "backdrop": BACKDROP,
 }
-"""Vertex and fragment program by name: what is drawn, and onto which picture."""
+"""Vertex and fragment shader by name: what is drawn, and in which render pass."""

@@ -1,4 +1,4 @@
-"""Static surfaces: quads and boxes with a picture each, joined into one mesh for a clip."""
+"""Static textured surfaces: quads and boxes, joined into one mesh per clip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 TEXTURE_PX = 256
-"""Side of every picture on a surface."""
+"""Width and height of surface textures in pixels."""
 
 VERTEX_DTYPE = np.dtype([
     ("position", "f4", 3), ("normal", "f4", 3), ("uv", "f4", 2),
@@ -19,14 +19,14 @@ VERTEX_DTYPE = np.dtype([
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Four-cornered faces that share a picture.
+    """Quadrilateral faces that share a texture.
 
     Attributes:
         corners: (Q, 4, 3) metres, counter-clockwise from the front.
-        uv: (Q, 4, 2) texture coordinates; whole numbers repeat the picture.
-        texture: (S, S, 4) uint8 RGBA; where alpha is under one half there is nothing.
-        colour: multiplies the picture, linear RGB.
-        casts_shadow: whether it keeps the sun from what lies behind.
+        uv: (Q, 4, 2) texture coordinates; values beyond 0..1 repeat the texture.
+        texture: (S, S, 4) uint8 RGBA; transparent where alpha is below one half.
+        colour: linear RGB factor of the texture.
+        casts_shadow: whether it casts a shadow of the sun.
     """
 
     corners: Float[np.ndarray, "Q 4 3"]
@@ -38,14 +38,14 @@ class Surface:
 
 @dataclass(frozen=True, eq=False)
 class SurfaceMesh:
-    """All surfaces of a clip in one.
+    """All surfaces of a clip in one mesh.
 
     Attributes:
         vertices: of `VERTEX_DTYPE`.
-        solid, cutout: (F, 3) triangles whose pictures have no holes, and those with holes; those
-            that cast shadows come first.
-        solid_casters, cutout_casters: how many do.
-        pictures: (L, S, S, 4) the stack of pictures.
+        solid, cutout: (F, 3) triangles with opaque textures, and with textures that have holes;
+            shadow casters come first.
+        solid_casters, cutout_casters: number of shadow casters.
+        images: (L, S, S, 4) texture array.
     """
 
     vertices: np.ndarray
@@ -53,7 +53,7 @@ class SurfaceMesh:
     cutout: Int[np.ndarray, "G 3"]
     solid_casters: int
     cutout_casters: int
-    pictures: UInt8[np.ndarray, "L S S 4"]
+    images: UInt8[np.ndarray, "L S S 4"]
 
 
 def quad(
@@ -63,7 +63,7 @@ def quad(
     *,
     metres_per_repeat: float | None = None,
 ) -> tuple[Float[np.ndarray, "1 4 3"], Float[np.ndarray, "1 4 2"]]:
-    """Corners and texture coordinates of a parallelogram; the picture once, or repeated."""
+    """Corners and texture coordinates of a parallelogram; the texture once, or repeated."""
     c, a, u = (np.asarray(v, np.float64) for v in (corner, along, up))
     corners = np.stack([c, c + a, c + a + u, c + u])[None]
     size = np.ones(2)
@@ -80,7 +80,7 @@ def box(
     *,
     metres_per_repeat: float | None = None,
 ) -> tuple[Float[np.ndarray, "6 4 3"], Float[np.ndarray, "6 4 2"]]:
-    """The six faces of a box that stands upright, turned about the vertical by `yaw` radians."""
+    """The six faces of an upright box, rotated about the vertical by `yaw` radians."""
     w, h, d = np.asarray(size, np.float64)
     x, y, z = np.diag([w, h, d])
     low = -np.array([w, h, d]) / 2
@@ -100,14 +100,14 @@ def box(
 
 
 def join(surfaces: Sequence[Surface]) -> SurfaceMesh:
-    """One mesh of all surfaces; equal pictures (the same array) are kept once."""
+    """Joins surfaces into one mesh; textures that are the same array are stored once."""
     layers: dict[int, int] = {}
-    pictures: list[np.ndarray] = []
+    images: list[np.ndarray] = []
     for surface in surfaces:
         if id(surface.texture) not in layers:
-            layers[id(surface.texture)] = len(pictures)
-            pictures.append(surface.texture)
-    whole = [bool((picture[..., 3] == 255).all()) for picture in pictures]
+            layers[id(surface.texture)] = len(images)
+            images.append(surface.texture)
+    whole = [bool((image[..., 3] == 255).all()) for image in images]
     parts, faces = [], {key: [np.zeros((0, 3), np.int32)] for key in range(4)}
     first = 0
     for surface in surfaces:
@@ -124,7 +124,7 @@ def join(surfaces: Sequence[Surface]) -> SurfaceMesh:
         cutout=np.concatenate([cutout, screen]),
         solid_casters=len(solid),
         cutout_casters=len(cutout),
-        pictures=np.stack(pictures) if pictures else np.zeros((1, 4, 4, 4), np.uint8),
+        images=np.stack(images) if images else np.zeros((1, 4, 4, 4), np.uint8),
     )
 
 

@@ -1,7 +1,7 @@
-"""Pictures for surfaces, made up: noise, tiles, bricks, planks, stripes, posters, plants.
+"""Procedural textures: noise, tiles, bricks, planks, stripes, posters, plants.
 
-All are (256, 256, 4) uint8 RGBA, repeat without a seam where that makes sense, and are functions of
-the generator alone.
+All are (256, 256, 4) uint8 RGBA, tile seamlessly where that makes sense, and depend only on the
+random generator. To add a material, write such a function and add it to `MATERIALS`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Field = Float[np.ndarray, "S S"]
 
 
 def colour(rng: np.random.Generator, *, vivid: float = 0.28) -> Float[np.ndarray, "3"]:
-    """A random colour, 0..1; `vivid` is the mean saturation."""
+    """A random RGB colour in 0..1; `vivid` is the mean saturation."""
     saturation = float(np.clip(rng.beta(1.2, 1.2 / vivid), 0, 1))
     return np.array(colorsys.hsv_to_rgb(rng.random(), saturation, rng.uniform(0.25, 0.95)))
 
@@ -29,7 +29,7 @@ def colour(rng: np.random.Generator, *, vivid: float = 0.28) -> Float[np.ndarray
 def noise(
     rng: np.random.Generator, cells: int = 4, octaves: int = 5, size: int = TEXTURE_PX
 ) -> Field:
-    """Smooth noise in 0..1 that repeats at its borders."""
+    """Smooth noise in 0..1 that tiles seamlessly."""
     total = np.zeros((size, size), np.float32)
     weight = 0.0
     for octave in range(octaves):
@@ -62,7 +62,7 @@ def mottled(rng: np.random.Generator) -> Texture:
 
 
 def tiles(rng: np.random.Generator) -> Texture:
-    """Tiles or a chessboard, with joints between them."""
+    """Tiles or a chessboard with joints."""
     count = int(rng.choice([1, 2, 4, 8]))
     y, x = np.mgrid[0:TEXTURE_PX, 0:TEXTURE_PX] * (count / TEXTURE_PX)
     a = colour(rng)
@@ -75,7 +75,7 @@ def tiles(rng: np.random.Generator) -> Texture:
 
 
 def bricks(rng: np.random.Generator) -> Texture:
-    """Rows of bricks or blocks, each of a slightly other colour."""
+    """Rows of bricks or blocks that differ slightly in colour."""
     rows = int(rng.choice([4, 6, 8, 12]))
     columns = max(2, rows // 2)
     y, x = np.mgrid[0:TEXTURE_PX, 0:TEXTURE_PX] / TEXTURE_PX
@@ -89,7 +89,7 @@ def bricks(rng: np.random.Generator) -> Texture:
 
 
 def planks(rng: np.random.Generator) -> Texture:
-    """Wooden boards with a grain along them."""
+    """Wooden boards with a grain."""
     count = int(rng.choice([3, 4, 6, 8]))
     x = np.arange(TEXTURE_PX) * count // TEXTURE_PX
     shade = rng.uniform(0.75, 1.15, count)[x][None, :]
@@ -99,24 +99,24 @@ def planks(rng: np.random.Generator) -> Texture:
         colorsys.hsv_to_rgb(rng.uniform(0.04, 0.12), rng.uniform(0.2, 0.7), rng.uniform(0.3, 0.9))
     )
     gap = np.where(np.arange(TEXTURE_PX) * count % TEXTURE_PX < count * 2, 0.45, 1.0)[None, :]
-    picture = _rgba(wood * (shade * gap * (0.75 + 0.4 * grain))[..., None])
-    return np.ascontiguousarray(picture.transpose(1, 0, 2)) if rng.random() < 0.5 else picture
+    image = _rgba(wood * (shade * gap * (0.75 + 0.4 * grain))[..., None])
+    return np.ascontiguousarray(image.transpose(1, 0, 2)) if rng.random() < 0.5 else image
 
 
 def stripes(rng: np.random.Generator) -> Texture:
-    """Stripes of two or three colours, as on wallpaper, cloth, blinds and roads."""
+    """Stripes of two or three colours: wallpaper, cloth, blinds, roads."""
     bands = int(rng.choice([2, 4, 8, 16]))
     colours = np.stack([colour(rng) for _ in range(int(rng.integers(2, 4)))])
     widths = rng.integers(1, 4, bands)
     order = np.repeat(np.arange(bands) % len(colours), widths * 8)
     line = order[np.arange(TEXTURE_PX) * len(order) // TEXTURE_PX]
-    picture = np.broadcast_to(colours[line][None], (TEXTURE_PX, TEXTURE_PX, 3))
-    picture = picture * (0.9 + 0.2 * noise(rng, 16)[..., None])
-    return _rgba(picture.transpose(1, 0, 2) if rng.random() < 0.5 else picture)
+    image = np.broadcast_to(colours[line][None], (TEXTURE_PX, TEXTURE_PX, 3))
+    image = image * (0.9 + 0.2 * noise(rng, 16)[..., None])
+    return _rgba(image.transpose(1, 0, 2) if rng.random() < 0.5 else image)
 
 
 def poster(rng: np.random.Generator) -> Texture:
-    """A picture of nothing: gradients, discs, bars and strokes; also screens, signs and boxes."""
+    """Random gradients, discs, bars, strokes and letters: posters, screens, signs, boxes."""
     ramp = np.linspace(0, 1, TEXTURE_PX)[:, None, None]
     canvas = (colour(rng) * ramp + colour(rng) * (1 - ramp)) * np.ones((1, TEXTURE_PX, 1))
     canvas = np.ascontiguousarray(canvas * 255).astype(np.uint8)
@@ -137,7 +137,7 @@ def poster(rng: np.random.Generator) -> Texture:
 
 
 def plant(rng: np.random.Generator) -> Texture:
-    """Leaves and stems on nothing: shrubs, house plants, crowns of trees."""
+    """Leaves and stems on a transparent background: shrubs, house plants, tree crowns."""
     size = TEXTURE_PX
     canvas = np.zeros((size, size, 4), np.uint8)
     green = np.array(colorsys.hsv_to_rgb(rng.uniform(0.15, 0.42), rng.uniform(0.3, 0.8), 1.0))
@@ -158,32 +158,32 @@ def plant(rng: np.random.Generator) -> Texture:
 MATERIALS: tuple[Callable[[np.random.Generator], Texture], ...] = (
     plain, plain, mottled, mottled, tiles, bricks, planks, stripes,
 )  # fmt: skip
-"""What walls, floors and furniture may be made of."""
+"""Textures of walls, floors and furniture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Palette:
-    """The pictures that the things of one clip share."""
+    """The textures that the objects of one clip share."""
 
     materials: tuple[Texture, ...]
     posters: tuple[Texture, ...]
     plants: tuple[Texture, ...]
 
     def material(self, rng: np.random.Generator) -> Texture:
-        """What a wall, a floor or a piece of furniture is made of."""
+        """A random texture of a wall, a floor or furniture."""
         return self.materials[int(rng.integers(len(self.materials)))]
 
     def poster(self, rng: np.random.Generator) -> Texture:
-        """Something to hang on a wall or to print on a box."""
+        """A random poster."""
         return self.posters[int(rng.integers(len(self.posters)))]
 
     def plant(self, rng: np.random.Generator) -> Texture:
-        """Leaves, with nothing around them."""
+        """A random plant, with a transparent background."""
         return self.plants[int(rng.integers(len(self.plants)))]
 
 
 def palette(rng: np.random.Generator) -> Palette:
-    """Pictures for a clip."""
+    """Random textures for a clip."""
     picks = rng.integers(len(MATERIALS), size=6)
     return Palette(
         materials=tuple(MATERIALS[int(k)](rng) for k in picks),

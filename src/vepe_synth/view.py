@@ -1,4 +1,4 @@
-"""A pinhole camera at one instant. Metres, y up; pixels from the picture's top left corner."""
+"""A pinhole camera at one instant. World: metres, y up. Pixels: from the top left corner."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ NEAR_M, FAR_M = 0.15, 200.0
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Where the camera is and how it sees.
+    """Pose and intrinsics of the camera.
 
     Attributes:
-        eye: (3,) its place in metres.
+        eye: (3,) position in metres.
         rotation: (3, 3) rows are the camera's right, up and backward axes in the world.
-        focal_px: focal length in pixels; pixels are square, the axis meets the middle.
-        width, height: of the picture in pixels.
+        focal_px: focal length in pixels; square pixels, principal point at the image centre.
+        width, height: image size in pixels.
     """
 
     eye: Float[np.ndarray, "3"]
@@ -30,7 +30,10 @@ class View:
     def project(
         self, points: Float[np.ndarray, "*N 3"]
     ) -> tuple[Float[np.ndarray, "*N 2"], Float[np.ndarray, "*N"]]:
-        """Pixels and depth along the axis in metres; behind the camera pixels are far outside."""
+        """Pixel positions, and depths along the optical axis in metres.
+
+        Points behind the camera get negative depths and positions far outside the image.
+        """
         local = (np.asarray(points, np.float64) - self.eye) @ self.rotation.T
         depth = -local[..., 2]
         scale = self.focal_px / np.maximum(depth, 1e-6)
@@ -39,14 +42,8 @@ class View:
         )
         return pixels, depth
 
-    def rays(self, pixels: Float[np.ndarray, "*N 2"]) -> Float[np.ndarray, "*N 3"]:
-        """World directions through pixels, of length 1 along the axis."""
-        x = (pixels[..., 0] - self.width / 2) / self.focal_px
-        y = (self.height / 2 - pixels[..., 1]) / self.focal_px
-        return np.stack([x, y, -np.ones_like(x)], -1) @ self.rotation
-
     def clip_from_world(self) -> Float[np.ndarray, "4 4"]:
-        """OpenGL's matrix, with y turned so that the first row that is read is the top one."""
+        """OpenGL's clip matrix, with y flipped so that the first row read back is the top row."""
         fx, fy = 2 * self.focal_px / self.width, 2 * self.focal_px / self.height
         a = (FAR_M + NEAR_M) / (NEAR_M - FAR_M)
         b = 2 * FAR_M * NEAR_M / (NEAR_M - FAR_M)
@@ -57,14 +54,14 @@ class View:
         return clip_from_camera @ camera_from_world
 
     def half_sizes(self) -> tuple[float, float]:
-        """Half the width and height that are seen at distance 1."""
+        """Half the width and height of the view at distance 1."""
         return self.width / 2 / self.focal_px, self.height / 2 / self.focal_px
 
 
 def look_at(
     eye: Float[np.ndarray, "3"], target: Float[np.ndarray, "3"], roll: float = 0.0
 ) -> Float[np.ndarray, "3 3"]:
-    """The rotation of a camera at `eye` that has `target` in its middle, rolled in radians."""
+    """Rotation of a camera at `eye` with `target` at the image centre; `roll` in radians."""
     back = eye - target
     back = back / max(float(np.linalg.norm(back)), 1e-9)
     hint = np.array([0.0, 1.0, 0.0]) if abs(back[1]) < 0.999 else np.array([0.0, 0.0, -1.0])

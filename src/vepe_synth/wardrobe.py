@@ -1,4 +1,4 @@
-"""Other bodies and other clothes for the same avatars, so that a library has more people."""
+"""Body shapes and clothes colours for avatars, so that a few avatars become many people."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vepe_synth.avatars import Avatar
+from vepe_synth.config import PeopleSettings
 from vepe_synth.retarget import BodyShape
-from vepe_synth.scene_config import PerformanceSettings
 
 _SKIN, _UPPER, _LOWER, _FEET = range(4)
 _REGIONS: WeakKeyDictionary[Avatar, tuple[np.ndarray, ...]] = WeakKeyDictionary()
 _SKIN_DISTANCE = 14.0
-"""Distance in Lab's a and b below which a texel of clothes may be skin."""
+"""Distance in Lab's a and b to the face colour below which a clothes texel counts as skin."""
 
 
-def draw_shape(
-    rng: np.random.Generator, avatar: Avatar, settings: PerformanceSettings
-) -> BodyShape:
-    """A random body: an adult of 1.5 to 2.0 m or, at times, a child of 1.0 to 1.5 m.
+def draw_shape(rng: np.random.Generator, avatar: Avatar, settings: PeopleSettings) -> BodyShape:
+    """A random body shape: an adult of 1.5 to 2.0 m or, with probability `child_share`, a child.
 
-    Children have large heads and short legs.
+    Children are 1.0 to 1.5 m tall, with larger heads and shorter legs.
     """
     child = rng.random() < settings.child_share
     legs, arms, torso = rng.normal(1.0, [0.025, 0.03, 0.025]).clip(0.92, 1.08)
@@ -51,10 +49,10 @@ def draw_shape(
 
 
 def dressed(rng: np.random.Generator, avatar: Avatar) -> Avatar:
-    """The avatar in other colours; skin, face and hair stay. Its name gets a mark of the colours.
+    """The avatar with recoloured clothes; its name gets a suffix. Skin and hair stay.
 
-    Trousers, tops and shoes are changed each on their own; where a garment's texel is near the
-    colour of the face it is taken for skin.
+    Trousers, tops and shoes are recoloured separately; texels close to the face colour count as
+    skin.
     """
     mark = int(rng.integers(1 << 32))
     changes = {part: _draw_change(rng) for part in (_UPPER, _LOWER, _FEET)}
@@ -69,7 +67,7 @@ def dressed(rng: np.random.Generator, avatar: Avatar) -> Avatar:
 
 
 def _draw_change(rng: np.random.Generator) -> tuple[float, float, float, float, float]:
-    """Turn of the hue (radians), factor of the chroma, added a and b, wanted lightness shift."""
+    """Hue rotation in radians, chroma factor, offsets of a and b, target lightness (0: none)."""
     if rng.random() < 0.2:
         return (0.0, 1.0, 0.0, 0.0, 0.0)
     hue = rng.uniform(-np.pi, np.pi)
@@ -99,7 +97,7 @@ def _recoloured(
         if not cloth.any():
             continue
         rows, columns, values = rows[cloth], columns[cloth], values[cloth]
-        # Dark cloth can be made lighter, but its folds are scaled, so that they still are folds.
+        # Scale the contrast with the lightness, so that folds stay visible on dark cloth.
         centre = float(np.median(values[:, 0]))
         goal = centre + 0.6 * (lightness - centre)
         values[:, 0] = goal + (values[:, 0] - centre) * np.clip(goal / max(centre, 8.0), 0.6, 1.4)
@@ -111,7 +109,7 @@ def _recoloured(
 
 
 def _vertex_parts(avatar: Avatar) -> np.ndarray:
-    """What each vertex wears, by the bone that moves it most."""
+    """Garment of each vertex, by the bone that moves it most."""
     part = np.full(len(avatar.joint_names), _UPPER)
     for i, name in enumerate(avatar.joint_names):
         if name.startswith(("Head", "Neck", "LeftEye", "RightEye")) or "Hand" in name:
@@ -127,9 +125,9 @@ def _vertex_parts(avatar: Avatar) -> np.ndarray:
 
 
 def _regions(avatar: Avatar, texture: int) -> UInt8[np.ndarray, "H W"]:
-    """What each texel of a texture shows; skin (never changed) where no face lies."""
+    """Garment of each texel; skin (never recoloured) where no face maps to it."""
     height, width = avatar.textures[texture].shape[:2]
-    picture = np.full((height, width), _SKIN, np.uint8)
+    image = np.full((height, width), _SKIN, np.uint8)
     faces = avatar.faces[avatar.face_texture == texture]
     parts = np.median(_vertex_parts(avatar)[faces], axis=1).astype(int)
     corners = np.round(avatar.uv[faces] * [width, height]).astype(np.int32)
@@ -137,12 +135,12 @@ def _regions(avatar: Avatar, texture: int) -> UInt8[np.ndarray, "H W"]:
         chosen = corners[parts == part]
         if len(chosen):
             for triangle in chosen:
-                cv2.fillConvexPoly(picture, triangle, part)
-    return picture
+                cv2.fillConvexPoly(image, triangle, part)
+    return image
 
 
 def _skin_ab(avatar: Avatar) -> np.ndarray:
-    """The face's colour (Lab's a and b, 0..255), sampled around the nose."""
+    """Colour of the face (Lab's a and b, 0..255), sampled around the nose."""
     from vepe_synth.body import face_vertices
 
     near = face_vertices(avatar)

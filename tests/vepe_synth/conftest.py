@@ -1,4 +1,4 @@
-"""A renderer for the tests that draw; they are skipped where there is no OpenGL driver."""
+"""A renderer for tests that draw; they are skipped without an OpenGL driver."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import os
 import pytest
 
 from vepe.errors import VepeError
-from vepe_synth.config import SynthSettings
+from vepe_synth.config import PeopleSettings, SynthSettings
 from vepe_synth.gl import open_context
 from vepe_synth.renderer import Renderer
-from vepe_synth.scene_config import PerformanceSettings
 
 SMALL = SynthSettings(
     width=192,
     height=128,
     frames=3,
-    people=PerformanceSettings(people_min=2, people_max=3),
+    people=PeopleSettings(people_min=2, people_max=3),
     occluder_share=0.3,
 )
 
 
 @pytest.fixture(scope="session")
 def _driver() -> None:
+    os.environ["LP_NUM_THREADS"] = "0"  # Mesa renders in the calling thread
     try:
-        open_context(threads=0).release()
+        open_context().release()
     except VepeError as error:
         if os.environ.get("VEPE_REQUIRE_GL"):
             raise
-        pytest.skip(f"nothing can be drawn here: {error}")
+        pytest.skip(f"no OpenGL driver: {error}")
 
 
 @pytest.fixture(scope="session")
@@ -39,5 +39,5 @@ def small_settings() -> SynthSettings:
 
 @pytest.fixture(scope="session")
 def renderer(_driver: None) -> Renderer:
-    """Draws pictures of the size of `small_settings`; skips where there is no driver."""
-    return Renderer(open_context(threads=0), SMALL.width, SMALL.height)
+    """A renderer of the size of `small_settings`; skips without a driver."""
+    return Renderer(open_context(), SMALL.width, SMALL.height)

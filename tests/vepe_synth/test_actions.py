@@ -7,11 +7,10 @@ import pytest
 
 from vepe_synth import rotations as rot
 from vepe_synth.actions import ACTIONS, along_curve
+from vepe_synth.adjustments import HINGES, grounded, limited, lowest_m, perturbed
 from vepe_synth.avatars import open_library
 from vepe_synth.body import body_keypoints, skin_vertices
-from vepe_synth.grounding import grounded, lowest_m
-from vepe_synth.motions import BODY_JOINTS, PoseTrack
-from vepe_synth.perturb import HINGES, limited, perturbed
+from vepe_synth.motions import BODY_JOINTS, MotionTrack
 from vepe_synth.retarget import BodyShape, Rig
 
 COUNT = 91
@@ -21,12 +20,12 @@ PEOPLE = {
 }
 
 
-def act(name: str, rig: Rig, seed: int = 3) -> PoseTrack:
+def act(name: str, rig: Rig, seed: int = 3) -> MotionTrack:
     rng = np.random.default_rng(seed)
     return grounded(rig, perturbed(rng, ACTIONS[name](rng, rig, COUNT)))
 
 
-def places(rig: Rig, poses: PoseTrack, *names: str) -> np.ndarray:
+def places(rig: Rig, poses: MotionTrack, *names: str) -> np.ndarray:
     joints = [rig.avatar.joint(n) for n in names]
     return rig.pose(poses)[..., :3, 3][:, joints]
 
@@ -117,7 +116,7 @@ def test_limits_hold_for_wild_poses(rng: np.random.Generator) -> None:
 
 
 def test_perturbation_scales_and_is_smooth(rng: np.random.Generator) -> None:
-    still = PoseTrack(np.zeros((COUNT, 3)), rot.identity(COUNT, len(BODY_JOINTS)))
+    still = MotionTrack(np.zeros((COUNT, 3)), rot.identity(COUNT, len(BODY_JOINTS)))
     none = perturbed(np.random.default_rng(0), still, 0.0)
     np.testing.assert_allclose(none.rotations, still.rotations, atol=1e-12)
     moved = perturbed(np.random.default_rng(0), still, 1.0).rotations

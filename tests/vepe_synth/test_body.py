@@ -9,7 +9,7 @@ from vepe.skeleton import POSETRACK15
 from vepe_synth import rotations as rot
 from vepe_synth.avatars import Avatar, open_library
 from vepe_synth.body import body_keypoints, face_vertices, skin_vertices, skinning
-from vepe_synth.motions import BODY_JOINTS, HIP_HEIGHT_M, PoseTrack, bundled_motions
+from vepe_synth.motions import BODY_JOINTS, HIP_HEIGHT_M, MotionTrack, bundled_motions
 from vepe_synth.retarget import Rig
 
 LIBRARY = open_library()
@@ -26,15 +26,15 @@ def test_skinning_is_the_weighted_sum_of_bone_moves() -> None:
     avatar = LIBRARY.load("Asian_M_3_Casual")
     joint_world = Rig(avatar).pose(bundled_motions()["spinkick"].poses)[30]
     moves = skinning(joint_world, avatar.inverse_bind)
-    found = skin_vertices(avatar, joint_world)
+    vertices = skin_vertices(avatar, joint_world)
     for v in (0, 700, 1500, len(avatar.vertices) - 1):
         point = np.append(avatar.vertices[v], 1.0)
         expected = sum(
             w * (moves[j] @ point)
             for j, w in zip(avatar.bone_indices[v], avatar.bone_weights[v], strict=True)
         )
-        np.testing.assert_allclose(found[v], expected[:3], atol=1e-5)
-    assert found.dtype == np.float32
+        np.testing.assert_allclose(vertices[v], expected[:3], atol=1e-5)
+    assert vertices.dtype == np.float32
 
 
 def test_bind_pose_gives_the_vertices_back() -> None:
@@ -48,7 +48,7 @@ def test_bind_pose_gives_the_vertices_back() -> None:
 def test_keypoints_of_someone_who_stands(name: str) -> None:
     avatar = LIBRARY.load(name)
     rig = Rig(avatar)
-    upright = PoseTrack(np.array([[0.0, HIP_HEIGHT_M, 0.0]]), rot.identity(1, len(BODY_JOINTS)))
+    upright = MotionTrack(np.array([[0.0, HIP_HEIGHT_M, 0.0]]), rot.identity(1, len(BODY_JOINTS)))
     at = keypoints(avatar, rig.pose(rig.sized(upright))[0])
     for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"):
         left, right = at[f"left_{part}"], at[f"right_{part}"]
@@ -82,6 +82,6 @@ def test_keypoints_turn_with_the_body() -> None:
     joint_world = rig.pose(poses)[0]
     turn = np.eye(4, dtype=np.float32)
     turn[:3, :3] = rot.to_matrix(rot.about_y(np.array(1.1)))
-    here, there = keypoints(avatar, joint_world), keypoints(avatar, turn @ joint_world)
-    for name, point in here.items():
-        np.testing.assert_allclose(there[name], turn[:3, :3] @ point, atol=1e-4)
+    before, after = keypoints(avatar, joint_world), keypoints(avatar, turn @ joint_world)
+    for name, point in before.items():
+        np.testing.assert_allclose(after[name], turn[:3, :3] @ point, atol=1e-4)

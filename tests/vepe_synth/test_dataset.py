@@ -1,4 +1,4 @@
-"""The data set that is written: the same for any number of workers, resumable, read back."""
+"""The data set on disk: independent of the number of workers, resumable, readable."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from vepe.errors import VepeError
 from vepe.formats.dataset_check import check_dataset
 from vepe.formats.posetrack import read_sequence
-from vepe_synth.dataset import Order, Studio, prepare, sequence_name
-from vepe_synth.production import produce
+from vepe_synth.dataset import JobRenderer, RenderJob, prepare, sequence_name
+from vepe_synth.workers import render
 
 pytestmark = pytest.mark.usefixtures("_driver")
 
@@ -26,32 +26,32 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def order(tmp_path, small_settings) -> Order:
+def job(tmp_path, small_settings) -> RenderJob:
     settings = small_settings.model_copy(update={"frames": 2})
-    return Order(tmp_path / "one", settings, videos=2, seed=5)
+    return RenderJob(tmp_path / "one", settings, videos=2, seed=5)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, small_settings) -> Order:
+def made(tmp_path_factory, small_settings) -> RenderJob:
     """Two short videos, made in one process."""
     settings = small_settings.model_copy(update={"frames": 2})
-    order = Order(tmp_path_factory.mktemp("made"), settings, videos=2, seed=5)
-    prepare(order)
-    assert list(produce(order, 1)) == [0, 1]
-    return order
+    job = RenderJob(tmp_path_factory.mktemp("made"), settings, videos=2, seed=5)
+    prepare(job)
+    assert list(render(job, 1)) == [0, 1]
+    return job
 
 
-def test_bytes_do_not_depend_on_the_workers(made, order) -> None:
-    prepare(order)
-    assert sorted(produce(order, 2)) == [0, 1]
-    assert contents(order.out) == contents(made.out)
+def test_bytes_do_not_depend_on_the_workers(made, job) -> None:
+    prepare(job)
+    assert sorted(render(job, 2)) == [0, 1]
+    assert contents(job.out) == contents(made.out)
 
 
 @pytest.mark.parametrize("change", [{"seed": 6}, {"split": "val"}])
-def test_seed_and_split_change_the_videos(made, order, change) -> None:
-    other = dataclasses.replace(order, videos=1, **change)
+def test_seed_and_split_change_the_videos(made, job, change) -> None:
+    other = dataclasses.replace(job, videos=1, **change)
     prepare(other)
-    list(produce(other, 1))
+    list(render(other, 1))
     name = sequence_name(other.split, 0)
     new = (other.out / "images" / other.split / name / "000000.jpg").read_bytes()
     assert new != (made.out / "images/train/000000_synth_train/000000.jpg").read_bytes()
@@ -62,7 +62,7 @@ def test_the_tree_is_sane_and_read_back(made) -> None:
     assert report.problems == []
     assert report.formats == ["posetrack18"]
     (counts,) = report.splits.values()
-    assert (counts.sequences, counts.frames, counts.pictures) == (2, 4, 4)
+    assert (counts.sequences, counts.frames, counts.images) == (2, 4, 4)
     sequence = read_sequence(made.annotation_path(0))
     assert [f.index for f in sequence.frames] == [0, 1]
     assert [f.time_s for f in sequence.frames] == [0.0, pytest.approx(0.04)]
@@ -75,64 +75,66 @@ def test_the_tree_is_sane_and_read_back(made) -> None:
     assert {float(v) for p in people for v in p.visibility} <= {0.0, 1.0}
 
 
-def test_only_missing_sequences_are_made(made, order) -> None:
-    prepare(order)
-    list(produce(order, 1))
-    first, second = (order.annotation_path(i) for i in range(2))
+def test_only_missing_sequences_are_made(made, job) -> None:
+    prepare(job)
+    list(render(job, 1))
+    first, second = (job.annotation_path(i) for i in range(2))
     second.unlink()
     old = first.stat().st_mtime_ns
-    leftover = order.out / "images/train/.000001_synth_train.x.part"
+    leftover = job.out / "images/train/.000001_synth_train.x.part"
     leftover.mkdir()
-    more = dataclasses.replace(order, videos=3)
+    more = dataclasses.replace(job, videos=3)
     prepare(more)
     assert not leftover.exists()
-    assert list(produce(more, 1)) == [1, 2]
+    assert list(render(more, 1)) == [1, 2]
     assert first.stat().st_mtime_ns == old
-    there = contents(more.out)
-    assert all(there[name] == data for name, data in contents(made.out).items() if "0000" in name)
+    existing = contents(more.out)
+    assert all(
+        existing[name] == data for name, data in contents(made.out).items() if "0000" in name
+    )
 
 
-def test_other_settings_need_another_folder(order) -> None:
-    prepare(order)
-    prepare(dataclasses.replace(order, videos=50))
-    prepare(dataclasses.replace(order, split="val", seed=9))
-    with pytest.raises(VepeError, match="made with another seed"):
-        prepare(dataclasses.replace(order, seed=6))
-    settings = order.settings.model_copy(update={"fps": 10.0})
-    with pytest.raises(VepeError, match="made with another settings"):
-        prepare(dataclasses.replace(order, settings=settings))
-    assert json.loads((order.out / "synth.json").read_text())["splits"]["val"]["seed"] == 9
+def test_other_settings_need_another_folder(job) -> None:
+    prepare(job)
+    prepare(dataclasses.replace(job, videos=50))
+    prepare(dataclasses.replace(job, split="val", seed=9))
+    with pytest.raises(VepeError, match="rendered with another seed"):
+        prepare(dataclasses.replace(job, seed=6))
+    settings = job.settings.model_copy(update={"fps": 10.0})
+    with pytest.raises(VepeError, match="rendered with another settings"):
+        prepare(dataclasses.replace(job, settings=settings))
+    assert json.loads((job.out / "synth.json").read_text())["splits"]["val"]["seed"] == 9
 
 
-def test_a_stopped_or_failed_sequence_leaves_nothing(order, monkeypatch) -> None:
-    prepare(order)
-    before = contents(order.out)
-    studio = Studio(order, threads=0)
-    assert studio.make(0, stopped=lambda: True) is False
-    assert contents(order.out) == before
+def test_a_stopped_or_failed_sequence_leaves_nothing(job, monkeypatch) -> None:
+    prepare(job)
+    before = contents(job.out)
+    job_renderer = JobRenderer(job)
+    assert job_renderer.make(0, stopped=lambda: True) is False
+    assert contents(job.out) == before
 
     def full(self: Path, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(VepeError, match="No space left on device"):
-        studio.make(0)
-    studio.close()
-    assert contents(order.out) == before
+        job_renderer.make(0)
+    job_renderer.close()
+    assert contents(job.out) == before
 
 
-def test_own_backgrounds_are_seen(order, tmp_path) -> None:
+def test_own_backgrounds_are_seen(job, tmp_path) -> None:
     import cv2
 
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     green = np.zeros((90, 160, 3), np.uint8)
     green[..., 1] = 200
     cv2.imwrite(str(folder / "green.png"), green)
-    settings = order.settings.model_copy(update={"frames": 1, "occluder_share": 0.0})
-    order = dataclasses.replace(order, settings=settings, videos=1, backgrounds=folder)
-    prepare(order)
-    list(produce(order, 1))
-    picture = cv2.imread(str(order.out / "images/train/000000_synth_train/000000.jpg"))
-    blue, middle, red = (np.median(picture[:40, ..., c]) for c in range(3))
+    settings = job.settings.model_copy(update={"frames": 1, "occluder_share": 0.0})
+    job = dataclasses.replace(job, settings=settings, videos=1, backgrounds=folder)
+    prepare(job)
+    list(render(job, 1))
+    image = cv2.imread(str(job.out / "images/train/000000_synth_train/000000.jpg"))
+    blue, middle, red = (np.median(image[:40, ..., c]) for c in range(3))
     assert middle > 1.5 * max(blue, red)

@@ -1,4 +1,4 @@
-"""Labels: keypoints are projected points; what hides them is read from the picture of depths."""
+"""Labels: keypoints are projected points; what hides them is read from the image of depths."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from vepe.skeleton import POSETRACK15
 from vepe_synth.avatars import open_library
 from vepe_synth.body import body_keypoints, skin_vertices
-from vepe_synth.labels import Actor, frame_labels
+from vepe_synth.labels import PosedPerson, frame_labels
+from vepe_synth.stage import Backdrop, Light, Stage
 from vepe_synth.surfaces import Surface, box, join
-from vepe_synth.surroundings import Backdrop, Light, Stage
 from vepe_synth.view import View, look_at
 
 LIGHT = Light((0.0, 1.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
@@ -24,12 +24,12 @@ def avatar():
     return library.load(next(n for n in library.names if "_M_" in n))
 
 
-def standing(avatar, x=0.0, z=0.0, yaw=0.0, track_id=0) -> Actor:
+def standing(avatar, x=0.0, z=0.0, yaw=0.0, track_id=0) -> PosedPerson:
     move = np.eye(4, dtype=np.float32)
     c, s = np.cos(yaw), np.sin(yaw)
     move[:3, :3] = [[c, 0, s], [0, 1, 0], [-s, 0, c]]
     move[:3, 3] = x, 0, z
-    return Actor(avatar, track_id, move @ avatar.bind_world())
+    return PosedPerson(avatar, track_id, move @ avatar.bind_world())
 
 
 def camera(settings, distance=3.5, height=1.0, target=(0.0, 0.9, 0.0), focal=150.0) -> View:
@@ -38,13 +38,13 @@ def camera(settings, distance=3.5, height=1.0, target=(0.0, 0.9, 0.0), focal=150
     return View(eye, rotation, focal, settings.width, settings.height)
 
 
-def look(renderer, settings, actors, view=None, things=()):
+def look(renderer, settings, posed, view=None, things=()):
     view = view or camera(settings)
     stage = Stage(join(list(things)), Backdrop(GREY, np.eye(3), (1.0, 1.0)), LIGHT)
-    renderer.load(stage, [a.avatar for a in actors], np.ones((len(actors), 3)))
-    renderer.pose(view, [a.joint_world for a in actors])
+    renderer.load(stage, [a.avatar for a in posed], np.ones((len(posed), 3)))
+    renderer.pose(view, [a.joint_world for a in posed])
     ids = renderer.ids()
-    return frame_labels(view, ids, actors, settings), ids, view
+    return frame_labels(view, ids, posed, settings), ids, view
 
 
 def visible(person) -> set[str]:
@@ -52,11 +52,11 @@ def visible(person) -> set[str]:
 
 
 def test_keypoints_are_the_projected_points(renderer, small_settings, avatar) -> None:
-    actor = standing(avatar)
-    labels, _, view = look(renderer, small_settings, [actor])
+    standing_person = standing(avatar)
+    labels, _, view = look(renderer, small_settings, [standing_person])
     (person,) = labels.people
-    vertices = skin_vertices(avatar, actor.joint_world)
-    points = body_keypoints(avatar, actor.joint_world, vertices)
+    vertices = skin_vertices(avatar, standing_person.joint_world)
+    points = body_keypoints(avatar, standing_person.joint_world, vertices)
     local = (points - view.eye) @ view.rotation.T
     x = view.width / 2 - view.focal_px * local[:, 0] / local[:, 2]
     y = view.height / 2 + view.focal_px * local[:, 1] / local[:, 2]
@@ -65,9 +65,7 @@ def test_keypoints_are_the_projected_points(renderer, small_settings, avatar) ->
     assert labels.ignore_regions_px == ()
 
 
-def test_the_picture_shows_the_person_where_the_labels_are(
-    renderer, small_settings, avatar
-) -> None:
+def test_the_image_shows_the_person_where_the_labels_are(renderer, small_settings, avatar) -> None:
     labels, ids, _ = look(renderer, small_settings, [standing(avatar)])
     (person,) = labels.people
     columns, rows = person.keypoints_px.astype(int).T
@@ -94,9 +92,9 @@ def test_the_picture_shows_the_person_where_the_labels_are(
 def test_what_a_body_hides_of_itself(renderer, small_settings, avatar, yaw, seen, hidden) -> None:
     """Arms are stretched to the sides; seen from a side, the hand covers the shoulder."""
     labels, _, _ = look(renderer, small_settings, [standing(avatar, yaw=yaw)])
-    found = visible(labels.people[0])
-    assert seen <= found
-    assert not hidden & found
+    result = visible(labels.people[0])
+    assert seen <= result
+    assert not hidden & result
 
 
 def test_a_person_behind_another_is_hidden(renderer, small_settings, avatar) -> None:
@@ -122,7 +120,7 @@ def test_a_box_in_front_hides_what_is_behind_it(
     assert missing <= hidden | {"left_knee", "right_knee"}
 
 
-def test_keypoints_outside_the_picture_are_not_labelled(renderer, small_settings, avatar) -> None:
+def test_keypoints_outside_the_image_are_not_labelled(renderer, small_settings, avatar) -> None:
     view = camera(small_settings, distance=1.6, target=(0.0, 1.5, 0.0), height=1.5)
     labels, _, _ = look(renderer, small_settings, [standing(avatar)], view)
     (person,) = labels.people
@@ -136,7 +134,7 @@ def test_keypoints_outside_the_picture_are_not_labelled(renderer, small_settings
 
 @pytest.mark.parametrize("reason", ["small", "hidden", "gone"])
 def test_people_who_are_not_labelled(renderer, small_settings, avatar, reason) -> None:
-    actors, view, things = [standing(avatar)], camera(small_settings), []
+    posed, view, things = [standing(avatar)], camera(small_settings), []
     if reason == "small":
         view = camera(small_settings, distance=16.0)
     else:
@@ -145,6 +143,6 @@ def test_people_who_are_not_labelled(renderer, small_settings, avatar, reason) -
     settings = small_settings
     if reason == "hidden":
         settings = small_settings.model_copy(update={"min_visible_share": 0.8})
-    labels, _, _ = look(renderer, settings, actors, view, things)
+    labels, _, _ = look(renderer, settings, posed, view, things)
     assert labels.people == ()
     assert len(labels.ignore_regions_px) == (0 if reason == "gone" else 1)

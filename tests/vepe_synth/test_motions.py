@@ -9,8 +9,14 @@ import pytest
 
 from vepe.errors import VepeError
 from vepe_synth import rotations as rot
-from vepe_synth.motions import BODY_JOINTS, CYCLIC, bundled_motions, parse_motion
-from vepe_synth.source_body import clearance_m, joint_places
+from vepe_synth.motions import (
+    BODY_JOINTS,
+    CYCLIC,
+    bundled_motions,
+    clearance_m,
+    joint_places,
+    parse_motion,
+)
 
 
 def test_all_motions_are_there_and_upright_or_lying_as_named() -> None:

@@ -7,9 +7,8 @@ import pytest
 
 from vepe_synth import rotations as rot
 from vepe_synth.avatars import open_library
-from vepe_synth.motions import BODY_JOINTS, HIP_HEIGHT_M, PoseTrack, bundled_motions
+from vepe_synth.motions import BODY_JOINTS, HIP_HEIGHT_M, MotionTrack, bundled_motions, joint_places
 from vepe_synth.retarget import BodyShape, Rig
-from vepe_synth.source_body import joint_places
 
 LIMBS = [
     (f"{side}_{a}", f"{side}_{b}", f"{side.title()}{c}", f"{side.title()}{d}")
@@ -34,11 +33,11 @@ def test_limbs_point_where_the_source_points(rig: Rig, name: str) -> None:
     source, _ = joint_places(poses)
     places = rig.pose(rig.sized(poses))[:, :, :3, 3]
     for a, b, c, d in LIMBS:
-        wanted = source[:, BODY_JOINTS.index(b)] - source[:, BODY_JOINTS.index(a)]
-        found = places[:, rig.avatar.joint(d)] - places[:, rig.avatar.joint(c)]
-        wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-        found /= np.linalg.norm(found, axis=1, keepdims=True)
-        assert (wanted * found).sum(axis=1).min() > np.cos(np.radians(1.0)), (name, c)
+        expected = source[:, BODY_JOINTS.index(b)] - source[:, BODY_JOINTS.index(a)]
+        actual = places[:, rig.avatar.joint(d)] - places[:, rig.avatar.joint(c)]
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+        actual /= np.linalg.norm(actual, axis=1, keepdims=True)
+        assert (expected * actual).sum(axis=1).min() > np.cos(np.radians(1.0)), (name, c)
     hips = places[:, [rig.avatar.joint("LeftUpLeg"), rig.avatar.joint("RightUpLeg")]].mean(axis=1)
     np.testing.assert_allclose(hips, poses.root_m * rig.metres_per_source_m, atol=2e-3)
 
@@ -55,7 +54,7 @@ def test_bone_lengths_stay(rig: Rig, shape: BodyShape) -> None:
 
 
 def test_standing_person_looks_ahead_with_hanging_arms(rig: Rig) -> None:
-    upright = PoseTrack(np.array([[0.0, HIP_HEIGHT_M, 0.0]]), rot.identity(1, len(BODY_JOINTS)))
+    upright = MotionTrack(np.array([[0.0, HIP_HEIGHT_M, 0.0]]), rot.identity(1, len(BODY_JOINTS)))
     places = rig.pose(rig.sized(upright))[0, :, :3, 3]
 
     def at(name: str) -> np.ndarray:
@@ -73,7 +72,7 @@ def test_knees_bend_back_and_elbows_forward(rig: Rig) -> None:
     for side in ("left", "right"):
         turns[0, BODY_JOINTS.index(f"{side}_knee")] = rot.from_rotvec(np.array([1.2, 0, 0]))
         turns[0, BODY_JOINTS.index(f"{side}_elbow")] = rot.from_rotvec(np.array([-1.2, 0, 0]))
-    places = rig.pose(PoseTrack(np.array([[0.0, 0.9, 0.0]]), turns))[0, :, :3, 3]
+    places = rig.pose(MotionTrack(np.array([[0.0, 0.9, 0.0]]), turns))[0, :, :3, 3]
     for side in ("Left", "Right"):
         knee, foot, elbow, hand = (
             places[rig.avatar.joint(side + part)] for part in ("Leg", "Foot", "ForeArm", "Hand")

@@ -35,8 +35,8 @@ def test_slerp_agrees_with_scipy_and_takes_the_short_way(rng: np.random.Generato
     shares = np.linspace(0, 1, 7)
     expected = Slerp([0, 1], Rotation.concatenate([_scipy(a), _scipy(b)]))(shares).as_matrix()
     for sign in (1.0, -1.0):
-        found = rot.to_matrix(rot.slerp(a[None], sign * b[None], shares))
-        np.testing.assert_allclose(found, expected, atol=1e-9)
+        result = rot.to_matrix(rot.slerp(a[None], sign * b[None], shares))
+        np.testing.assert_allclose(result, expected, atol=1e-9)
 
 
 def test_small_and_no_turns() -> None:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from vepe_synth import rotations as rot
-from vepe_synth.motions import bundled_motions
+from vepe_synth.motions import bundled_motions, joint_places
 from vepe_synth.sequence import chain, cut, direction, fitted, frame_count, held, join, placed
-from vepe_synth.source_body import joint_places
 
 
 def test_chained_motions_have_no_jumps() -> None:
@@ -54,10 +53,10 @@ def test_placed_turns_about_y_then_moves() -> None:
     np.testing.assert_allclose(np.cos(turned), 0.0, atol=1e-9)
 
 
-@pytest.mark.parametrize(("pitch", "wanted"), [(0.3, 0.7), (1.5, 0.7)])
-def test_direction_of_upright_and_lying(pitch: float, wanted: float) -> None:
+@pytest.mark.parametrize(("pitch", "expected"), [(0.3, 0.7), (1.5, 0.7)])
+def test_direction_of_upright_and_lying(pitch: float, expected: float) -> None:
     turn = rot.multiply(rot.about_y(np.array(0.7)), rot.from_rotvec(np.array([pitch, 0, 0])))
-    assert direction(turn, lying=pitch > 1) == pytest.approx(wanted, abs=1e-6)
+    assert direction(turn, lying=pitch > 1) == pytest.approx(expected, abs=1e-6)
 
 
 def test_fitted_holds_the_last_pose() -> None:

@@ -218,14 +218,12 @@ def find_optional() -> Iterator[Finding]:
 
 def _rendering() -> Finding:
     """The OpenGL that `vepe synth` renders with; a context is opened as a test."""
-    from vepe_synth.gl import open_context
+    from vepe_synth.command import opengl_renderer
 
     try:
-        context = open_context()
+        name = opengl_renderer()
     except VepeError as error:
         return Finding("optional", "OpenGL", "not available", "optional", str(error))
-    name = str(context.info["GL_RENDERER"])
-    context.release()
     return Finding("optional", "OpenGL", f"for vepe synth: {name}")
 
 

@@ -7,16 +7,15 @@ import pytest
 
 from vepe.errors import VepeError
 from vepe_synth.avatars import open_library
-from vepe_synth.background import backdrop_pictures
+from vepe_synth.background import background_images, random_light, temperature
 from vepe_synth.camera import plan_camera
-from vepe_synth.contact import contact_spots
-from vepe_synth.crowd import Crowd
-from vepe_synth.film import plan_film
-from vepe_synth.light import random_light, temperature
-from vepe_synth.occluders import plan_occluders
+from vepe_synth.clutter import plan_occluders
+from vepe_synth.loaded_clip import contact_spots
+from vepe_synth.scene import Crowd
 from vepe_synth.sensor import Sensor, expose, random_sensor
 from vepe_synth.surfaces import Surface, box, join, quad
 from vepe_synth.textures import MATERIALS, palette, plant
+from vepe_synth.video_plan import plan_video
 from vepe_synth.view import View, look_at
 
 WHITE = np.full((8, 8, 4), 255, np.uint8)
@@ -89,7 +88,7 @@ def test_joined_surfaces_share_pictures_and_casters_come_first(rng) -> None:
     crate = Surface(*box((0, 1, 0), (1, 1, 1)), WHITE)
     leaves = Surface(*quad((0, 0, 0), (1, 0, 0), (0, 1, 0)), plant(rng)[::32, ::32])
     mesh = join([floor, crate, leaves])
-    assert len(mesh.pictures) == 2
+    assert len(mesh.images) == 2
     assert (len(mesh.solid), mesh.solid_casters) == (14, 12)
     assert (len(mesh.cutout), mesh.cutout_casters) == (2, 2)
     heights = mesh.vertices["position"][mesh.solid[mesh.solid_casters :]][..., 1]
@@ -130,29 +129,29 @@ def test_spots_are_under_what_is_near_the_floor() -> None:
 
 
 def test_a_plain_sensor_changes_nothing_and_noise_is_seeded(rng) -> None:
-    picture = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    image = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
     plain = Sensor((1, 1, 1), 1.0, 1.0, 0.0, 1.0, 0.0, 95)
-    np.testing.assert_array_equal(expose(plain, picture, rng), picture)
+    np.testing.assert_array_equal(expose(plain, image, rng), image)
     poor = random_sensor(np.random.default_rng(3))
-    first, again = (expose(poor, picture, np.random.default_rng(8)) for _ in range(2))
+    first, again = (expose(poor, image, np.random.default_rng(8)) for _ in range(2))
     np.testing.assert_array_equal(first, again)
-    assert first.shape == picture.shape
+    assert first.shape == image.shape
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("missing", "There is no folder"), ("empty", "holds no picture")]
+    ("name", "text"), [("missing", "There is no folder"), ("empty", "has no images")]
 )
 def test_backgrounds_that_are_not_there(tmp_path, name, text) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(VepeError, match=text):
-        backdrop_pictures(tmp_path / name)
+        background_images(tmp_path / name)
 
 
 def test_a_film_is_a_function_of_its_number(small_settings) -> None:
     library = open_library()
-    films = [plan_film(small_settings, library, seed=3, split="train", index=i) for i in (4, 4, 5)]
-    eyes = [f.camera.at(0.05).eye for f in films]
+    plans = [plan_video(small_settings, library, seed=3, split="train", index=i) for i in (4, 4, 5)]
+    eyes = [p.camera.at(0.05).eye for p in plans]
     np.testing.assert_array_equal(eyes[0], eyes[1])
     assert (eyes[0] != eyes[2]).any()
-    assert films[0].sensor == films[1].sensor != films[2].sensor
-    assert films[0].stage.light == films[1].stage.light
+    assert plans[0].sensor == plans[1].sensor != plans[2].sensor
+    assert plans[0].stage.light == plans[1].stage.light

@@ -1,7 +1,7 @@
-"""Where people stand and go: single people, pairs and groups, near each other but not inside.
+"""Placement of people: singles, pairs and groups, close to each other without intersecting.
 
-A unit is one person or a group that acts together; units are put on the ground one after another,
-each where it keeps clear of all others at all times.
+A unit is a person or a group that acts together. Units are placed on the ground one by one, each
+where it does not touch any other unit at any time.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from jaxtyping import Float
 
 from vepe_synth import rotations as rot
 from vepe_synth.actions import ACTIONS
+from vepe_synth.adjustments import grounded, perturbed
 from vepe_synth.avatars import Avatar, AvatarLibrary
+from vepe_synth.config import PeopleSettings
 from vepe_synth.furniture import Prop, seat_and_table
-from vepe_synth.grounding import grounded
-from vepe_synth.motions import PoseTrack
-from vepe_synth.perturb import perturbed
+from vepe_synth.motions import MotionTrack
 from vepe_synth.retarget import Rig
-from vepe_synth.scene_config import PerformanceSettings
 from vepe_synth.sequence import fitted, placed
 from vepe_synth.wardrobe import draw_shape, dressed
 
@@ -33,26 +32,26 @@ _EVERY = 4
 _GROWTH = 1.03
 _TRIES = 400
 _GROUPED = {"talk": (2, 4), "fight": (2, 2), "walk": (1, 3), "sit": (1, 2), "stand": (1, 2)}
-"""How many people take part in an action together, least and most; 1 where not named."""
+"""Minimum and maximum size of a group by action; 1 for actions that are not listed."""
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
-    """One person with a finished course over the ground, and the furniture that goes with it."""
+class PlacedPerson:
+    """One person with their final poses, and the furniture they use."""
 
     rig: Rig
-    poses: PoseTrack
+    poses: MotionTrack
     props: tuple[Prop, ...] = ()
 
-    def placed(self, yaw: float, x: float, z: float) -> Member:
-        """The same, turned about the origin and moved."""
+    def placed(self, yaw: float, x: float, z: float) -> PlacedPerson:
+        """A copy rotated about the origin by `yaw` and then translated."""
         props = tuple(prop.placed(yaw, x, z) for prop in self.props)
-        return Member(self.rig, placed(self.poses, yaw, x, z), props)
+        return PlacedPerson(self.rig, placed(self.poses, yaw, x, z), props)
 
 
 @dataclass(frozen=True, eq=False)
 class _Volume:
-    """Spheres that stand for a unit: (T, S, 3) middles in metres, (S,) radii."""
+    """Spheres that approximate a unit over time: (T, S, 3) centres in metres, (S,) radii."""
 
     middles_m: Float[np.ndarray, "T S 3"]
     radii_m: Float[np.ndarray, "S"]
@@ -62,7 +61,7 @@ class _Volume:
         return _Volume(self.middles_m @ turn.T + [x, 0.0, z], self.radii_m)
 
     def touches(self, other: _Volume) -> bool:
-        """Whether any spheres of the two meet at any time."""
+        """Whether any two spheres intersect at any time."""
         near = (self.low <= other.high).all(axis=1) & (other.low <= self.high).all(axis=1)
         if not near.any():
             return False
@@ -72,23 +71,23 @@ class _Volume:
 
     @cached_property
     def low(self) -> Float[np.ndarray, "T 3"]:
-        """Lowest corner of a box around the spheres."""
+        """Minimum corner of the bounding box of the spheres."""
         return (self.middles_m - self.radii_m[:, None]).min(axis=1)
 
     @cached_property
     def high(self) -> Float[np.ndarray, "T 3"]:
-        """Highest corner of a box around the spheres."""
+        """Maximum corner of the bounding box of the spheres."""
         return (self.middles_m + self.radii_m[:, None]).max(axis=1)
 
 
-def gathered(
-    rng: np.random.Generator, library: AvatarLibrary, settings: PerformanceSettings, count: int
-) -> list[Member]:
-    """People of a scene, `count` poses each, in the world; a function of the generator alone."""
+def place_people(
+    rng: np.random.Generator, library: AvatarLibrary, settings: PeopleSettings, count: int
+) -> list[PlacedPerson]:
+    """The people of a scene with `count` poses each, in world coordinates."""
     people = int(rng.integers(settings.people_min, settings.people_max + 1))
     cast = _cast(rng, library, settings, people)
     radius = rng.uniform(*settings.spread_m) * np.sqrt(people)
-    members: list[Member] = []
+    members: list[PlacedPerson] = []
     volumes: list[_Volume] = []
     while cast:
         action = _draw_action(rng, settings, len(cast))
@@ -103,7 +102,7 @@ def gathered(
 
 
 def _cast(
-    rng: np.random.Generator, library: AvatarLibrary, settings: PerformanceSettings, people: int
+    rng: np.random.Generator, library: AvatarLibrary, settings: PeopleSettings, people: int
 ) -> list[Avatar]:
     names = rng.choice(library.names, size=people, replace=people > len(library.names))
     cast = []
@@ -115,10 +114,10 @@ def _cast(
     return cast
 
 
-def _draw_action(rng: np.random.Generator, settings: PerformanceSettings, left: int) -> str:
+def _draw_action(rng: np.random.Generator, settings: PeopleSettings, left: int) -> str:
     shares = settings.actions.model_dump()
     usable = {k: v for k, v in shares.items() if _GROUPED.get(k, (1, 1))[0] <= left}
-    if not sum(usable.values()):  # a pair was asked for, and one person is left
+    if not sum(usable.values()):  # only pairs are possible, but one person is left
         return "stand"
     weights = np.array(list(usable.values()))
     return str(rng.choice(list(usable), p=weights / weights.sum()))
@@ -128,10 +127,10 @@ def _unit(
     rng: np.random.Generator,
     action: str,
     cast: list[Avatar],
-    settings: PerformanceSettings,
+    settings: PeopleSettings,
     count: int,
-) -> list[Member]:
-    """The members of a unit about the origin."""
+) -> list[PlacedPerson]:
+    """The members of a unit, around the origin."""
     rigs = [Rig(avatar, draw_shape(rng, avatar, settings)) for avatar in cast]
     if action == "walk" and len(rigs) > 1:
         return _side_by_side(rng, rigs, settings, count)
@@ -145,38 +144,38 @@ def _unit(
 
 
 def _member(
-    rng: np.random.Generator, action: str, rig: Rig, settings: PerformanceSettings, count: int
-) -> Member:
+    rng: np.random.Generator, action: str, rig: Rig, settings: PeopleSettings, count: int
+) -> PlacedPerson:
     poses = perturbed(rng, ACTIONS[action](rng, rig, count), settings.perturbation)
     poses = grounded(rig, poses)
-    return Member(rig, poses, seat_and_table(rng, rig, poses) if action == "sit" else ())
+    return PlacedPerson(rig, poses, seat_and_table(rng, rig, poses) if action == "sit" else ())
 
 
 def _side_by_side(
-    rng: np.random.Generator, rigs: list[Rig], settings: PerformanceSettings, count: int
-) -> list[Member]:
-    """People who walk along one path: the first one's course, the others next to it.
+    rng: np.random.Generator, rigs: list[Rig], settings: PeopleSettings, count: int
+) -> list[PlacedPerson]:
+    """People who walk side by side: the first one's path, the others next to it.
 
-    Shorter legs step faster, so that everybody keeps up without sliding.
+    People with shorter legs step faster, so that all keep up without sliding.
     """
     rates = [rigs[0].metres_per_source_m / rig.metres_per_source_m for rig in rigs]
     long = _member(rng, "walk", rigs[0], settings, int(np.ceil(count * max(rates))) + 1).poses
     first = fitted(long, count)
     ahead = (first.root_m[-1] - first.root_m[0])[[0, 2]]
     side = np.array([ahead[1], -ahead[0]]) / max(float(np.linalg.norm(ahead)), 1e-6)
-    members = [Member(rigs[0], first)]
+    members = [PlacedPerson(rigs[0], first)]
     for i, (rig, rate) in enumerate(zip(rigs[1:], rates[1:], strict=True), start=1):
         gap = rng.uniform(0.55, 0.8) * (i if i % 2 else 1 - i)
         root = first.root_m + gap * np.array([side[0], 0.0, side[1]])
         turns = np.array(long.rotations[np.round(np.arange(count) * rate).astype(int)])
         turns[:, 0] = first.rotations[:, 0]
-        own = perturbed(rng, PoseTrack(root, turns), settings.perturbation)
-        members.append(Member(rig, grounded(rig, own)))
+        own = perturbed(rng, MotionTrack(root, turns), settings.perturbation)
+        members.append(PlacedPerson(rig, grounded(rig, own)))
     return members
 
 
-def _circle(rng: np.random.Generator, members: list[Member]) -> list[Member]:
-    """People around a middle, facing it; wider until nobody touches a neighbour."""
+def _circle(rng: np.random.Generator, members: list[PlacedPerson]) -> list[PlacedPerson]:
+    """People in a circle facing its centre, widened until nobody touches a neighbour."""
     radius = rng.uniform(0.4, 0.7) + 0.08 * len(members)
     angles = np.arange(len(members)) * 2 * np.pi / len(members) + rng.normal(
         scale=0.2, size=len(members)
@@ -193,13 +192,13 @@ def _circle(rng: np.random.Generator, members: list[Member]) -> list[Member]:
         radius *= 1.15
 
 
-def _volume(unit: list[Member]) -> _Volume:
+def _volume(unit: list[PlacedPerson]) -> _Volume:
     middles, radii = [], []
     for member in unit:
         names = [n for n in _RADII_M if n in member.rig.avatar.joint_names]
         joints = [member.rig.avatar.joint(n) for n in names]
         index = np.arange(0, len(member.poses), _EVERY)
-        some = PoseTrack(member.poses.root_m[index], member.poses.rotations[index])
+        some = MotionTrack(member.poses.root_m[index], member.poses.rotations[index])
         middles.append(member.rig.pose(some)[..., :3, 3][:, joints].astype(np.float64))
         radii.append(np.array([_RADII_M[n] for n in names]) * member.rig.metres_per_source_m)
         for prop in member.props:
@@ -212,9 +211,9 @@ def _volume(unit: list[Member]) -> _Volume:
 def _clear_place(
     rng: np.random.Generator, volume: _Volume, others: list[_Volume], radius: float
 ) -> tuple[float, float, float]:
-    """Yaw, x and z at which a unit keeps clear of the others; the ground grows while it is full.
+    """Yaw, x and z where a unit touches no other; the ground grows after each failed try.
 
-    The unit is on the shared ground at one random time: who walks comes through it.
+    The unit is on the shared ground at one random time, so that walking people cross it.
     """
     for _ in range(_TRIES):
         yaw = float(rng.uniform(-np.pi, np.pi))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vepe_synth.adjustments import grounded, lowest_m
 from vepe_synth.avatars import open_library
 from vepe_synth.body import skin_vertices
-from vepe_synth.grounding import grounded, lowest_m
 from vepe_synth.motions import bundled_motions
 from vepe_synth.retarget import BodyShape, Rig
 from vepe_synth.sequence import cut
@@ -35,9 +35,9 @@ def test_leaps_leave_the_floor(rig: Rig, name: str, leap_m: float) -> None:
 
 def test_lowest_point_is_that_of_the_skin(rig: Rig) -> None:
     poses = rig.sized(cut(bundled_motions()["kick"]))
-    found = lowest_m(rig, poses)
+    lowest = lowest_m(rig, poses)
     joints = rig.pose(poses)
     for i in (0, 20):
-        true = skin_vertices(rig.avatar, joints[i])[:, 1].min()
-        assert found[i] == pytest.approx(true, abs=0.02)
-        assert found[i] >= true - 1e-4
+        expected = skin_vertices(rig.avatar, joints[i])[:, 1].min()
+        assert lowest[i] == pytest.approx(expected, abs=0.02)
+        assert lowest[i] >= expected - 1e-4
