@@ -1,9 +1,9 @@
-"""How fast a model streams a clip here: the network alone, and the whole of `vepe track`.
+"""Speed of a model on a clip: the network and tracker alone, and the whole of `vepe track`.
 
     python benchmarks/bench_inference.py [CLIP] [--model vepe-n] [--runs 5]
 
-The runs of both are interleaved, so that a machine whose speed drifts slows both alike; the median
-is what to quote.
+The runs of both are interleaved, so that drifting machine speed affects both alike; quote the
+median.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CLIP = Path(__file__).parents[1] / "assets" / "store_aisle.mp4"
 
 
 def network_fps(model: vepe.Predictor, clip: Path) -> float:
-    """Frames a second with all frames in memory: letterbox, network, tracker."""
+    """Frames per second with all frames in memory: letterbox, network, tracker."""
     with open_video(clip) as video:
         frames = list(video)
     stream = model.stream()
@@ -37,7 +37,7 @@ def network_fps(model: vepe.Predictor, clip: Path) -> float:
 
 
 def command_fps(model_name: str, clip: Path, frames: int) -> float:
-    """Frames a second of `vepe track`: decoding, network, drawing, encoding; start-up left out."""
+    """Frames per second of `vepe track`: loading, decoding, network, drawing, encoding."""
     from vepe.cli.track import track
 
     with tempfile.TemporaryDirectory() as folder:
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--model", default="vepe-n")
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
+    vepe.keep_freed_memory()
     model = load(options.model)
     network_fps(model, options.clip)  # warm-up
     with open_video(options.clip) as video:
