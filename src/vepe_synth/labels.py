@@ -115,8 +115,8 @@ def _project(
     sample = np.flatnonzero(inside)[::_VERTEX_STEP]
     columns, rows = pixels[sample].astype(int).T
     free = (ids.person[rows, columns] == number) | (ids.depth_m[rows, columns] > depth[sample])
-    in_picture = float(np.mean(inside))
-    share = float(free.mean()) * in_picture
+    in_image = float(np.mean(inside))
+    share = float(free.mean()) * in_image
     if share < _GONE_SHARE:
         return None
     keypoints, keypoint_depth = view.project(points)
