@@ -214,6 +214,23 @@ def test_texts_use_plain_english() -> None:
     assert wrong == []
 
 
+def test_layout_in_the_docs_is_what_ls_shows() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    block = page.split("## Layout")[1].split("```")[1]
+    documented: dict[str, set[str]] = {}
+    for line in block.strip().splitlines():
+        if line.endswith("/"):
+            folder = line.rstrip("/")
+            documented[folder] = set()
+        else:
+            documented[folder] |= set(line.split())
+    actual: dict[str, set[str]] = {}
+    for path in [*FILES, *SYNTH_FILES]:
+        if path.stem != "__init__":
+            actual.setdefault(path.parent.relative_to(SOURCE).as_posix(), set()).add(path.stem)
+    assert documented == actual
+
+
 def test_no_grab_bags() -> None:
     modules = [p.relative_to(SOURCE).with_suffix("") for p in [*FILES, *SYNTH_FILES]]
     assert [m.as_posix() for m in modules if GRAB_BAGS.intersection(m.parts)] == []
