@@ -104,7 +104,7 @@ def compare(
 
 def draw(calibration: dict[str, Calibration], path: Path) -> None:
     """One panel each; perfect calibration lies on the diagonal. Dots grow with the count."""
-    fig, axes = figure(7.2, 3.6, columns=len(pairs))
+    fig, axes = figure(7.2, 3.6, columns=len(calibration))
     for axis, (name, values) in zip(axes.flat, calibration.items(), strict=True):
         predicted, actual, count = (np.array(v) for v in zip(*values.bins(), strict=True))
         axis.plot([0, 1], [0, 1], color=GRID)
