@@ -4,7 +4,7 @@
 
 For every labelled person the best OKS that any pose of the network reaches, whatever its score:
 after the proposals, after each decoder layer, and at the end. What is low at the end cannot be
-mended by ranking; what does not rise from layer to layer, not by more layers.
+fixed by ranking; what does not rise from layer to layer cannot be fixed by more layers.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ SEEN = ((1, 4), (5, 9), (10, 17))
 def poses_by_layer(model, image: np.ndarray, input_px: int) -> dict[str, torch.Tensor]:
     """(N, K, 2) in pixels of the picture for the proposals and each layer, in order."""
     pixels, padding, fit = letterbox(image, input_px, model.stride)
-    frame = model.encode_frame(pixels, padding)
+    frame, spatial = model.encode_frame(pixels, padding)
     output = model.fuse([frame], torch.zeros(1, 1), 0)
-    found = {"proposals": frame.proposals.keypoints_px}
-    found |= {f"layer {i + 1}": layer.keypoints_px for i, layer in enumerate(frame.layers)}
+    found = {"proposals": spatial.proposals.keypoints_px}
+    found |= {f"layer {i + 1}": layer.keypoints_px for i, layer in enumerate(spatial.layers)}
     found["end"] = output.keypoints_px
     return {
         name: torch.from_numpy(fit.to_source(points[0].numpy())) for name, points in found.items()
