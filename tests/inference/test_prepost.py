@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from vepe.errors import VepeError
-from vepe.inference.prepost import FILL, Letterbox, as_array, frame_poses, letterbox
+from vepe.inference.prepost import FILL, Letterbox, frame_poses, letterbox
 from vepe.models.streaming import PoseOutput
 from vepe.types import NO_TRACK
 
@@ -111,38 +108,6 @@ def test_shrinking_averages_and_growing_interpolates(rng) -> None:
 def test_wrong_arrays(image) -> None:
     with pytest.raises(VepeError, match="An image must be a uint8 array of shape"):
         letterbox(image, 64, 32)
-
-
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (None, "The image is None, which is what cv2.imread returns"),
-        ([[0, 0, 0]], "one at a time; got list"),
-        ([np.zeros((4, 4, 3), np.uint8)], "got list"),
-        (torch.zeros(3, 4, 4), "got torch.Tensor"),
-        (b"jpeg", "got bytes"),
-        (cv2.VideoCapture(), "got cv2.VideoCapture"),
-        ((i for i in range(3)), "got generator"),
-        (4, "got int"),
-    ],
-)
-def test_wrong_types_are_named(image, message) -> None:
-    with pytest.raises(VepeError) as caught:
-        as_array(image)
-    assert message in str(caught.value)
-
-
-def test_pil_images_are_converted_and_turned_upright(rng) -> None:
-    pixels = rng.integers(0, 255, (4, 6, 3)).astype(np.uint8)
-    np.testing.assert_array_equal(as_array(Image.fromarray(pixels)), pixels)
-    grey = as_array(Image.fromarray(pixels[..., 0]))
-    np.testing.assert_array_equal(grey, pixels[..., :1].repeat(3, axis=2))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # stored rotated by 90 degrees
-    stored = Image.fromarray(np.rot90(pixels).copy())
-    file = BytesIO()
-    stored.save(file, "PNG", exif=exif)
-    np.testing.assert_array_equal(as_array(Image.open(file)), pixels)
 
 
 FIT = Letterbox.of((200, 100), 100, 32)

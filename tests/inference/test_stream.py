@@ -183,9 +183,9 @@ def test_wrong_use(predictor, frames) -> None:
     stream.finish()
     with pytest.raises(VepeError, match="is finished"):
         stream.push(frames[2], 3.0)
-    with pytest.raises(VepeError, match="The time of frame 2 is nan; give seconds"):
+    with pytest.raises(VepeError, match=r"The time of frame 2 is not a number \(NaN\)"):
         predictor.stream().push(frames[1], float("nan"), 2)
-    with pytest.raises(VepeError, match="The time of frame 0 is str"):
+    with pytest.raises(VepeError, match=r"The time of frame 0 must be a number; got '1.0'"):
         predictor.stream().push(frames[1], "1.0")
     with pytest.raises(VepeError, match="The image is None"):
         predictor.stream(FPS).push(None)

@@ -26,7 +26,7 @@ InputPx = Annotated[int | None, typer.Option("--input-px", hidden=True)]
 
 
 def image_size(imgsz: int | None, input_px: int | None) -> int | None:
-    """The value of `--imgsz`, also where it was given by its old name."""
+    """The value of `--imgsz`, also under its old name."""
     if input_px is None:
         return imgsz
     message = "--input-px is now called --imgsz; the old name will go in version 0.3."

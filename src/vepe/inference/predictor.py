@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
-import numbers
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +16,10 @@ from vepe.config.model import ModelConfig
 from vepe.config.tracking import ShotSettings, SmoothingSettings, SmoothMode, TrackerSettings
 from vepe.errors import VepeError
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
+from vepe.inference.arguments import as_array, describe, number, whole_number
 from vepe.inference.devices import choose_device
 from vepe.inference.prefetch import read_ahead
-from vepe.inference.prepost import as_array, describe, frame_poses
+from vepe.inference.prepost import frame_poses
 from vepe.inference.stream import Stream, StreamRunner, track_frames
 from vepe.inference.weights import load_weights
 from vepe.models.backbone import fold_batch_norms
@@ -127,11 +126,11 @@ class Predictor:
         shot_cuts: bool = True,
         max_people: int | None = None,
     ) -> None:
-        if not 0 <= _number(conf, "conf") <= 1:
+        if not 0 <= number(conf, "conf") <= 1:
             raise VepeError(f"conf is {conf:g}; give a score between 0 and 1.")
         if smooth not in ("off", "causal", "offline"):
             raise VepeError(f"There is no smoothing '{smooth}'; give off, causal or offline.")
-        if max_people is not None and _whole(max_people, "max_people") < 1:
+        if max_people is not None and whole_number(max_people, "max_people") < 1:
             raise VepeError(f"max_people is {max_people}; give 1 or more.")
         config = _with_overrides(config, model.stride, window, lookahead, input_px)
         replaced = {"tracker": tracker, "smoothing": smoothing, "shots": shots}
@@ -216,8 +215,8 @@ class Predictor:
             )
         for name, value in (("start_s", start_s), ("end_s", end_s), ("fps", fps)):
             if value is not None:
-                _number(value, name)
-        _whole(stride, "stride")
+                number(value, name)
+        whole_number(stride, "stride")
         return self._track(source, start_s, end_s, stride, fps)
 
     def _track(
@@ -250,7 +249,7 @@ class Predictor:
                 "A stream has no offline smoothing; load with smooth='causal' or 'off'."
             )
         if fps is not None:
-            _number(fps, "fps")
+            number(fps, "fps")
         return self.new_stream(fps, tracking=tracking)
 
     def new_stream(self, fps: float | None = None, *, tracking: bool = True) -> Stream:
@@ -263,22 +262,6 @@ class Predictor:
         return OfflineSmoother(self.config.smoothing) if self.smooth == "offline" else None
 
 
-def _number(value: float, name: str) -> float:
-    """The value. Raises VepeError where it is no finite number."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise VepeError(f"{name} must be a number; got {value!r} ({describe(value)}).")
-    if math.isnan(value):
-        raise VepeError(f"{name} is not a number (NaN).")
-    return float(value)
-
-
-def _whole(value: int, name: str) -> int:
-    """The value. Raises VepeError where it is no whole number."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise VepeError(f"{name} must be a whole number; got {value!r} ({describe(value)}).")
-    return int(value)
-
-
 def _with_overrides(
     config: ModelConfig,
     model_stride: int,
@@ -288,13 +271,13 @@ def _with_overrides(
 ) -> ModelConfig:
     """The configuration with the caller's options. Raises VepeError where one is out of range."""
     temporal = config.temporal
-    window = temporal.window if window is None else _whole(window, "window")
+    window = temporal.window if window is None else whole_number(window, "window")
     if lookahead is None:
         lookahead = min(temporal.lookahead, max(window, 1) - 1)
-    input_px = config.input_px if input_px is None else _whole(input_px, "input_px")
+    input_px = config.input_px if input_px is None else whole_number(input_px, "input_px")
     if window < 1:
         raise VepeError(f"The window is {window}; give 1 for single frames, 3 for two more.")
-    if not 0 <= _whole(lookahead, "lookahead") < window:
+    if not 0 <= whole_number(lookahead, "lookahead") < window:
         raise VepeError(
             f"The lookahead is {lookahead}, but the window of {window} frames has room for 0 to "
             f"{window - 1}; give a larger window."

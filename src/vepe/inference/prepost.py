@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
-from PIL import Image, ImageOps
 from torch import Tensor
 
-from vepe.errors import VepeError
+from vepe.inference.arguments import check_image
 from vepe.models.streaming import PoseOutput
 from vepe.types import NO_TRACK, FramePoses
 
@@ -98,46 +97,6 @@ def letterbox(
     padding = torch.ones(1, input_h, input_w, dtype=torch.bool)
     padding[0, :h, :w] = False
     return image, padding, fit
-
-
-def as_array(image: object) -> UInt8[np.ndarray, "H W 3"]:
-    """An image in memory as a checked RGB array; PIL images are converted and turned upright.
-
-    Raises:
-        VepeError: where it is neither, or an array of another shape or type.
-    """
-    if isinstance(image, Image.Image):
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    check_image(image)
-    assert isinstance(image, np.ndarray)
-    return image
-
-
-def check_image(image: object) -> None:
-    """Raises VepeError where `image` is not a uint8 array (H, W, 3)."""
-    if image is None:
-        raise VepeError(
-            "The image is None, which is what cv2.imread returns for a file that it cannot read; "
-            "check the path."
-        )
-    if not isinstance(image, np.ndarray):
-        raise VepeError(
-            "An image must be a uint8 array (H, W, 3) in RGB, a PIL image or a file, one at a "
-            f"time; got {describe(image)}."
-        )
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise VepeError(
-            "An image must be a uint8 array of shape (H, W, 3) in RGB; "
-            f"got {image.dtype} {image.shape}."
-        )
-
-
-def describe(value: object) -> str:
-    """A wrong argument in an error message: its type with the module's name."""
-    kind = type(value)
-    if kind.__module__ == "builtins":
-        return kind.__name__
-    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
 
 
 def frame_poses(

@@ -1,4 +1,4 @@
-"""A window that shows frames as they are done, with Python's own Tk (OpenCV comes headless)."""
+"""A window that shows frames during tracking, with Python's own Tk (OpenCV is headless)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_PX = 1280
 
 
 class Preview:
-    """A window; must be made and used in the main thread.
+    """A window; must be created and used in the main thread.
 
     Attributes:
         closed: whether the user has closed it (or pressed q or Escape).
@@ -27,12 +27,12 @@ class Preview:
         except ImportError:
             raise VepeError(
                 "--show needs Python's tkinter, which is not installed (on Debian and Ubuntu: "
-                "apt-get install python3-tk); leave --show out."
+                "apt-get install python3-tk); leave out --show."
             ) from None
         try:
             self._root = tkinter.Tk()
         except tkinter.TclError:
-            raise VepeError("There is no display to show frames on; leave --show out.") from None
+            raise VepeError("There is no display to show frames on; leave out --show.") from None
         self.closed = False
         self._root.title(title)
         self._root.protocol("WM_DELETE_WINDOW", self._close)
@@ -46,18 +46,18 @@ class Preview:
         self.closed = True
 
     def show(self, image_rgb: UInt8[np.ndarray, "H W 3"]) -> None:
-        """Puts a frame into the window, scaled down where it is large."""
+        """Shows a frame, scaled down where it is large."""
         from PIL import ImageTk
 
         if self.closed:
             return
-        picture = Image.fromarray(image_rgb)
-        picture.thumbnail((_MOST_PX, _MOST_PX))
-        # Tk keeps no reference of its own: without this one the picture would vanish.
-        self._photo = photo = ImageTk.PhotoImage(picture, master=self._root)
+        small = Image.fromarray(image_rgb)
+        small.thumbnail((_MOST_PX, _MOST_PX))
+        # Tk keeps no reference of its own: without this one the image would vanish.
+        self._photo = photo = ImageTk.PhotoImage(small, master=self._root)
         self._label.configure(image=photo)
         self._root.update()
 
     def destroy(self) -> None:
-        """Takes the window away."""
+        """Closes the window."""
         self._root.destroy()

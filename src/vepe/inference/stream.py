@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from vepe.errors import VepeError
-from vepe.inference.prepost import Letterbox, as_array, describe, frame_poses, letterbox
+from vepe.inference.arguments import as_array, number
+from vepe.inference.prepost import Letterbox, frame_poses, letterbox
 from vepe.models.streaming import PoseOutput, StreamState, stream_flush, stream_step
 from vepe.models.vepe import Vepe
 from vepe.tracking.shots import ShotDetector, ShotState
@@ -228,9 +229,8 @@ class Stream:
             if self._fps is None:
                 raise VepeError("Give every frame its time_s, or the stream its fps.")
             time_s = index / self._fps
-        if isinstance(time_s, str) or not math.isfinite(time_s):
-            shown = describe(time_s) if isinstance(time_s, str) else time_s
-            raise VepeError(f"The time of frame {index} is {shown}; give seconds.")
+        if not math.isfinite(number(time_s, f"The time of frame {index}")):
+            raise VepeError(f"The time of frame {index} is infinite; give seconds.")
         self.state, outputs = self._runner.step(self.state, as_array(image), time_s, index)
         self._count = index + 1
         return outputs

@@ -53,7 +53,7 @@ def assign(
 ) -> tuple[Int[np.ndarray, "Q"], Int[np.ndarray, "Q"]]:
     """The one-to-one matching with the greatest sum of affinity above `threshold`.
 
-    Only allowed pairs at or above the threshold are matched. A good pair is never given up to make
+    Only allowed pairs at or above the threshold are matched. A good pair is never traded for
     two poor ones, as it would be with a large cost for forbidden pairs.
 
     Returns:

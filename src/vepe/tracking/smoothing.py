@@ -155,12 +155,12 @@ def _trust(
 
 
 def _rows_of(
-    track_ids: Int[np.ndarray, "M"], wanted: Int[np.ndarray, "P"]
+    track_ids: Int[np.ndarray, "M"], ids: Int[np.ndarray, "P"]
 ) -> tuple[Int[np.ndarray, "P"], Bool[np.ndarray, "P"]]:
-    """For each wanted id its row in `track_ids`, and whether it has one."""
+    """For each of `ids` its row in `track_ids`, and whether it has one."""
     if not len(track_ids):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
-    same = wanted[:, None] == track_ids[None]
+        return np.zeros(len(ids), np.int64), np.zeros(len(ids), np.bool_)
+    same = ids[:, None] == track_ids[None]
     return same.argmax(axis=1), same.any(axis=1)
 
 
