@@ -1,4 +1,4 @@
-"""A tiny model with seeded weights, and small videos made on the spot, for tests of any room."""
+"""A tiny model with seeded weights, and small generated videos, for tests of any room."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TINY = ModelConfig.model_validate(
 
 
 def tiny_model(config: ModelConfig = TINY) -> Vepe:
-    """Random weights, always the same; scores lie around 0.5, so that there are people."""
+    """Seeded random weights; scores are around 0.5, so that there are people."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         model = build_model(config).eval()
@@ -53,7 +53,7 @@ def tiny_weights_file(folder: Path) -> Path:
 
 
 def moving_frames(count: int, width: int = 48, height: int = 32, seed: int = 0) -> list[np.ndarray]:
-    """Frames that drift over a random texture: alike, but no two the same."""
+    """Similar but different frames: a view that moves over a random texture."""
     rng = np.random.default_rng(seed)
     texture = rng.integers(0, 255, (height // 4 + 1, (width + count) // 4 + 1, 3)).astype(np.uint8)
     large = texture.repeat(4, axis=0).repeat(4, axis=1)
@@ -61,7 +61,7 @@ def moving_frames(count: int, width: int = 48, height: int = 32, seed: int = 0) 
 
 
 def write_video(path: Path, frames: Sequence[np.ndarray], times_s: Sequence[float] = ()) -> Path:
-    """The frames as H.264, at 25 frames a second unless times are given."""
+    """The frames as H.264, at 25 fps, or at the given times."""
     height, width = frames[0].shape[:2]
     with VideoWriter(path, width=width, height=height, fps=25.0) as writer:
         for i, image in enumerate(frames):

@@ -1,4 +1,4 @@
-"""A recipe that is trained in seconds, for tests of what is seen of a run."""
+"""A recipe that trains in seconds, for tests of logs, reports and commands."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def learn(model: Vepe, batch: Batch, sigmas: torch.Tensor) -> float:
 
 
 def tracked_ids(model: Vepe, batch: Batch, clip: int, sigmas: torch.Tensor) -> tuple[float, dict]:
-    """Mean OKS of the labelled people of a clip, and the ids that each person was given."""
+    """Mean OKS of the labelled people of a clip, and the track ids of each person."""
     pixels = batch.pixels(torch.device("cpu"))
     images = torch.stack([pixels[batch.rows(t)][clip] for t in range(FRAMES)])[None]
     tracker = Tracker(TrackerSettings())
@@ -73,14 +73,14 @@ def tracked_ids(model: Vepe, batch: Batch, clip: int, sigmas: torch.Tensor) -> t
         targets = batch.targets[slice(row, row + 1)]
         cost = pair_costs(output.keypoints_px, targets, sigmas, MatchCosts())
         matches = match(output.score_logits, cost, targets, MatchCosts())
-        quality = oks(
+        values = oks(
             output.keypoints_px[0, matches.prediction],
             targets.keypoints_px[0, matches.person],
             targets.labelled[0, matches.person],
             targets.areas_px[0, matches.person],
             sigmas,
         )
-        similarity += quality.tolist()
+        similarity += values.tolist()
         poses = FramePoses(
             t,
             float(batch.times_s[clip, t]),
@@ -90,20 +90,20 @@ def tracked_ids(model: Vepe, batch: Batch, clip: int, sigmas: torch.Tensor) -> t
             np.full(output.score_logits.shape[1], -1),
             output.identity[0].numpy(),
         )
-        state, told = tracker.step(state, poses)
-        # The tracker may reorder people: find each labelled one by its pose.
+        state, tracked = tracker.step(state, poses)
+        # The tracker may reorder people: each labelled person is identified by pose.
         for person in range(targets.valid.shape[1]):
-            if not targets.valid[0, person] or not len(told):
+            if not targets.valid[0, person] or not len(tracked):
                 continue
-            seen = targets.labelled[0, person].numpy()
-            place = targets.keypoints_px[0, person].numpy()[seen]
-            away = np.abs(told.keypoints_px[:, seen] - place).mean(axis=(1, 2))
-            track = int(told.track_ids[away.argmin()])
+            labelled = targets.labelled[0, person].numpy()
+            gt_px = targets.keypoints_px[0, person].numpy()[labelled]
+            distance = np.abs(tracked.keypoints_px[:, labelled] - gt_px).mean(axis=(1, 2))
+            track = int(tracked.track_ids[distance.argmin()])
             ids.setdefault(int(targets.track_ids[0, person]), set()).add(track)
     return float(np.mean(similarity)), ids
 
 
-def test_two_clips_by_heart() -> None:
+def test_network_overfits_two_clips() -> None:
     torch.manual_seed(0)
     batch, model = two_clips(), tiny_network()
     sigmas = torch.tensor(POSETRACK15.sigmas)

@@ -47,8 +47,8 @@ def write_video(root: Path, frames: int = 5) -> None:
 def clips_of(root: Path, config: VideoConfig | CocoConfig, frames: int, count: int) -> list[Clip]:
     stage = StageConfig(name="s", steps=1, frames=frames, size_px=64, data=(config,))
     source = build_source(config, stage, root, POSETRACK15, 0)
-    found = [source[i] for i in range(4 * count)]
-    return [clip for clip in found if len(clip.people[clip.key_indices[0]])][:count]
+    clips = [source[i] for i in range(4 * count)]
+    return [clip for clip in clips if len(clip.people[clip.key_indices[0]])][:count]
 
 
 def losses(batch: Batch) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""A recipe of a few small steps, in two stages, for tests of the loop."""
+"""A recipe of a few small steps in two stages, for tests of the training loop."""
 
 from __future__ import annotations
 

@@ -22,6 +22,9 @@ from vepe.errors import VepeError
 from vepe.formats.files import dump_json, replacing
 from vepe.models.vepe import Vepe
 
+RECIPE_NAME, ENVIRONMENT_NAME = "recipe.yaml", "environment.json"
+_PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "opencv-python-headless", "av")
+
 
 def compile_parts(model: Vepe, device: torch.device) -> None:
     """Applies torch.compile to backbone, FPN, encoders and decoders, in place.
@@ -92,10 +95,6 @@ def _recompute(module: nn.Module) -> None:
         return checkpoint(forward, *args, use_reentrant=False, **options)
 
     module.forward = checkpointed
-
-
-RECIPE_NAME, ENVIRONMENT_NAME = "recipe.yaml", "environment.json"
-_PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "opencv-python-headless", "av")
 
 
 def environment(processes: int = 1) -> dict[str, str]:
