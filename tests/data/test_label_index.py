@@ -134,3 +134,18 @@ def test_people_outside_their_images_cause_a_warning(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     with pytest.warns(VepeWarning, match="All keypoints of 2 people are outside their images"):
         read([path], tmp_path, single=True)
+
+
+def test_keypoints_at_the_origin_are_unlabelled(tmp_path: Path) -> None:
+    write_coco(tmp_path)
+    path = tmp_path / "labels.json"
+    document = json.loads(path.read_text())
+    document["annotations"][0]["keypoints"][6:9] = [0, 0, 2]
+    document["annotations"][0]["bbox"] = [3, 3, 1, 1]
+    path.write_text(json.dumps(document))
+    with pytest.warns(VepeWarning, match="boxes of 1 people"):
+        people = read([path], tmp_path, single=True).people(0)
+    assert people.visibility[0, 2] == 0
+    labelled = people.keypoints_px[0][people.visibility[0] > 0]
+    assert (people.boxes_xyxy_px[0, :2] > labelled.min(axis=0) - 40).all()
+    assert len(people) == 2

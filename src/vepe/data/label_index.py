@@ -154,8 +154,10 @@ class Located:
 def build_index(sequences: Iterable[Located]) -> LabelIndex:
     """Puts annotated sequences, all with the same keypoints, into one index.
 
-    People without keypoints and crowds become ignore boxes. Missing areas are `AREA_OF_BOX` of
-    the body box. Boxes that are far too small for their keypoints are replaced, with a warning.
+    People without keypoints and crowds become ignore boxes. Keypoints at exactly (0, 0) are
+    unlabelled, whatever their flag: some tools write them for missing ones. Missing areas are
+    `AREA_OF_BOX` of the body box. Boxes that are far too small for their keypoints are replaced,
+    with a warning.
 
     Raises:
         VepeError: if two sequences differ in their keypoints, or there is none.
@@ -231,7 +233,7 @@ def _add_frame(
         box = body_box(person)
         if box is None:
             continue
-        if person.extra.get("iscrowd") or not person.present.any():
+        if person.extra.get("iscrowd") or not len(_labelled_points(person)):
             ignored.append(cut_box(box, size_wh))
             continue
         head = person.head_box_xyxy_px
@@ -253,6 +255,7 @@ def _to_arrays(
     k, texts = len(keypoints), columns["text"]
     visibility = np.asarray(columns["visibility"], np.uint8).reshape(-1, k)
     points = np.asarray(columns["keypoints_px"], np.float32).reshape(-1, k, 2)
+    visibility = np.where(points.any(axis=-1), visibility, 0).astype(np.uint8)
     integers = {
         name: np.asarray(columns[name], np.int64)
         for name in ("offsets", "sizes", "frame_index", "people_ends", "ignore_ends", "track_ids")
@@ -279,20 +282,26 @@ def _to_arrays(
     )
 
 
+def _labelled_points(person: Person) -> Float[np.ndarray, "L 2"]:
+    """The keypoints that are present and not at exactly (0, 0)."""
+    return person.keypoints_px[person.present & person.keypoints_px.any(axis=1)]
+
+
 def has_placeholder_box(person: Person) -> bool:
     """Whether the file's box is a placeholder, such as 0 x 0 or 1 x 1, next to real keypoints."""
     box = person.box_xywh_px
-    if box is None or (box[2:] >= MIN_BOX_PX).all() or not person.present.any():
+    points = _labelled_points(person)
+    if box is None or (box[2:] >= MIN_BOX_PX).all() or not len(points):
         return False
-    extent = np.ptp(person.keypoints_px[person.present], axis=0)
+    extent = np.ptp(points, axis=0)
     return bool(((box[2:] < MIN_BOX_PX) & (extent >= 2 * MIN_BOX_PX)).any())
 
 
 def _is_outside(person: Person, frame: AnnotatedFrame) -> bool:
     """Whether a person has keypoints, and all of them are outside the image."""
-    if not (frame.width and frame.height and person.present.any()):
+    points = _labelled_points(person)
+    if not (frame.width and frame.height and len(points)):
         return False
-    points = person.keypoints_px[person.present]
     return not ((points >= 0) & (points <= (frame.width, frame.height))).all(axis=1).any()
 
 
@@ -305,8 +314,8 @@ def body_box(person: Person) -> Float[np.ndarray, "4"] | None:
         return xywh_to_xyxy(person.box_xywh_px)
     head = person.head_box_xyxy_px
     corners = [] if head is None else [head[:2], head[2:]]
-    if person.present.any():
-        points = person.keypoints_px[person.present]
+    points = _labelled_points(person)
+    if len(points):
         low, high = points.min(axis=0), points.max(axis=0)
         margin = (high - low) * (BOX_OF_POINTS - 1) / 2
         corners += [low - margin, high + margin]
