@@ -1,10 +1,11 @@
-# make demo    sets up, then tracks a bundled clip: demo/store_aisle.mp4 and .json
-# make test    sets up, then runs every check
-# make setup   only creates .venv with the versions of constraints.txt
-# make lint    ruff and mypy alone
-# make clean   removes what these made, .venv included
+# make setup   create .venv with the versions in constraints.txt
+# make demo    setup, then track a bundled clip: demo/store_aisle.mp4 and .json
+# make lint    setup, then ruff and mypy
+# make test    lint, then all tests
+# make clean   remove everything that these create, including .venv
 #
-# Needs Python 3.11, 3.12 or 3.13, make, and a package registry. Another Python: make PYTHON=python3.12
+# Requires make, Python 3.11, 3.12 or 3.13, and access to a package index. To choose a Python:
+# make PYTHON=python3.12
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,12 +33,12 @@ lint: $(STAMP)
 
 setup: $(STAMP)
 
-# The stamp is written last, so that an interrupted setup is done again.
+# The stamp is written last, so that an interrupted setup runs again.
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "VEPE needs Python 3.11, 3.12 or 3.13; none was found. Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
-	@$(PYTHON) -c '$(IN_RANGE)' || { echo "VEPE needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is another. Name one: make PYTHON=python3.12"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "VEPE needs Python 3.11, 3.12 or 3.13; none was found. Install one, or choose one: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c '$(IN_RANGE)' || { echo "VEPE needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is a different version. Choose one: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is incomplete. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
-	@echo "Installing into $(VENV): the first time this fetches some gigabytes, mostly torch."
+	@echo "Installing into $(VENV): the first time this downloads some gigabytes, mostly torch."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt hatchling editables
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $(STAMP)

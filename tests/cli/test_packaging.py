@@ -1,4 +1,4 @@
-"""What the package carries, and that its version stands in one place."""
+"""Contents of the packages, and a single version number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import vepe
 ROOT = Path(__file__).parents[2]
 
 
-def test_one_version() -> None:
+def test_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert "version" in project["project"]["dynamic"]
     source = ROOT / project["tool"]["hatch"]["version"]["path"]
@@ -27,21 +27,25 @@ def test_one_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("package", "name"),
     [
-        "py.typed",
-        "config/presets/models/vepe-n.yaml",
-        "config/presets/recipes/vepe-n.yaml",
-        "config/presets/grids/ablation.yaml",
-        "synth/assets/avatars.tar",
-        "synth/assets/motions.tar.xz",
-        "synth/assets/LICENSE.avatars",
-        "synth/assets/LICENSE.motions",
-        "weights/__init__.py",
+        ("vepe", "py.typed"),
+        ("vepe", "config/presets/models/vepe-n.yaml"),
+        ("vepe", "config/presets/recipes/vepe-n.yaml"),
+        ("vepe", "config/presets/grids/ablation.yaml"),
+        ("vepe", "evaluation/report.html"),
+        ("vepe", "training/report.html"),
+        ("vepe", "viz/page.html"),
+        ("vepe", "weights/__init__.py"),
+        ("vepe_synth", "py.typed"),
+        ("vepe_synth", "assets/avatars.tar"),
+        ("vepe_synth", "assets/motions.tar.xz"),
+        ("vepe_synth", "assets/LICENSE.avatars"),
+        ("vepe_synth", "assets/LICENSE.motions"),
     ],
 )
-def test_package_data(name: str) -> None:
-    assert resources.files("vepe").joinpath(name).is_file()
+def test_package_data(package: str, name: str) -> None:
+    assert resources.files(package).joinpath(name).is_file()
 
 
 def test_every_weights_file_has_its_card() -> None:
