@@ -109,15 +109,15 @@ def test_conversions_keep_every_score(tmp_path) -> None:
     from vepe.formats.conversion import convert_annotations
 
     golden = Path(__file__).parents[1] / "evaluation" / "golden"
-    truth, found = golden / "gt18", golden / "cases" / "c06_mixed" / "pred18"
-    expected = evaluate_posetrack(truth, found).to_dict()
-    step = found
+    gt_folder, pred = golden / "gt18", golden / "cases" / "c06_mixed" / "pred18"
+    expected = evaluate_posetrack(gt_folder, pred).to_dict()
+    step = pred
     for i, to in enumerate(("coco", "posetrack17", "csv", "submission")):
-        like = truth if to == "submission" else None
+        like = gt_folder if to == "submission" else None
         convert_annotations(step, tmp_path / str(i), to, like=like)
         step = tmp_path / str(i)
-    convert_annotations(truth, tmp_path / "gt17", "posetrack17")
-    for gt in (truth, tmp_path / "gt17"):
+    convert_annotations(gt_folder, tmp_path / "gt17", "posetrack17")
+    for gt in (gt_folder, tmp_path / "gt17"):
         score = evaluate_posetrack(gt, step).to_dict()
         for metric in ("ap", "precision", "recall", "mota", "motp", "hota"):
             assert score[metric] == pytest.approx(expected[metric], abs=1e-9), metric

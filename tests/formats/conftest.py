@@ -59,7 +59,7 @@ def make_sequence(
 
 
 @pytest.fixture
-def truth(rng: np.random.Generator) -> AnnotatedSequence:
+def gt(rng: np.random.Generator) -> AnnotatedSequence:
     return make_sequence(rng)
 
 

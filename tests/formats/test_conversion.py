@@ -52,8 +52,8 @@ def test_notes_name_what_is_left_behind(source, to, said, tmp_path) -> None:
         assert part in note
 
 
-def test_hidden_points_at_the_origin_do_not_fit_2018(truth) -> None:
-    person = truth.frames[0].people[0]
+def test_hidden_points_at_the_origin_do_not_fit_2018(gt) -> None:
+    person = gt.frames[0].people[0]
     k = len(person.present)
     hidden = replace(
         person,
@@ -61,8 +61,8 @@ def test_hidden_points_at_the_origin_do_not_fit_2018(truth) -> None:
         keypoints_px=np.zeros((k, 2)),
         visibility=np.array([1.0, np.nan, *[0.0] * (k - 2)]),
     )
-    frame = replace(truth.frames[0], people=(hidden,))
-    notes = left_behind([replace(truth, frames=(frame,), format="posetrack17")], "posetrack18")
+    frame = replace(gt.frames[0], people=(hidden,))
+    notes = left_behind([replace(gt, frames=(frame,), format="posetrack17")], "posetrack18")
     assert any(f"hidden at 0, 0: {k - 2} " in note for note in notes)
     assert any("unknown visibility: 1 " in note for note in notes)
 
@@ -125,10 +125,10 @@ def predictions(results, tmp_path) -> Path:
 @pytest.mark.parametrize("year", [2017, 2018])
 @pytest.mark.parametrize("ending", ["", ".zip"])
 def test_submission_takes_names_and_frames_of_the_ground_truth(
-    year, ending, truth, predictions, tmp_path
+    year, ending, gt, predictions, tmp_path
 ) -> None:
     write = write_posetrack17 if year == 2017 else write_posetrack18
-    write(tmp_path / "gt" / "000123_mpii_test.json", truth)
+    write(tmp_path / "gt" / "000123_mpii_test.json", gt)
     target = tmp_path / f"submission{ending}"
     done = convert_annotations(predictions, target, "submission", like=tmp_path / "gt")
     assert any("1 frames have no prediction" in n for n in done.notes)
@@ -140,21 +140,21 @@ def test_submission_takes_names_and_frames_of_the_ground_truth(
         target = tmp_path / "unpacked"
     sequence = read_sequence(target / "000123_mpii_test.json")
     assert sequence.format == f"posetrack{year - 2000}"
-    assert [f.file_name for f in sequence.frames] == [f.file_name for f in truth.frames]
+    assert [f.file_name for f in sequence.frames] == [f.file_name for f in gt.frames]
     assert [len(f.people) for f in sequence.frames] == [1, 2, 0, 4, 0]
     assert {p.track_id for f in sequence.frames for p in f.people} == {0, 1, 2, 3}
     if year == 2018:
-        assert [f.image_id for f in sequence.frames] == [f.image_id for f in truth.frames]
+        assert [f.image_id for f in sequence.frames] == [f.image_id for f in gt.frames]
 
 
-def test_submission_needs_all_sequences(truth, results, tmp_path) -> None:
+def test_submission_needs_all_sequences(gt, results, tmp_path) -> None:
     with pytest.raises(VepeError, match="no sequence '000123_mpii_test'"):
-        write_submission(tmp_path / "s", [replace(results, name="x")], [truth])
+        write_submission(tmp_path / "s", [replace(results, name="x")], [gt])
     with pytest.raises(VepeError, match="no sequence 'x'"):
-        write_submission(tmp_path / "s", [results, replace(results, name="x")], [truth])
+        write_submission(tmp_path / "s", [results, replace(results, name="x")], [gt])
     other = replace(results, frames=tuple(replace(f, file_name="") for f in results.frames[:2]))
     with pytest.raises(VepeError, match="2 frames"):
-        write_submission(tmp_path / "s", [other], [truth])
+        write_submission(tmp_path / "s", [other], [gt])
 
 
 def test_missing_track_ids_are_filled_with_a_note(results, tmp_path) -> None:

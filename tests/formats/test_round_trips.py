@@ -76,9 +76,9 @@ def test_coco_ids_are_unique_and_never_zero(make, rng, tmp_path) -> None:
     assert {a["image_id"] for a in data["annotations"]} <= {i["id"] for i in data["images"]}
 
 
-def test_track_id_is_in_the_attributes_for_cvat(truth, tmp_path) -> None:
-    data = json.loads(write_coco_video(tmp_path / "cvat.json", [truth]).read_text())
-    person = truth.frames[0].people[0]
+def test_track_id_is_in_the_attributes_for_cvat(gt, tmp_path) -> None:
+    data = json.loads(write_coco_video(tmp_path / "cvat.json", [gt]).read_text())
+    person = gt.frames[0].people[0]
     record = data["annotations"][0]
     assert record["attributes"] == {"occluded": False, "track_id": 0, "keyframe": True}
     v = np.reshape(record["keypoints"], (-1, 3))[:, 2]
@@ -107,13 +107,13 @@ def test_cvat_export_is_read_with_its_track_ids(tmp_path) -> None:
     assert back.frames[0].people[0].visibility.tolist()[:2] == [1, 0]
 
 
-def test_mot_holds_boxes_and_ids(truth, tmp_path) -> None:
-    path = write_mot(tmp_path / "boxes.txt", truth)
+def test_mot_holds_boxes_and_ids(gt, tmp_path) -> None:
+    path = write_mot(tmp_path / "boxes.txt", gt)
     first = path.read_text().splitlines()[0].split(",")
     assert first[:2] == ["1", "0"]
     assert len(first) == 10
     after = read_mot(path)
-    before = [f for f in truth.frames if f.people]
+    before = [f for f in gt.frames if f.people]
     assert [f.index for f in after.frames] == [f.index for f in before]
     for fa, fb in zip(after.frames, before, strict=True):
         assert [p.track_id for p in fa.people] == [p.track_id for p in fb.people]
@@ -148,10 +148,10 @@ def test_openpose_is_body_25_ordered_by_track_id(results, tmp_path) -> None:
     for fa, fb in zip(after.frames, results.frames, strict=True):
         assert [p.track_id for p in fa.people] == [p.track_id for p in fb.people]
         for pa, pb in zip(fa.people, fb.people, strict=True):
-            seen = pb.present[ours]
-            np.testing.assert_array_equal(pa.present[theirs], seen)
+            present = pb.present[ours]
+            np.testing.assert_array_equal(pa.present[theirs], present)
             np.testing.assert_array_equal(
-                pa.keypoints_px[theirs][seen], pb.keypoints_px[ours][seen]
+                pa.keypoints_px[theirs][present], pb.keypoints_px[ours][present]
             )
             hips = pb.keypoints_px[[POSETRACK15.index("left_hip"), POSETRACK15.index("right_hip")]]
             if pa.present[BODY_25.index("mid_hip")]:

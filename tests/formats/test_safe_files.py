@@ -19,8 +19,8 @@ def _old(folder: Path) -> Path:
 
 def test_folder_is_replaced_without_leftovers(tmp_path: Path) -> None:
     folder = _old(tmp_path / "out")
-    with replacing_folder(folder) as beside:
-        (beside / "new.txt").write_text("new")
+    with replacing_folder(folder) as partial:
+        (partial / "new.txt").write_text("new")
     assert [p.name for p in folder.iterdir()] == ["new.txt"]
     assert list(tmp_path.iterdir()) == [folder]
 

@@ -31,8 +31,8 @@ def test_image_comes_upright(tmp_path: Path, orientation: int, order: tuple[int,
     size = (30, 40) if orientation > 4 else (40, 30)
     assert image_size(path) == size
     assert image.shape == (size[1], size[0], 3)
-    seen = [tuple(int(v) for v in image[y, x]) for y in (3, -4) for x in (3, -4)]
-    assert seen == [CORNERS[i] for i in order]
+    colours = [tuple(int(v) for v in image[y, x]) for y in (3, -4) for x in (3, -4)]
+    assert colours == [CORNERS[i] for i in order]
     assert image.flags.writeable
 
 
@@ -73,8 +73,8 @@ def test_listing_is_in_natural_order_and_skips_other_files(tmp_path: Path) -> No
     for name in names:
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder.png").mkdir()
-    found = [p.name for p in list_images(tmp_path)]
-    assert found == ["A2.png", "b.bmp", "img1.jpg", "img9.PNG", "img10.png"]
+    names = [p.name for p in list_images(tmp_path)]
+    assert names == ["A2.png", "b.bmp", "img1.jpg", "img9.PNG", "img10.png"]
     assert list_images(str(tmp_path / "b.bmp")) == [tmp_path / "b.bmp"]
 
 

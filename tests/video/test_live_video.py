@@ -50,12 +50,12 @@ def test_fast_reader_gets_every_frame() -> None:
             assert taken.acquire(timeout=10)
             yield image
 
-    seen = []
+    indices = []
     with LiveSource(paced(), INFO, Span()) as video:
         for frame in video:
-            seen.append(frame.index)
+            indices.append(frame.index)
             taken.release()
-    assert seen == list(range(30))
+    assert indices == list(range(30))
     assert video.dropped == 0
     assert video.warning is None
 
@@ -65,17 +65,17 @@ def test_span_and_stride_hold_for_live_sources() -> None:
 
     def paced() -> Iterator[tuple[float, np.ndarray]]:
         for i, image in enumerate(images(100)):
-            if i > 5 and i % 5 == 1:  # the one before is wanted: not before it has been taken
+            if i > 5 and i % 5 == 1:  # the frame before is read: wait until it has been taken
                 assert taken.wait(10) or i > 26
                 taken.clear()
             yield image
 
-    seen = []
+    indices = []
     with LiveSource(paced(), INFO, Span(start_s=0.5, end_s=3.0, stride=5)) as video:
         for frame in video:
-            seen.append(frame.index)
+            indices.append(frame.index)
             taken.set()
-    assert seen == [5, 10, 15, 20, 25]
+    assert indices == [5, 10, 15, 20, 25]
 
 
 def test_a_source_that_breaks_off_leaves_a_warning() -> None:

@@ -74,15 +74,15 @@ def test_span_is_a_part_of_the_whole(
     path = make_video(tmp_path / f"a.{suffix}", greys(), options=options)
     whole = list(open_video(path))
     assert len(whole) == N
-    wanted = [
+    expected = [
         f
         for f in whole
         if f.time_s >= start_s and (end_s is None or f.time_s < end_s) and f.index % stride == 0
     ]
     with open_video(path, start_s=start_s, end_s=end_s, stride=stride) as video:
         part = list(video)
-    assert [(f.index, f.time_s) for f in part] == [(f.index, f.time_s) for f in wanted]
-    assert all(np.array_equal(a.image, b.image) for a, b in zip(part, wanted, strict=True))
+    assert [(f.index, f.time_s) for f in part] == [(f.index, f.time_s) for f in expected]
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(part, expected, strict=True))
     assert video.warning is None
     # An estimate where the container does not count its frames, or starts a frame late.
     assert video.info.frame_count == pytest.approx(len(part), abs=0 if suffix == "mp4" else 1)
@@ -123,15 +123,15 @@ def test_seeking_decodes_from_the_key_frame_before_the_start(
 def test_rotated_phone_video_comes_upright(
     tmp_path: Path, rotation: tuple[float, bool, bool], order: tuple[int, ...]
 ) -> None:
-    """`order`: which stored corner is seen upper left, upper right, lower left, lower right."""
+    """`order`: which stored corner is shown upper left, upper right, lower left, lower right."""
     path = make_video(tmp_path / "phone.mp4", [corner_image(64, 48)] * 2, rotation=rotation)
     with open_video(path) as video:
         image = next(iter(video)).image
     upright = (48, 64) if rotation[0] in (90, -90) else (64, 48)
     assert (video.info.width, video.info.height) == upright
     assert image.shape == (upright[1], upright[0], 3)
-    seen = [image[y, x] for y in (6, -7) for x in (6, -7)]
-    for colour, corner in zip(seen, order, strict=True):
+    colours = [image[y, x] for y in (6, -7) for x in (6, -7)]
+    for colour, corner in zip(colours, order, strict=True):
         assert np.abs(colour.astype(int) - CORNERS[corner]).max() < 40
     assert image.flags.c_contiguous
 

@@ -19,5 +19,5 @@ def test_chart_is_self_contained_svg(logarithmic: bool) -> None:
         assert word in text, word
     assert text.count(">Loss<") == 1
     root = ElementTree.fromstring(text.replace("xlink:", ""))
-    # Text, lines and grid take their colours from the page, so that they are seen in the dark.
+    # Text, lines and grid take their colours from the page, so that they are visible in dark mode.
     assert not [e for e in root.iter() if "#000000" in e.get("style", "")]

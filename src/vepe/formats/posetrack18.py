@@ -2,7 +2,7 @@
 
 17 keypoint slots, of which the two ears stay empty. PoseTrack21 adds `has_labeled_person` to
 images (there are boxes, but perhaps no poses) and `person_id` to people (an identity over all
-sequences), and frames with `is_labeled` false may have records with boxes alone.
+sequences), and frames with `is_labeled` false may have records with only boxes.
 
 Sources: the PoseTrack18 release as read by poseval and mmpose; the PoseTrack21 kit and its
 documentation (anDoer/PoseTrack21). `vepe track` writes its results in this layout too.

@@ -62,14 +62,14 @@ def image_table(data: dict[str, Any], source: Path) -> list[dict[str, Any]]:
     images = data.get("images")
     if not isinstance(images, list):
         raise VepeError(f"{source} has no list 'images'; write the file again.")
-    seen: set[int] = set()
+    used_ids: set[int] = set()
     for i, image in enumerate(images):
         image_id = image.get("id") if isinstance(image, dict) else None
         if not isinstance(image_id, int) or abs(image_id) >= 2**63:
             raise VepeError(f"{source}, frame {i}: the image has no integer 'id'; add one.")
-        if image_id in seen:
+        if image_id in used_ids:
             raise VepeError(f"{source}, frame {i}: image id {image_id} is used twice; renumber.")
-        seen.add(image_id)
+        used_ids.add(image_id)
     return images
 
 
