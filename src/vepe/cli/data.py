@@ -38,7 +38,9 @@ def check(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the whole report to this file.")
     ] = None,
-    pictures: Annotated[bool | None, typer.Option("--pictures/--no-pictures", hidden=True)] = None,
+    old_images: Annotated[
+        bool | None, typer.Option("--pictures/--no-pictures", hidden=True)
+    ] = None,
 ) -> None:
     """Check that a PoseTrack17, 18, 21 or COCO data set is complete and consistent.
 
@@ -47,10 +49,10 @@ def check(
     from vepe.formats.dataset_check import TITLES, check_dataset
     from vepe.formats.files import dump_json
 
-    if pictures is not None:
+    if old_images is not None:
         message = "--pictures is now called --images; the old name will go in version 0.3."
         warnings.warn(message, VepeWarning, stacklevel=2)
-        images = pictures
+        images = old_images
     if json_file is not None and json_file.exists():
         inside = directory.resolve() in json_file.resolve().parents
         if inside or json_file.resolve() == directory.resolve():
