@@ -48,7 +48,7 @@ def test_from_weights_to_tracks_of_another_skeleton(
     changes = [word for setting in settings for word in ("--set", setting)]
     more = ["--set", "calibration_batches=1", "-o", str(tmp_path / "run")]
     assert run(["train", "finetune", "--data-root", str(site), *changes, *more]) == 0
-    assert "start afresh: hip, elbow, wrist, tip" in " ".join(capsys.readouterr().err.split())
+    assert "New keypoints: hip, elbow, wrist, tip" in " ".join(capsys.readouterr().err.split())
     weights = tmp_path / "run" / "weights.safetensors"
     _, config, _ = load_weights(weights)
     assert config.skeleton == read_skeleton(str(site / "excavator.yaml"))
