@@ -15,7 +15,7 @@ from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.coco import parse_coco
 from vepe.formats.data_paths import is_inside
-from vepe.formats.dataset_rules import Finding, check_images, check_sequence
+from vepe.formats.dataset_rules import DatasetFinding, check_images, check_sequence
 from vepe.formats.detect import is_coco
 from vepe.formats.files import load_json
 from vepe.formats.image_files import IMAGE_SUFFIXES, ImageFinder
@@ -90,10 +90,10 @@ class DatasetReport:
     root: Path
     formats: list[str] = field(default_factory=list)
     splits: dict[str, SplitCounts] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DatasetFinding] = field(default_factory=list)
 
     @property
-    def problems(self) -> list[Finding]:
+    def problems(self) -> list[DatasetFinding]:
         """The findings that are problems."""
         return [f for f in self.findings if f.level == "problem"]
 
@@ -143,7 +143,9 @@ def check_dataset(
             sequences = _read(file)
         except VepeError as error:
             unreadable += 1
-            report.findings.append(Finding("problem", str(file), "it cannot be read", str(error)))
+            report.findings.append(
+                DatasetFinding("problem", str(file), "it cannot be read", str(error))
+            )
             continue
         counts = report.splits.setdefault(_split_of(file, root), SplitCounts())
         counts.files += bool(sequences)
@@ -217,9 +219,9 @@ def _check_images_of(
     report.findings += check_images(sequence, base, decode=decode)
 
 
-def _no_images(place: str, count: int, first: str) -> Finding:
+def _no_images(place: str, count: int, first: str) -> DatasetFinding:
     text = f"none of its {count} images exists (first: {first or 'without a name'})"
-    return Finding("problem", place, text, GET_DATA)
+    return DatasetFinding("problem", place, text, GET_DATA)
 
 
 def _merge_missing_images(report: DatasetReport) -> None:
@@ -229,10 +231,10 @@ def _merge_missing_images(report: DatasetReport) -> None:
         frames = sum(c.frames for c in report.splits.values())
         text = f"none of the {frames} images exists"
         rest = [f for f in report.findings if f.fix != GET_DATA]
-        report.findings = [Finding("problem", str(report.root), text, GET_DATA), *rest]
+        report.findings = [DatasetFinding("problem", str(report.root), text, GET_DATA), *rest]
 
 
-def _release_notes(report: DatasetReport) -> list[Finding]:
+def _release_notes(report: DatasetReport) -> list[DatasetFinding]:
     """How the number of sequences of each split compares with the official release."""
     notes = []
     for name, counts in report.splits.items():
@@ -243,14 +245,14 @@ def _release_notes(report: DatasetReport) -> list[Finding]:
                 continue
             if official.startswith(f"{counts.sequences} "):
                 continue
-            notes.append(Finding(
+            notes.append(DatasetFinding(
                 "note", f"{report.root / name}", f"it has {counts.sequences} sequence(s)",
                 f"The {TITLES[kind]} release has {official}; a part is fine for experiments.",
             ))  # fmt: skip
     return notes
 
 
-def _unused_images(root: Path, used_folders: set[Path]) -> list[Finding]:
+def _unused_images(root: Path, used_folders: set[Path]) -> list[DatasetFinding]:
     """Folders with images that no annotation file refers to."""
     notes = []
     for folder, folders, names in os.walk(root):
@@ -260,7 +262,7 @@ def _unused_images(root: Path, used_folders: set[Path]) -> list[Finding]:
             continue
         count = sum(Path(n).suffix.lower() in IMAGE_SUFFIXES for n in names)
         if count:
-            notes.append(Finding(
+            notes.append(DatasetFinding(
                 "note", folder, f"no annotation file refers to the {count} image(s) here",
                 "Add the annotations of this sequence, or ignore this (test sets have none).",
             ))  # fmt: skip

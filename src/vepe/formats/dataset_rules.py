@@ -28,7 +28,7 @@ MIN_INSIDE_COCO = 0.98
 
 
 @dataclass(frozen=True)
-class Finding:
+class DatasetFinding:
     """One thing that the check found.
 
     Attributes:
@@ -51,7 +51,7 @@ class Finding:
         return f"{self.level}: {self.place}: {self.text}{often}. {self.fix}"
 
 
-def check_sequence(sequence: AnnotatedSequence) -> list[Finding]:
+def check_sequence(sequence: AnnotatedSequence) -> list[DatasetFinding]:
     """Findings in the annotations of one sequence, one for each kind."""
     findings = [
         *_duplicates(sequence),
@@ -61,68 +61,70 @@ def check_sequence(sequence: AnnotatedSequence) -> list[Finding]:
     return _merged(findings)
 
 
-def _merged(findings: list[Finding]) -> list[Finding]:
+def _merged(findings: list[DatasetFinding]) -> list[DatasetFinding]:
     """One finding for each kind, with its count; findings with one fix are of one kind."""
     counts = Counter((f.level, f.fix) for f in findings)
     first = {(f.level, f.fix): f for f in reversed(findings)}
     return [
-        Finding(f.level, f.place, f.text, f.fix, counts[key])
+        DatasetFinding(f.level, f.place, f.text, f.fix, counts[key])
         for key, f in sorted(first.items(), key=lambda item: findings.index(item[1]))
     ]
 
 
-def _duplicates(sequence: AnnotatedSequence) -> Iterator[Finding]:
+def _duplicates(sequence: AnnotatedSequence) -> Iterator[DatasetFinding]:
     ids = Counter(
         p.annotation_id for f in sequence.frames for p in f.people if p.annotation_id is not None
     )
     for annotation_id, count in ids.items():
         if count > 1:
-            yield Finding(
+            yield DatasetFinding(
                 "problem", str(sequence.source), f"{count} annotations have the id {annotation_id}",
                 "Give every annotation its own id.",
             )  # fmt: skip
     names = Counter(f.file_name for f in sequence.frames if f.file_name)
     for name, count in names.items():
         if count > 1:
-            yield Finding(
+            yield DatasetFinding(
                 "problem", str(sequence.source), f"image {name} stands for {count} frames",
                 "Keep one frame for each image.",
             )  # fmt: skip
 
 
-def _whole_rules(sequence: AnnotatedSequence) -> Iterator[Finding]:
+def _whole_rules(sequence: AnnotatedSequence) -> Iterator[DatasetFinding]:
     place = str(sequence.source)
     if not sequence.frames:
-        yield Finding("problem", place, "there are no frames", "Remove the file or write it again.")
+        yield DatasetFinding(
+            "problem", place, "there are no frames", "Remove the file or write it again."
+        )
         return
     if sequence.format == "coco":
         return
     yield from _frame_counts(sequence)
     annotated = sum(f.has_annotations for f in sequence.frames)
     if annotated == 0:
-        yield Finding(
+        yield DatasetFinding(
             "note", place, "no frame has annotations",
             "That is right for hidden test sets; such a sequence cannot be evaluated.",
         )  # fmt: skip
     elif annotated == 1:
-        yield Finding(
+        yield DatasetFinding(
             "note", place, "only one frame has annotations",
             "The original evaluators drop the last labelled frame, so it has no MOTA.",
         )  # fmt: skip
 
 
-def _frame_counts(sequence: AnnotatedSequence) -> Iterator[Finding]:
+def _frame_counts(sequence: AnnotatedSequence) -> Iterator[DatasetFinding]:
     """Compares the number of frames with `nframes`, for every video of the file."""
     records = [f.extra for f in sequence.frames if isinstance(f.extra.get("nframes"), int)]
     counts = Counter((str(r.get("vid_id")), int(r["nframes"])) for r in records)
     for (video, stated), count in counts.items():
         if stated != count:
-            yield Finding(
+            yield DatasetFinding(
                 "problem", str(sequence.source), f"{count} of {stated} frames of video {video}",
                 "Restore the missing frames, or correct 'nframes' where a part is meant.",
             )  # fmt: skip
     if len(counts) > 1:
-        yield Finding(
+        yield DatasetFinding(
             "note", str(sequence.source), f"it holds {len(counts)} videos",
             "PoseTrack's evaluators take a file for one sequence; split it.",
         )  # fmt: skip
@@ -130,34 +132,34 @@ def _frame_counts(sequence: AnnotatedSequence) -> Iterator[Finding]:
 
 def _frame_rules(
     sequence: AnnotatedSequence, position: int, frame: AnnotatedFrame
-) -> Iterator[Finding]:
+) -> Iterator[DatasetFinding]:
     place = frame_place(sequence.source, position, frame.file_name)
     posetrack = sequence.format != "coco"
     ids = Counter(p.track_id for p in frame.people if p.track_id is not None)
     for track_id, count in ids.items():
         if count > 1:
-            yield Finding(
+            yield DatasetFinding(
                 "problem", place, f"track id {track_id} belongs to {count} people",
                 "Give each person of a frame another track id.",
             )  # fmt: skip
         if posetrack and (track_id >= MAX_TRACK_ID or track_id < 0):
-            yield Finding(
+            yield DatasetFinding(
                 "problem", place, f"track id {track_id} is not in 0 to {MAX_TRACK_ID - 1}",
                 "Renumber the tracks of this sequence from 0.",
             )  # fmt: skip
     for region in frame.ignore_regions_px:
         if len(region) < 3:
-            yield Finding(
+            yield DatasetFinding(
                 "problem", place, f"an ignore region has {len(region)} corners",
                 "Give an ignore region three corners or more, or remove it.",
             )  # fmt: skip
     if posetrack and not frame.is_labeled and frame.has_annotations:
-        yield Finding(
+        yield DatasetFinding(
             "note", place, "the frame is not labelled, but has annotations",
             "PoseTrack21 has such frames with only boxes; poseval counts them, VEPE warns.",
         )  # fmt: skip
     if posetrack and frame.is_labeled and not frame.has_annotations:
-        yield Finding(
+        yield DatasetFinding(
             "note", place, "the frame is labelled, but has no annotations",
             "That is right if nobody is in view; the PoseTrack21 kit stops at such a frame.",
         )  # fmt: skip
@@ -167,23 +169,23 @@ def _frame_rules(
 
 def _person_rules(
     sequence: AnnotatedSequence, frame: AnnotatedFrame, person: Person, place: str
-) -> Iterator[Finding]:
+) -> Iterator[DatasetFinding]:
     is_gt = person.score is None
     if sequence.format != "coco" and is_gt and person.present.any():
         if person.head_box_xyxy_px is None:
-            yield Finding(
+            yield DatasetFinding(
                 "problem", place, "a person with keypoints has no head box",
                 "Add 'bbox_head' (2017: x1, y1, x2, y2); PoseTrack's metrics measure by it.",
             )  # fmt: skip
         if person.track_id is None:
-            yield Finding(
+            yield DatasetFinding(
                 "problem", place, "a person has no track id", "Add 'track_id' for MOTA and HOTA."
             )
     for name, box in (("body", person.box_xywh_px), ("head", _head_xywh(person))):
         if box is None:
             continue
         if box[2] <= 0 or box[3] <= 0:
-            yield Finding(
+            yield DatasetFinding(
                 "problem", place, f"the {name} box has the size {box[2]:g} x {box[3]:g}",
                 f"Give the {name} box a positive width and height.",
             )  # fmt: skip
@@ -198,16 +200,18 @@ def _outside(
     height: int,
     sequence: AnnotatedSequence,
     place: str,
-) -> Iterator[Finding]:
+) -> Iterator[DatasetFinding]:
     low = np.maximum(box[:2], 0)
     high = np.minimum(box[:2] + box[2:], [width, height])
     inside = float(np.prod(np.maximum(high - low, 0)) / np.prod(box[2:]))
     x, y, w, h = (f"{value:g}" for value in box)
     text = f"the {name} box {x}, {y}, {w}, {h} leaves the image of {width} x {height}"
     if inside < (MIN_INSIDE_COCO if sequence.format == "coco" else MIN_INSIDE):
-        yield Finding("problem", place, text, f"Correct the {name} box, or clip it to the image.")
+        yield DatasetFinding(
+            "problem", place, text, f"Correct the {name} box, or clip it to the image."
+        )
     elif inside < MIN_INSIDE_COCO:
-        yield Finding(
+        yield DatasetFinding(
             "note",
             place,
             text,
@@ -222,25 +226,25 @@ def _head_xywh(person: Person) -> np.ndarray | None:
     return np.concatenate([low, high - low])
 
 
-def check_images(sequence: AnnotatedSequence, base: Path, *, decode: bool) -> list[Finding]:
+def check_images(sequence: AnnotatedSequence, base: Path, *, decode: bool) -> list[DatasetFinding]:
     """Findings in the images of one sequence below `base`: missing, unreadable, other size."""
-    findings: list[Finding] = []
+    findings: list[DatasetFinding] = []
     for i, frame in enumerate(sequence.frames):
         place = frame_place(sequence.source, i, frame.file_name)
         path = base / frame.file_name
         if not frame.file_name or not is_inside(base, frame.file_name) or not path.is_file():
-            findings.append(Finding(
+            findings.append(DatasetFinding(
                 "problem", place, "the image is missing",
                 "Copy it from the data set's archive, or remove the frame.",
             ))  # fmt: skip
             continue
         problem, size = image_problem(path, decode=decode)
         if problem is not None:
-            findings.append(Finding(
+            findings.append(DatasetFinding(
                 "problem", place, f"the image {problem}", "Copy it again from the archive.",
             ))  # fmt: skip
         elif size is not None and frame.width is not None and size != (frame.width, frame.height):
-            findings.append(Finding(
+            findings.append(DatasetFinding(
                 "problem", place,
                 f"the image is {size[0]} x {size[1]}, not {frame.width} x {frame.height} as stated",
                 "Use the images that belong to these annotations.",
