@@ -1,1 +1,1 @@
-"""Synthetic people in motion, and the images of them."""
+"""The renderer behind `vepe synth`: labelled video of synthetic people, see docs/synth.md."""

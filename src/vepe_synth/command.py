@@ -28,7 +28,7 @@ def synth(
         Path,
         typer.Argument(metavar="OUT", help="Output folder of the data set.", show_default=False),
     ],
-    videos: Annotated[int, typer.Option(min=1, help="Number of videos.")] = 100,
+    videos: Annotated[int, typer.Option(min=1, max=400_000, help="Number of videos.")] = 100,
     frames: Annotated[int, typer.Option(help="Frames per video.")] = 24,
     size: Annotated[str, typer.Option(help="Width x height in pixels.")] = "640x384",
     people: Annotated[str, typer.Option(help="Number of people: '3' or '1-6'.")] = "1-6",

@@ -28,8 +28,7 @@ from vepe_synth.renderer import Renderer
 from vepe_synth.video_plan import RenderedFrame, SplitName, VideoPlan, plan_video, render_video
 
 RECORD = "synth.json"
-MAX_VIDEOS = 400_000
-_VAL_FROM = 500_000
+_VAL_FROM = 500_000  # sequences have six digits; 'val' must not collide with 'train'
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ from vepe_synth.retarget import Rig
 from vepe_synth.sequence import POSES_PER_S, frame_count
 from vepe_synth.surfaces import Surface
 
-__all__ = ["AnimatedPerson", "Prop", "Scene", "plan_scene"]
-
 
 @dataclass(frozen=True, eq=False)
 class AnimatedPerson:

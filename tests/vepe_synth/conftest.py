@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from vepe.errors import VepeError
 from vepe_synth.config import PeopleSettings, SynthSettings
 from vepe_synth.gl import open_context
 from vepe_synth.renderer import Renderer
+from vepe_synth.scene import Crowd
 
 SMALL = SynthSettings(
     width=192,
@@ -41,3 +44,19 @@ def small_settings() -> SynthSettings:
 def renderer(_driver: None) -> Renderer:
     """A renderer of the size of `small_settings`; skips without a driver."""
     return Renderer(open_context(), SMALL.width, SMALL.height)
+
+
+@pytest.fixture
+def make_crowd() -> Callable[..., Crowd]:
+    """Makes a crowd of `count` people, upright lines of joints that walk."""
+
+    def make(count: int, seed: int = 0) -> Crowd:
+        rng = np.random.default_rng(seed)
+        start = rng.uniform(-2, 2, (count, 1, 3)) * [1, 0, 1]
+        way = rng.uniform(-1, 1, (count, 1, 3)) * [1, 0, 1]
+        body = np.stack([np.zeros(12), np.linspace(0.05, 1.7, 12), np.zeros(12)], axis=1)
+        return Crowd(
+            tuple(tuple(p) for p in (start + way * t + body for t in np.linspace(0, 1, 5))), 1.0
+        )
+
+    return make

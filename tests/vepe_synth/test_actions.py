@@ -1,4 +1,4 @@
-"""What people do: feet do not slide, sitters sit, joints keep within a person's limits."""
+"""Actions: feet do not slide, sitting people sit, joints stay within anatomical limits."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 
 from vepe_synth import rotations as rot
 from vepe_synth.actions import ACTIONS, along_curve
-from vepe_synth.adjustments import HINGES, grounded, limited, lowest_m, perturbed
+from vepe_synth.adjustments import grounded, limited, lowest_m, perturbed
 from vepe_synth.avatars import open_library
 from vepe_synth.body import body_keypoints, skin_vertices
-from vepe_synth.motions import BODY_JOINTS, MotionTrack
+from vepe_synth.motions import MotionTrack
 from vepe_synth.retarget import BodyShape, Rig
 
 COUNT = 91
@@ -43,7 +43,7 @@ def test_every_action_is_smooth_grounded_and_repeatable(name: str, person: str) 
     speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1) * 30
     assert speed[:, :2].max() < 9
     assert speed.max() < 16
-    assert speed.max() > 0.05  # somebody alive
+    assert speed.max() > 0.05  # not frozen
     np.testing.assert_allclose(limited(poses.rotations), poses.rotations, atol=1e-9)
 
 
@@ -98,29 +98,3 @@ def test_fighters_strike_and_return() -> None:
     hands_and_feet = places(rig, poses, "LeftHand", "RightHand", "LeftFoot", "RightFoot")
     reach = hands_and_feet[..., 2] - poses.root_m[:, None, 2]
     assert reach.max() > 0.45
-
-
-def test_limits_hold_for_wild_poses(rng: np.random.Generator) -> None:
-    wild = rot.normalise(rng.normal(size=(50, len(BODY_JOINTS), 4)))
-    tame = limited(wild)
-    for i, name in enumerate(BODY_JOINTS):
-        vector = np.degrees(rot.to_rotvec(tame[:, i]))
-        part = name.rpartition("_")[2]
-        if part in HINGES:
-            assert np.abs(vector[:, 1:]).max() < 1e-6
-            low, high = HINGES[part]
-            assert (vector[:, 0] >= low - 1e-6).all()
-            assert (vector[:, 0] <= high + 1e-6).all()
-        elif part == "neck":
-            assert np.linalg.norm(vector, axis=1).max() <= 60 + 1e-6
-
-
-def test_perturbation_scales_and_is_smooth(rng: np.random.Generator) -> None:
-    still = MotionTrack(np.zeros((COUNT, 3)), rot.identity(COUNT, len(BODY_JOINTS)))
-    none = perturbed(np.random.default_rng(0), still, 0.0)
-    np.testing.assert_allclose(none.rotations, still.rotations, atol=1e-12)
-    moved = perturbed(np.random.default_rng(0), still, 1.0).rotations
-    turned = np.degrees(np.linalg.norm(rot.to_rotvec(moved), axis=-1))
-    assert 2 < np.sqrt((turned**2).mean()) < 15
-    steps = rot.multiply(moved[1:], rot.inverse(moved[:-1]))
-    assert np.degrees(np.linalg.norm(rot.to_rotvec(steps), axis=-1)).max() < 5

@@ -45,7 +45,7 @@ def test_bind_pose_gives_the_vertices_back() -> None:
 
 
 @pytest.mark.parametrize("name", LIBRARY.names)
-def test_keypoints_of_someone_who_stands(name: str) -> None:
+def test_keypoints_of_a_standing_person(name: str) -> None:
     avatar = LIBRARY.load(name)
     rig = Rig(avatar)
     upright = MotionTrack(np.array([[0.0, HIP_HEIGHT_M, 0.0]]), rot.identity(1, len(BODY_JOINTS)))
