@@ -99,7 +99,7 @@ def _infinite(parts: dict[str, np.ndarray]) -> None:
     parts["vertices"] = parts["vertices"] * np.float16("inf")
 
 
-def _unreadable_texture(parts: dict[str, np.ndarray]) -> None:
+def _bad_texture(parts: dict[str, np.ndarray]) -> None:
     parts["texture_0"] = np.zeros(50, np.uint8)
 
 
@@ -114,7 +114,7 @@ def _child_first(parts: dict[str, np.ndarray]) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        _without_uv, _faces_outside, _short_weights, _joints_outside, _infinite, _unreadable_texture,
+        _without_uv, _faces_outside, _short_weights, _joints_outside, _infinite, _bad_texture,
         _objects, _child_first,
     ],
 )  # fmt: skip
