@@ -23,6 +23,12 @@ from vepe.training import stage
 from vepe.training.trainer import Trainer
 
 PROGRAM = Path(__file__)
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": os.pathsep.join([str(PROGRAM.parent), str(PROGRAM.parents[1])]),
+}
+"""Of the program, which imports helpers of the tests."""
 
 
 class Probe:

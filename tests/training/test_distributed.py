@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from loop_probe import PROGRAM, Probe, farthest
+from loop_probe import ENVIRONMENT, PROGRAM, Probe, farthest
 from tiny_recipe import CLIPS, recipe
 
 from vepe.errors import VepeError
@@ -37,9 +37,8 @@ def launched(folder: Path, options: dict[str, Any], processes: int) -> dict[str,
     words = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     words += [str(PROGRAM), str(folder / "run"), json.dumps(options)]
     words += ["--probe", str(folder / "probe.pt")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROGRAM.parent)}
     done = subprocess.run(
-        [sys.executable, *words], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *words], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     result: dict[str, Any] = torch.load(folder / "probe.pt", weights_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loop_probe import PROGRAM
+from loop_probe import ENVIRONMENT, PROGRAM
 from tiny_recipe import CLIPS, TEMPORAL, checkpoint_tensors, differing, recipe
 
 from vepe.training.trainer import Trainer
@@ -30,9 +29,8 @@ def test_killed_at_a_random_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Trainer, "_report", lambda *_: None)
     kill_at = random.Random().randint(2, 7)  # micro-batches, of 8 in all; a checkpoint every 2
     command = [sys.executable, str(PROGRAM), str(tmp_path / "cut"), json.dumps(OPTIONS)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROGRAM.parent)}
     killed = subprocess.run(
-        [*command, "--kill-at", str(kill_at)], env=environment, capture_output=True, check=False
+        [*command, "--kill-at", str(kill_at)], env=ENVIRONMENT, capture_output=True, check=False
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-3000:]
     Trainer(recipe(**OPTIONS), tmp_path / "cut", resume=True).train()

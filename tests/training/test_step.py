@@ -60,7 +60,7 @@ def losses(batch: Batch) -> dict[str, torch.Tensor]:
 
 def test_keypoints_without_labels_do_not_affect_any_loss(tmp_path: Path) -> None:
     write_video(tmp_path)
-    config = CocoConfig(annotations=("labels.json",), augmentation=CALM, layouts=(1, 0, 0, 0))
+    config = CocoConfig(annotations=("labels.json",), augmentation=CALM, mosaic=(1, 0, 0, 0))
     batch = collate(clips_of(tmp_path, config, frames=2, count=2))
     targets = batch.targets
     assert len(LACKING) == 2  # head_bottom and head_top
