@@ -6,8 +6,9 @@ Made for video of `vepe synth`, which labels all keypoints, hidden ones too. Eve
 once; the variants differ in what they read of the window. Columns: OKS AP of all poses without a
 score threshold, over all keypoints, occluded keypoints, and fast keypoints, which move by more than
 `FAST` of the root of the person's area per frame; MOTA and HOTA of the tracks at the default
-threshold; jitter, the mean second difference of the keypoint error in thousandths of that root. The
-spatial decoder's scores are not calibrated, so its tracks are left out.
+threshold; jitter, the mean second difference of the keypoint error in thousandths of that root; and
+the paired gain: how the OKS of the same people changes against a window of one, with its standard
+error over videos. The spatial decoder's scores are not calibrated, so its tracks are left out.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from vepe.inference.devices import keep_freed_memory
 from vepe.inference.prepost import Letterbox, frame_poses, letterbox
 from vepe.inference.weights import load_weights
 from vepe.models.backbone import fold_batch_norms
-from vepe.models.streaming import FrameMemory, PoseOutput
+from vepe.models.decoder_layer import PoseOutput
+from vepe.models.streaming import FrameMemory
 from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15
 from vepe.tracking.tracker import Tracker
@@ -44,6 +46,11 @@ from vepe.video.images import read_image
 FAST = 0.08
 MAX_DISTANCE = 0.5
 """A prediction is matched with a person up to this mean distance, in roots of the area."""
+
+MATCH_OKS = 0.2
+LARGE_PX = 80
+GAIN_KINDS = ("all", "visible", "occluded", "fast", "large", "poor")
+"""People over `LARGE_PX` tall are large; those whose own pose has an OKS under 0.5 are poor."""
 
 Selection = Callable[[Person, Person | None], np.ndarray]
 """(K,) mask of the keypoints to evaluate, given a person and the same person a frame earlier."""
@@ -119,23 +126,27 @@ def jitter(gt: list[AnnotatedSequence], pred: list[AnnotatedSequence]) -> float:
 
 @dataclass(frozen=True)
 class Variant:
-    """Which temporal parts read the window; None is the model's own window."""
+    """What is read of the window; the model's own settings where nothing is said."""
 
     window: int | None = None
-    memory_interval: bool = True
-    pose_encoder: bool = True
-    memory_encoder: bool = True
-    temporal: bool = True
+    lookahead: int = 2
+    alignment: bool = True
+    uniform: bool = False
+    spatial: bool = False
 
 
 VARIANTS = {
-    "full": Variant(),
     "window 1": Variant(window=1),
-    "no memory interval": Variant(memory_interval=False),
-    "no pose encoder": Variant(pose_encoder=False),
-    "no memory encoder": Variant(memory_encoder=False),
-    "spatial decoder": Variant(temporal=False),
+    "spatial decoder alone": Variant(spatial=True),
+    "causal, window 2": Variant(window=2, lookahead=0),
+    "causal, window 3": Variant(window=3, lookahead=0),
+    "causal": Variant(lookahead=0),
+    "lookahead 2, window 3": Variant(window=3),
+    "lookahead 2": Variant(),
+    "lookahead 2, no alignment": Variant(alignment=False),
+    "lookahead 2, uniform matching": Variant(uniform=True),
 }
+BASELINE = "window 1"
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ class EncodedVideo:
     Attributes:
         gt: the labels.
         times_s: timestamps of the frames.
-        frames: what the temporal parts read.
+        frames: what fusion reads.
         spatial: poses of the spatial decoder.
         fits: from the network's input to the image.
     """
@@ -166,25 +177,26 @@ def encode_videos(model: Vepe, gt: Path, images: Path, input_px: int) -> Iterato
             image, padding, fit = letterbox(read_image(path), input_px, model.stride)
             frame, output = model.encode_frame(image, padding)
             frames.append(frame)
-            spatial.append(PoseOutput.of(output.layers, frame.queries.identity))
+            spatial.append(PoseOutput.of(output.layers[-1], frame.poses.identity))
             fits.append(fit)
         yield EncodedVideo(sequence, frame_times_s(sequence), frames, spatial, fits)
 
 
 def read_window(model: Vepe, video: EncodedVideo, variant: Variant) -> list[PoseOutput]:
     """The poses of all frames of a video by one variant."""
-    if not variant.temporal:
+    if variant.spatial:
         return video.spatial
-    full = model.window, model.pose_encoder, model.memory_encoder
+    own = model.window, model.lookahead, model.consistency.matching
+    frames = video.frames
+    if not variant.alignment:
+        frames = [replace(frame, grey=None) for frame in frames]
     try:
-        model.window = variant.window or model.window
-        model.pose_encoder = model.pose_encoder if variant.pose_encoder else None
-        model.memory_encoder = model.memory_encoder if variant.memory_encoder else None
+        model.window, model.lookahead = variant.window or model.window, variant.lookahead
+        model.consistency.matching = "uniform" if variant.uniform else own[2]
         times = torch.tensor([video.times_s], dtype=torch.float64)
-        interval_s = model.memory_interval_s if variant.memory_interval else 0.0
-        return model.fuse_keys(video.frames, times, range(len(video.frames)), interval_s)
+        return model.fuse_keys(frames, times, range(len(frames)), model.memory_interval_s)
     finally:
-        model.window, model.pose_encoder, model.memory_encoder = full
+        model.window, model.lookahead, model.consistency.matching = own
 
 
 def tracked(poses: list[FramePoses], config: ModelConfig) -> Iterator[FramePoses]:
@@ -254,6 +266,63 @@ def measure(
     return row | {"jitter": jitter(gt, poses)}
 
 
+def oks(person: Person, pred_px: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(P,) OKS of P poses with a person, over the keypoints of the mask."""
+    squared = np.square(pred_px[:, mask] - person.keypoints_px[mask]).sum(axis=-1)  # (P, K')
+    variance = np.square(2 * POSETRACK15.sigma_array()[mask])
+    return np.exp(-squared / (2 * root_area(person) ** 2 * variance)).mean(axis=-1)
+
+
+def oks_gain(
+    gt: AnnotatedSequence, base: list[FramePoses], pred: list[FramePoses]
+) -> dict[str, list[float]]:
+    """Change of each person's OKS from one prediction of a video to another, by kind of person.
+
+    The same people are compared: those with a pose of at least `MATCH_OKS` in the first.
+    """
+    gains: dict[str, list[float]] = {name: [] for name in GAIN_KINDS}
+    before: dict[int | None, Person] = {}
+    for frame, own, other in zip(gt.frames, base, pred, strict=True):
+        for person in frame.people:
+            if not person.present.any() or not len(own) or not len(other):
+                continue
+            everything = oks(person, own.keypoints_px, person.present)
+            i = int(everything.argmax())
+            j = int(oks(person, other.keypoints_px, person.present).argmax())
+            if everything[i] < MATCH_OKS:
+                continue
+            kinds = {
+                "all": person.present,
+                "visible": person.present & (person.visibility == 1),
+                "occluded": occluded(person, None),
+                "fast": fast(person, before.get(person.track_id)),
+            }
+            if person.box_xywh_px is not None and person.box_xywh_px[3] > LARGE_PX:
+                kinds["large"] = person.present
+            if everything[i] < 0.5:
+                kinds["poor"] = person.present
+            for name, mask in kinds.items():
+                if mask.any():
+                    pair = own.keypoints_px[i : i + 1], other.keypoints_px[j : j + 1]
+                    first, second = (oks(person, pose, mask)[0] for pose in pair)
+                    gains[name].append(100 * float(second - first))
+        before = {p.track_id: p for p in frame.people}
+    return gains
+
+
+def mean_gain(
+    gt: list[AnnotatedSequence], base: list[list[FramePoses]], pred: list[list[FramePoses]]
+) -> dict[str, str]:
+    """Mean gain over videos with its standard error, by kind."""
+    by_video = [oks_gain(*video) for video in zip(gt, base, pred, strict=True)]
+    row = {}
+    for name in GAIN_KINDS:
+        means = np.array([np.mean(gains[name]) for gains in by_video if gains[name]])
+        error = means.std(ddof=1) / len(means) ** 0.5 if len(means) > 1 else float("nan")
+        row[f"OKS {name}"] = f"{means.mean():+.2f} ± {error:.2f}" if len(means) else ""
+    return row
+
+
 def arguments(title: str) -> argparse.ArgumentParser:
     """A parser with the options for data and model."""
     parser = argparse.ArgumentParser(description=title)
@@ -279,14 +348,15 @@ def main() -> None:
     options = parser.parse_args()
     model, config, videos = start(options)
     gt, pred = predict(model, videos)
-    rows = {
-        name: measure(gt, poses, config, tracks=VARIANTS[name].temporal)
-        for name, poses in pred.items()
-    }
-    print("| | " + " | ".join(rows["full"]) + " |")
-    print("|---" * (1 + len(rows["full"])) + "|")
+    rows: dict[str, dict[str, float | str]] = {}
+    for name, poses in pred.items():
+        rows[name] = dict(measure(gt, poses, config, tracks=not VARIANTS[name].spatial))
+        rows[name] |= mean_gain(gt, pred[BASELINE], poses) if name != BASELINE else {}
+    columns = list(rows["lookahead 2"])
+    print("| | " + " | ".join(columns) + " |")
+    print("|---" * (1 + len(columns)) + "|")
     for name, row in rows.items():
-        cells = [f"{row[key]:.1f}" if key in row else "" for key in rows["full"]]
+        cells = [v if isinstance(v, str) else f"{v:.1f}" for v in (row.get(c, "") for c in columns)]
         print(f"| {name} | " + " | ".join(cells) + " |")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")

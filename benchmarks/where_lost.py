@@ -33,10 +33,9 @@ def poses_by_layer(model, image: np.ndarray, input_px: int) -> dict[str, torch.T
     """(N, K, 2) in pixels of the picture for the proposals and each layer, in order."""
     pixels, padding, fit = letterbox(image, input_px, model.stride)
     frame, spatial = model.encode_frame(pixels, padding)
-    output = model.fuse([frame], torch.zeros(1, 1), 0)
     found = {"proposals": spatial.proposals.keypoints_px}
     found |= {f"layer {i + 1}": layer.keypoints_px for i, layer in enumerate(spatial.layers)}
-    found["end"] = output.keypoints_px
+    found["end"] = frame.poses.keypoints_px
     return {
         name: torch.from_numpy(fit.to_source(points[0].numpy())) for name, points in found.items()
     }

@@ -26,6 +26,7 @@ TINY = ModelConfig.model_validate(
         "queries": 5,
         "input_px": 64,
         "spatial_decoder": {"layers": 1},
+        "temporal": {"window": 3, "lookahead": 0, "memory_interval_s": 0.0},
         "consistency": {"dim": 8},
     }
 )

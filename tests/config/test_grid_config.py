@@ -67,7 +67,7 @@ def test_what_is_wrong_is_named_with_its_run(tmp_path: Path, grid: dict, message
 @pytest.mark.parametrize("recipe", preset_names("recipes"))
 def test_the_ablation_grid_fits_every_recipe(recipe: str) -> None:
     plan = {run.name: run.config for run in plan_grid("ablation", base=recipe)}
-    assert len(plan) == 12
+    assert len(plan) == 7
 
     def model(name: str) -> ModelConfig:
         data = plan[name].model
@@ -85,9 +85,6 @@ def test_the_ablation_grid_fits_every_recipe(recipe: str) -> None:
     assert not model("no-pose-encoder").temporal.pose_encoder
     assert not model("no-memory-encoder").temporal.memory_encoder
     assert not model("no-consistency").consistency.enabled
-    assert model("uniform-matching").consistency.matching == "uniform"
-    assert [model(f"window-{n}").temporal.window for n in (1, 2, 3, 5)] == [1, 2, 3, 5]
-    assert plan["window-5"].stages[-1].frames == 5
     assert {stage.denoising_groups for stage in plan["no-denoising"].stages} == {0}
     assert plan["no-dense-loss"].losses.dense == 0
     assert plan["full"].losses.dense > 0

@@ -206,7 +206,7 @@ class Puppet:
     def __init__(self, fail_at: int = -1) -> None:
         self._fail_at = fail_at
 
-    def new_stream(self) -> SimpleNamespace:
+    def new_stream(self, *, live: bool) -> SimpleNamespace:
         return SimpleNamespace(push=self._push, finish=list)
 
     def offline_smoother(self) -> None:

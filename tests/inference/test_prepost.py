@@ -124,7 +124,6 @@ def output() -> PoseOutput:
         points,
         torch.full((1, 4, 15), 0.0),
         torch.nn.functional.normalize(torch.rand(1, 4, 8, generator=generator), dim=-1),
-        [],
     )
 
 

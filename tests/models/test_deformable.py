@@ -27,7 +27,6 @@ def reference(
     radius_px: Tensor,
     values: list[Tensor],
     strides: list[int],
-    condition: Tensor,
 ) -> Tensor:
     """The definition with loops: softmax over frames x levels x points, head by head."""
     heads, levels, points = attention.heads, attention.levels, attention.points
@@ -37,10 +36,8 @@ def reference(
         for q in range(query.shape[1]):
             logits, samples = [], []
             for f in range(frames):
-                # Offsets and weights are linear in query + condition; biases count once.
-                conditioned = query[b, q] + condition[b, f]
-                offset = attention.to_offsets(conditioned).view(heads, levels, points, 2)
-                logits.append(attention.to_weights(conditioned).view(heads, levels, points))
+                offset = attention.to_offsets(query[b, q]).view(heads, levels, points, 2)
+                logits.append(attention.to_weights(query[b, q]).view(heads, levels, points))
                 for h in range(heads):
                     for level in range(levels):
                         for p in range(points):
@@ -70,11 +67,10 @@ def test_attention_equals_the_slow_reference(frames: int, levels: int) -> None:
     points = torch.rand(2, 5, 2, dtype=torch.float64) * torch.tensor([90.0, 70.0]) - 10
     radius = torch.rand(2, 5, levels, dtype=torch.float64) * 20
     maps = [torch.randn(2, frames, dim, height // s, width // s).double() for s in strides]
-    condition = torch.randn(2, frames, dim, dtype=torch.float64)
     size = torch.tensor([float(width), float(height)])
     attention.requires_grad_(False)
-    output = attention(query, points, radius, maps, size, condition)
-    expected = reference(attention, query, points, radius, maps, strides, condition)
+    output = attention(query, points, radius, maps, size)
+    expected = reference(attention, query, points, radius, maps, strides)
     # Coordinates and softmax are float32 by design, the rest is float64.
     torch.testing.assert_close(output, expected, atol=2e-5, rtol=1e-4)
 

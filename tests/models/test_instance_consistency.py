@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from tiny_networks import lively_model
 
+from vepe.models.decoder_layer import PoseOutput
 from vepe.models.instance_consistency import Appearance, InstanceConsistency
 
 SIZE = torch.tensor([64.0, 64.0])
@@ -50,29 +52,51 @@ def test_weights_without_appearance_work_unchanged() -> None:
     assert (changed - plain(images, times)[-1].identity).abs().max() > 1e-3
 
 
-def test_people_are_associated_by_identity_and_background_is_left_out() -> None:
-    key = torch.eye(4)[None, :2]
-    other = torch.eye(4)[None, [1, 0, 2, 0]]  # the last one looks like person 0 but has no score
-    scores = torch.tensor([[0.9, 0.9, 0.9, 1e-5]])
-    association, match_confidence = InstanceConsistency()(key, other, scores)
-    assert association.argmax(dim=-1).tolist() == [[1, 0]]
-    assert association[0, 0, 3] < 1e-3
+BODY = torch.tensor([[0.0, 0.0], [40.0, 0.0], [0.0, 100.0], [40.0, 100.0]])
+
+
+def poses(x: list[float], people: list[int], scores: list[float] | None = None) -> PoseOutput:
+    """People with their left at `x`; who they are gives the embedding."""
+    keypoints = torch.stack([BODY + torch.tensor([at, 0.0]) for at in x])[None]
+    logits = torch.tensor([scores or [2.0] * len(x)])
+    return PoseOutput(
+        logits, keypoints, torch.full((1, len(x), 4), 2.0), torch.eye(4)[None, people]
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "matched"),
+    [
+        (poses([300.0, 0.0], [1, 0]), [1, 0]),  # by overlap and identity
+        (poses([300.0, 0.0], [3, 3]), [1, 0]),  # by overlap alone
+        (poses([0.0, 0.0, 300.0], [2, 0, 1]), [1, 2]),  # identity decides between equal places
+        (poses([0.0, 0.0, 300.0], [0, 0, 1], [-9.0, 2.0, 2.0]), [1, 2]),  # a query without person
+    ],
+)
+def test_people_are_associated_by_overlap_identity_and_score(
+    other: PoseOutput, matched: list[int]
+) -> None:
+    key = poses([0.0, 300.0], [0, 1])
+    association, match_confidence = InstanceConsistency().associate(key, other, other.keypoints_px)
+    assert association.argmax(dim=-1)[0].tolist() == matched
     torch.testing.assert_close(association.sum(dim=-1), torch.ones(1, 2))
-    assert (match_confidence > 0.5).all()
+    assert (match_confidence > 0.99).all()
 
 
-def test_a_person_without_a_match_has_low_confidence() -> None:
-    key, other = torch.eye(4)[None, :2], torch.eye(4)[None, 1:3]
-    _, match_confidence = InstanceConsistency()(key, other, torch.full((1, 2), 0.9))
-    assert match_confidence[0, 1] > 0.9
-    assert match_confidence[0, 0] < 0.8 * match_confidence[0, 1]
+def test_matching_is_one_to_one_and_needs_overlap() -> None:
+    key, other = poses([0.0, 10.0, 500.0], [0, 1, 2]), poses([0.0, 800.0], [0, 2])
+    _, match_confidence = InstanceConsistency().associate(key, other, other.keypoints_px)
+    assert match_confidence[0, 0] > 0.99
+    assert match_confidence[0, 1:].tolist() == [0, 0]
 
 
 def test_uniform_matching_ignores_identity() -> None:
-    consistency = InstanceConsistency("uniform")
-    scores = torch.tensor([[0.6, 0.2]])
-    association, match_confidence = consistency(
-        torch.eye(4)[None, :2], torch.eye(4)[None, :2], scores
+    """The score-weighted mean of all people, which overlaps only with people near it."""
+    key, other = poses([0.0, 300.0], [0, 1]), poses([0.0, 300.0], [1, 0], [2.0, -9.0])
+    association, match_confidence = InstanceConsistency("uniform").associate(
+        key, other, other.keypoints_px
     )
-    torch.testing.assert_close(association, torch.tensor([[[0.75, 0.25], [0.75, 0.25]]]))
-    assert (match_confidence == 1).all()
+    torch.testing.assert_close(association[:, 0], association[:, 1])
+    assert association[0, 0, 0] > 0.99
+    assert match_confidence[0, 0] > 0.99
+    assert match_confidence[0, 1] == 0

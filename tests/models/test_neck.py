@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import lively_model, tiny_config
+from tiny_networks import encoded_memory, lively_model, tiny_config
 
 from vepe.errors import VepeError
 from vepe.models.build import build_model
@@ -16,8 +16,7 @@ def random_image() -> torch.Tensor:
 
 
 def test_high_resolution_features_have_half_the_finest_stride() -> None:
-    frame, _ = lively_model(high_resolution_dim=8).encode_frame(random_image())
-    memory = frame.memory
+    memory = encoded_memory(lively_model(high_resolution_dim=8), random_image())
     assert memory.high_resolution.shape == (1, 8, 16, 24)
     assert memory.maps[0].shape[-2:] == (8, 12)
     same_size = memory.with_maps(memory.maps)
@@ -30,13 +29,13 @@ def test_new_features_change_nothing_and_trained_ones_do() -> None:
     projections = [layer.search.to_fine for layer in model.spatial_decoder.layers]
     outputs = []
     with torch.inference_mode():
-        outputs.append(model.encode_frame(random_image())[0].queries.points_px)
+        outputs.append(model.encode_frame(random_image())[1].layers[-1].keypoints_px)
         for projection in projections:
             projection.weight.zero_()
-        outputs.append(model.encode_frame(random_image())[0].queries.points_px)
+        outputs.append(model.encode_frame(random_image())[1].layers[-1].keypoints_px)
         for parameter in model.fine_map.parameters():
             parameter.add_(1.0)
-        outputs.append(model.encode_frame(random_image())[0].queries.points_px)
+        outputs.append(model.encode_frame(random_image())[1].layers[-1].keypoints_px)
     assert (outputs[0] - outputs[1]).abs().max() > 1e-3
     assert torch.equal(outputs[1], outputs[2])
     fresh = build_model(tiny_config(high_resolution_dim=8))
@@ -47,14 +46,14 @@ def test_keys_are_zero_in_the_padding() -> None:
     model = lively_model(high_resolution_dim=8)
     padding = torch.zeros(1, 64, 96, dtype=torch.bool)
     padding[..., 64:] = True
-    memory = model.encode_frame(random_image(), padding)[0].memory
+    memory = encoded_memory(model, random_image(), padding)
     keys = memory.projected_high_resolution(model.pose_decoder.layers[0].search.to_fine)
     assert keys[..., :16].any()
     assert not keys[..., 16:].any()
 
 
 def test_a_memory_without_high_resolution_features_raises() -> None:
-    memory = lively_model().encode_frame(random_image())[0].memory
+    memory = encoded_memory(lively_model(), random_image())
     with pytest.raises(ValueError, match="no high-resolution features"):
         memory.projected_high_resolution(torch.nn.Identity())
 

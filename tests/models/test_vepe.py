@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import lively_model, tiny_config
+from tiny_networks import encoded_memory, lively_model, tiny_config
 
 from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.model import ModelConfig
@@ -139,13 +139,13 @@ def test_bfloat16_stays_near_float32() -> None:
     model = lively_model()
     images, times = clip()
     with torch.inference_mode():
-        exact = model.encode_frame(images[:, 0])[0].memory.maps[0]
+        exact = encoded_memory(model, images[:, 0]).maps[0]
         with torch.autocast("cpu", torch.bfloat16):
             half = model(images, times)[-1]
             sampled = sample_map(
                 torch.ones(1, 1, 4, 64), torch.tensor([[[[510.0, 8.0]]]]), torch.tensor([512.0, 32])
             )
-            near = model.encode_frame(images[:, 0])[0].memory.maps[0]
+            near = encoded_memory(model, images[:, 0]).maps[0]
     assert sampled.item() == pytest.approx(0.75)  # half of the last cell is outside
     assert torch.isfinite(half.keypoints_px).all()
     assert half.keypoints_px.dtype == torch.float32

@@ -9,6 +9,7 @@ import torch
 from vepe.config.load import merge, parse
 from vepe.config.model import ModelConfig
 from vepe.models.build import build_model
+from vepe.models.memory import Memory
 from vepe.models.vepe import Vepe
 
 TINY: dict[str, Any] = {
@@ -38,3 +39,16 @@ def lively_model(seed: int = 0, **changes: Any) -> Vepe:
         if layer.search is not None and layer.search.to_fine is not None:
             torch.nn.init.normal_(layer.search.to_fine.weight, std=0.3)
     return model.eval()
+
+
+def encoded_memory(
+    model: Vepe, images: torch.Tensor, padding: torch.Tensor | None = None
+) -> Memory:
+    """The output of the spatial encoder for these images."""
+    outputs: list[Memory] = []
+    hook = model.spatial_encoder.register_forward_hook(lambda *call: outputs.append(call[-1]))
+    try:
+        model.encode_frame(images, padding)
+    finally:
+        hook.remove()
+    return outputs[0]

@@ -101,15 +101,13 @@ def test_frames_without_labels_are_context_and_have_no_loss(tmp_path: Path) -> N
     assert (taught[labelled] > 0).all()
 
 
-@pytest.mark.parametrize("part", ["temporal0/score", "temporal0/l1"])
-def test_unlabelled_neighbours_are_context(tmp_path: Path, part: str) -> None:
-    """The key frame's loss depends on the images around it."""
+@pytest.mark.parametrize("part", ["spatial0/l1", "temporal0/score", "temporal0/l1"])
+def test_unlabelled_neighbours_teach_nothing(tmp_path: Path, part: str) -> None:
+    """A frame's poses are finished without other frames, so its loss does not depend on them."""
     write_video(tmp_path)
     config = VideoConfig(annotations=("labels.json",), max_gap_s=0.04, augmentation=CALM)
     clip = next(c for c in clips_of(tmp_path, config, 3, 8) if c.key_indices == (2,))
     images = copy.copy(clip.images)
     images[0] = 255 - images[0]
     one, other = (losses(collate([replace(clip, images=i)])) for i in (clip.images, images))
-    assert one[part].item() != other[part].item()
-    spatial = part.replace("temporal0", "spatial0")
-    assert one[spatial].item() == pytest.approx(other[spatial].item(), rel=1e-4)
+    assert one[part].item() == pytest.approx(other[part].item(), rel=1e-4)

@@ -99,9 +99,7 @@ def model_cost(config: ModelConfig, aspect: float = 16 / 9) -> ModelCost:
         source = (config.input_px, max(1, round(config.input_px / aspect)))
         width, height = Letterbox.of(source, config.input_px, model.stride).input_wh
         with FlopCounterMode(display=False) as counter:
-            frame, _ = model.encode_frame(torch.zeros(1, 3, height, width))
-            window = config.temporal.window
-            model.fuse([frame] * window, torch.zeros(1, window), window - 1)
+            model.encode_frame(torch.zeros(1, 3, height, width))
     parts = {name: sum(p.numel() for p in m.parameters()) for name, m in model.named_children()}
     return ModelCost(
         parameters=sum(parts.values()),

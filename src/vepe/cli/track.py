@@ -73,7 +73,7 @@ def track(
         int | None,
         typer.Option(
             help="How many of those are future frames; results come that much later.",
-            show_default="the model's",
+            show_default="2 for files, 0 for live sources",
         ),
     ] = None,
     imgsz: ImageSize = None,

@@ -37,10 +37,15 @@ class TemporalConfig(Settings):
 
     pose_encoder: bool = True
     memory_encoder: bool = True
-    window: int = Field(3, ge=1, description="frames that a key frame reads, itself included")
-    lookahead: int = Field(0, ge=0, description="how many of them lie in the future")
+    window: int = Field(6, ge=1, description="frames that a key frame reads, itself included")
+    lookahead: int = Field(
+        2, ge=0, description="how many of them lie in the future; live sources use none"
+    )
+    alignment: Literal["flow", "none"] = Field(
+        "flow", description="how joints are carried between the frames of a window"
+    )
     memory_interval_s: float = Field(
-        0.0, ge=0, description="shortest time between two frames in memory; 0 keeps every frame"
+        0.03, ge=0, description="shortest time between two frames in memory; 0 keeps every frame"
     )
     pose_encoder_layers: int = Field(1, ge=1)
     memory_encoder_layers: int = Field(1, ge=1)
@@ -117,6 +122,4 @@ class ModelConfig(Settings):
         for levels in (self.spatial_encoder.levels, self.temporal.memory_encoder_levels):
             if not levels or not set(levels) <= set(range(len(self.strides))):
                 raise ValueError(f"levels must be among 0 to {len(self.strides) - 1}")
-        if self.temporal.lookahead >= self.temporal.window:
-            raise ValueError("temporal.lookahead must be smaller than temporal.window")
         return self

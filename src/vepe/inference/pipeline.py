@@ -236,7 +236,9 @@ def _infer(
     not_shown: deque[np.ndarray] = deque()
     # A single image is its own source; in a folder the name starts with the folder's.
     folder = "" if source.info.path is not None else f"{source.info.name}/"
-    steps = track_frames(predictor.new_stream(), frames, predictor.offline_smoother())
+    steps = track_frames(
+        predictor.new_stream(live=source.info.live), frames, predictor.offline_smoother()
+    )
     for count, step in enumerate(steps, start=1):
         frame = step.frame
         if frame is not None:

@@ -64,7 +64,8 @@ def load(
         conf: lowest person score to return, 0..1. In videos it is the score that starts a track;
             later frames of the track may score lower (see `TrackerSettings`).
         window: number of frames that each frame's poses are read from, itself included.
-        lookahead: how many of those lie in the future; results come that many frames later.
+        lookahead: how many of those lie in the future; results come that many frames later. None:
+            the model's (2) for files, none for cameras, network streams and `stream`.
         input_px: longer side of the network's input. Larger finds smaller people, more slowly.
         smooth: keypoint smoothing in videos: `off`, `causal`, or `offline` (`track` only).
         tracker: tracker settings instead of the model's; `conf` has no effect in videos then.
@@ -153,7 +154,9 @@ class Predictor:
             conf=conf,
             max_people=max_people,
             embeddings=config.consistency.enabled,
+            lookahead=config.temporal.lookahead,
         )
+        self._live_lookahead = config.temporal.lookahead if lookahead is not None else 0
 
     @property
     def skeleton(self) -> Skeleton:
@@ -174,9 +177,8 @@ class Predictor:
         runner, model = self._runner, self._runner.model
         tensor, padding, fit = runner.network_input(pixels)
         frame, _ = model.encode_frame(tensor, padding)
-        times_s = torch.zeros(1, 1, dtype=torch.float32, device=self.device)
         return frame_poses(
-            model.fuse([frame], times_s, 0),
+            frame.poses,
             fit,
             frame_index=0,
             time_s=0.0,
@@ -231,7 +233,9 @@ class Predictor:
             open_video(source, start_s=start_s, end_s=end_s, stride=stride, fps=fps) as video,
             read_ahead(video) as frames,
         ):
-            for step in track_frames(self.new_stream(), frames, self.offline_smoother()):
+            for step in track_frames(
+                self.new_stream(live=video.info.live), frames, self.offline_smoother()
+            ):
                 yield from step.poses
 
     def stream(self, fps: float | None = None, *, tracking: bool = True) -> Stream:
@@ -250,11 +254,18 @@ class Predictor:
             )
         if fps is not None:
             number(fps, "fps")
-        return self.new_stream(fps, tracking=tracking)
+        return self.new_stream(fps, tracking=tracking, live=True)
 
-    def new_stream(self, fps: float | None = None, *, tracking: bool = True) -> Stream:
-        """As `stream`, but offline smoothing is left to the caller, see `offline_smoother`."""
+    def new_stream(
+        self, fps: float | None = None, *, tracking: bool = True, live: bool = False
+    ) -> Stream:
+        """As `stream`, but offline smoothing is left to the caller, see `offline_smoother`.
+
+        Only a `live` stream has no lookahead unless the predictor was loaded with one.
+        """
         runner = self._runner if tracking else replace(self._runner, tracker=None, smoother=None)
+        if live:
+            runner = replace(runner, lookahead=self._live_lookahead)
         return Stream(runner, fps)
 
     def offline_smoother(self) -> OfflineSmoother | None:

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from vepe.inference.arguments import check_image
-from vepe.models.streaming import PoseOutput
+from vepe.models.decoder_layer import PoseOutput
 from vepe.types import NO_TRACK, FramePoses
 
 MAX_GROWTH = 2.0

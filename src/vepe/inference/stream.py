@@ -20,7 +20,8 @@ from torch import Tensor
 from vepe.errors import VepeError
 from vepe.inference.arguments import as_array, number
 from vepe.inference.prepost import Letterbox, frame_poses, letterbox
-from vepe.models.streaming import PoseOutput, StreamState, stream_flush, stream_step
+from vepe.models.decoder_layer import PoseOutput
+from vepe.models.streaming import StreamState, stream_flush, stream_step
 from vepe.models.vepe import Vepe
 from vepe.tracking.shots import ShotDetector, ShotState
 from vepe.tracking.smoothing import OneEuroSmoother, SmootherState
@@ -75,6 +76,7 @@ class StreamRunner:
         conf: lowest person score without a tracker; with one, its thresholds apply.
         max_people: how many people per frame at most, or None.
         embeddings: whether the model's identity embeddings are trained.
+        lookahead: how many frames after a frame its poses are read from.
     """
 
     model: Vepe
@@ -86,11 +88,12 @@ class StreamRunner:
     conf: float
     max_people: int | None
     embeddings: bool
+    lookahead: int
 
     def start(self) -> VideoState:
         """The state before the first frame."""
         return VideoState(
-            StreamState(),
+            StreamState(lookahead=self.lookahead),
             (),
             (self.tracker or Tracker()).start(),
             (self.smoother or OneEuroSmoother()).start(),
@@ -160,7 +163,7 @@ class StreamRunner:
         for output in stream_flush(self.model, state.network):
             state, poses = self._emit(state, output)
             outputs.append(poses)
-        return replace(state, network=StreamState()), outputs
+        return replace(state, network=StreamState(lookahead=self.lookahead)), outputs
 
     def _emit(self, state: VideoState, output: PoseOutput) -> tuple[VideoState, FramePoses]:
         """The people of the oldest pending frame, tracked and smoothed."""

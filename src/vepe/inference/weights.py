@@ -26,6 +26,7 @@ from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
+from vepe.inference.upgrade import upgrade_config, upgrade_tensors
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
 from vepe.skeleton import Skeleton
@@ -130,7 +131,7 @@ def load_weights(
     # Fresh weights are overwritten at once, but drawing them must not disturb the caller's seed.
     with torch.random.fork_rng(devices=[]):
         model = build_model(card.config)
-    tensors = _read_tensors(card.path)
+    tensors = upgrade_tensors(_read_tensors(card.path))
     _check_fit(card.path, model.state_dict(), tensors)
     model.load_state_dict(tensors)
     return model.eval(), card.config, card.training
@@ -143,7 +144,7 @@ def read_card(name: str | Path) -> WeightsCard:
         metadata = file.metadata() or {}
     try:
         config, training = json.loads(metadata["config"]), json.loads(metadata["training"])
-        config = _with_defaults(dict(config))
+        config = upgrade_config(dict(config))
     except (KeyError, TypeError, ValueError, RecursionError):
         raise VepeError(
             f"'{path}' has no VEPE configuration in its header, so its model is unknown; give "
@@ -156,13 +157,6 @@ def read_card(name: str | Path) -> WeightsCard:
         training,
         path.stat().st_size,
     )
-
-
-def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
-    """A stored configuration with the tracker settings that files without any were used with."""
-    if "tracker" in config:
-        return config
-    return config | {"tracker": {"max_gap_s": 10.0, "reid_similarity": 0.5, "reid_margin": 0.3}}
 
 
 def bundled_weights(preset: str) -> Path | None:

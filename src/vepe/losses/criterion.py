@@ -135,10 +135,8 @@ class Criterion:
             matches = self.matches(output.layers[-1].people(proposals), targets)
         return losses, matches
 
-    def key_frame(
-        self, layers: list[LayerOutput], targets: Targets, num_instances: float
-    ) -> Losses:
-        """Losses of the spatio-temporal pose decoder for one key frame."""
+    def refined(self, layers: list[LayerOutput], targets: Targets, num_instances: float) -> Losses:
+        """Losses of the spatio-temporal pose decoder (STPD) on single frames."""
         losses: Losses = {}
         for index, output in enumerate(layers):
             losses |= self.layer(output, targets, f"temporal{index}", num_instances)[0]

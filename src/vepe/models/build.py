@@ -51,7 +51,7 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
             num_levels=levels,
         )
     if temporal.pose_encoder:
-        pose_encoder = PoseEncoder(c.dim, c.heads, c.hidden, temporal.pose_encoder_layers)
+        pose_encoder = PoseEncoder(c.dim, c.hidden, temporal.pose_encoder_layers)
     if c.consistency.enabled and c.consistency.appearance:
         width = c.consistency.appearance
         appearance = Appearance(backbone.channels[0], keypoints, width, c.dim)
@@ -100,4 +100,5 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
         window=temporal.window,
         lookahead=temporal.lookahead,
         memory_interval_s=temporal.memory_interval_s,
+        alignment=temporal.alignment,
     )

@@ -62,6 +62,31 @@ class LayerOutput:
         )
 
 
+@dataclass(frozen=True)
+class PoseOutput(LayerOutput):
+    """The finished poses of a frame, with identities.
+
+    Attributes:
+        identity: (B, N, D) unit embeddings.
+    """
+
+    identity: Float[Tensor, "B N D"]
+
+    @staticmethod
+    def of(poses: LayerOutput, identity: Float[Tensor, "B N D"]) -> PoseOutput:
+        """From a layer's prediction."""
+        return PoseOutput(poses.score_logits, poses.keypoints_px, poses.confidence_logits, identity)
+
+    def __getitem__(self, rows: slice) -> PoseOutput:
+        """Some rows of the batch."""
+        return PoseOutput(
+            self.score_logits[rows],
+            self.keypoints_px[rows],
+            self.confidence_logits[rows],
+            self.identity[rows],
+        )
+
+
 def person_size_px(keypoints_px: Float[Tensor, "B N K 2"]) -> Float[Tensor, "B N"]:
     """Longer side of the box around each pose, at least `MIN_SIZE_PX`; carries no gradient."""
     points = keypoints_px.detach()

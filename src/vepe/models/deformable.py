@@ -83,7 +83,6 @@ class DeformableAttention(nn.Module):
         radius_px: Float[Tensor, "#B #Q #L"],
         values: list[Float[Tensor, "B T C h w"]],
         image_wh_px: Float[Tensor, "2"],
-        frame_condition: Float[Tensor, "B T C"] | None = None,
     ) -> Float[Tensor, "B Q C"]:
         """Samples the maps and mixes the samples.
 
@@ -93,8 +92,6 @@ class DeformableAttention(nn.Module):
             radius_px: distance in pixels of an offset of 1, per query and level.
             values: one tensor of `project`ed maps per level, frames in axis 1.
             image_wh_px: width and height of the input that the maps cover.
-            frame_condition: added to the query in each frame (its relative time), so that offsets
-                and weights can differ between frames.
 
         Returns:
             The weighted mean of the samples for every query, after the output projection.
@@ -105,12 +102,6 @@ class DeformableAttention(nn.Module):
 
         offsets = self.to_offsets(query).unsqueeze(1)  # (B, 1, Q, H*L*P*2)
         logits = self.to_weights(query).unsqueeze(1)  # (B, 1, Q, H*L*P)
-        if frame_condition is not None:
-            # Both maps are linear, so the part of a frame is computed once and not per query.
-            by_frame = F.linear(frame_condition, self.to_offsets.weight)  # (B, T, H*L*P*2)
-            offsets = offsets + by_frame.unsqueeze(2)  # (B, T, Q, H*L*P*2)
-            by_frame = F.linear(frame_condition, self.to_weights.weight)  # (B, T, H*L*P)
-            logits = logits + by_frame.unsqueeze(2)  # (B, T, Q, H*L*P)
         shape = (batch, frames, queries, heads, levels, points)
         offsets = offsets.unflatten(-1, (heads, levels, points, 2)).expand(*shape, 2)
         logits = logits.unflatten(-1, (heads, levels, points)).expand(shape)

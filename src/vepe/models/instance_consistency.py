@@ -1,10 +1,10 @@
-"""Instance consistency: identity embeddings of people, and the soft association they give.
+"""Instance consistency: identity embeddings of people, and the association they give.
 
 The paper's mechanism makes instance queries consistent across frames and distinct across people,
 tracks with them and lets them guide the matching of pose queries (abstract of arXiv 2509.01095).
 Our reading: one embedding serves all three. Its similarity is the logit of the contrastive loss,
-the tracker's cost, and here the association that guides the pose encoder; the bidirectional softmax
-is IDOL's (arXiv 2207.10661).
+the tracker's cost, and with the overlap of motion-aligned poses the association of the window's
+frames. The contrastive training is IDOL's (arXiv 2207.10661).
 
 `Appearance` (ours) adds colour and texture along the body. Queries learn to localise keypoints
 whatever a person wears, so they discard clothing; the backbone's earliest map still shows it.
@@ -23,9 +23,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vepe.models.attention import mlp
+from vepe.models.decoder_layer import PoseOutput, person_size_px
 from vepe.models.deformable import sample_map
 
 Matching = Literal["identity", "uniform"]
+
+OVERLAP_SCALE = 0.1
+"""Distance, in units of the person's size, that counts as one standard deviation of a keypoint."""
+MIN_OVERLAP = 0.3
+"""Poses that overlap less are different people, or the alignment has failed."""
+COSINE_WEIGHT, SCORE_WEIGHT = 0.3, 0.04
+"""Weights next to the overlap, which finds the right person nearly always: identity decides where
+people overlap each other, the score against queries that are no person."""
 
 INWARD = 0.35
 """Besides each keypoint, `Appearance` samples a point this fraction of the way to the body's
@@ -94,7 +103,7 @@ class IdentityHead(nn.Module):
 
 
 class InstanceConsistency(nn.Module):
-    """Soft association of the people of two frames.
+    """Association of the people of two frames.
 
     Args:
         matching: `identity` associates by embedding; `uniform` by person score alone (a control
@@ -118,29 +127,51 @@ class InstanceConsistency(nn.Module):
         cosine = (key.unsqueeze(-2) * other.unsqueeze(-3)).sum(dim=-1)  # (..., N, M)
         return cosine.float() / self.temperature
 
-    def forward(
+    def associate(
         self,
-        key: Float[Tensor, "B N D"],
-        other: Float[Tensor, "B M D"],
-        other_scores: Float[Tensor, "B M"],
+        poses: PoseOutput,
+        other: PoseOutput,
+        carried_px: Float[Tensor, "B M K 2"],
     ) -> tuple[Float[Tensor, "B N M"], Float[Tensor, "B N"]]:
-        """Associates the key frame's people with another frame's.
+        """Associates the key frame's people with another frame's, one to one.
+
+        Two people are the same where each is the other's best match by overlap of the poses, cosine
+        similarity of the embeddings, and score.
 
         Args:
-            key: embeddings of the key frame's people.
-            other: embeddings of the other frame's people.
-            other_scores: their person scores, 0..1.
+            poses: of the key frame.
+            other: poses of the other frame, in its own pixels.
+            carried_px: the other frame's keypoints in the key frame, see `vepe.models.alignment`.
 
         Returns:
-            association: weights of the other frame's people for each person of the key frame. They
-                sum to 1 over M and are about 0 for queries that are no person.
-            match_confidence: 0..1, the largest entry of the bidirectional softmax.
+            association: weights of the other frame's people for each person of the key frame; one 1
+                per row, or with `uniform` matching the softmax of the other frame's scores.
+            match_confidence: 0..1, the overlap of the matched poses; 0 without a match.
         """
-        presence = other_scores.clamp_min(1e-6).log().unsqueeze(1)  # (B, 1, M)
         if self.matching == "uniform":
-            association = presence.expand(-1, key.shape[1], -1).softmax(dim=-1)
-            return association, torch.ones_like(association[..., 0])
-        logits = self.similarity(key, other)  # (B, N, M)
-        # In log space: products of small weights would vanish, and their root has no gradient at 0.
-        both = (logits + presence).log_softmax(dim=-1) + logits.log_softmax(dim=-2)
-        return both.softmax(dim=-1), (0.5 * both.amax(dim=-1)).exp()
+            weights = F.logsigmoid(other.score_logits).unsqueeze(1).softmax(dim=-1)  # (B, 1, M)
+            weights = weights.expand(-1, poses.identity.shape[1], -1)  # (B, N, M)
+            mixed = (weights @ carried_px.flatten(2)).view_as(poses.keypoints_px)
+            match = _pose_overlap(poses, mixed).diagonal(dim1=1, dim2=2)  # (B, N)
+            return weights, match * (match > MIN_OVERLAP)
+        overlap = _pose_overlap(poses, carried_px)  # (B, N, M)
+        affinity = overlap + COSINE_WEIGHT * (poses.identity @ other.identity.transpose(1, 2))
+        affinity = affinity + SCORE_WEIGHT * F.logsigmoid(other.score_logits).unsqueeze(1)
+        best = affinity.argmax(dim=2)  # (B, N)
+        back = affinity.argmax(dim=1).gather(1, best)  # (B, N)
+        mutual = back == torch.arange(back.shape[1], device=back.device)
+        match = overlap.gather(2, best[..., None])[..., 0]  # (B, N)
+        match = match * (mutual & (match > MIN_OVERLAP))
+        return F.one_hot(best, affinity.shape[2]).to(match.dtype), match
+
+
+def _pose_overlap(
+    poses: PoseOutput, carried_px: Float[Tensor, "B M K 2"]
+) -> Float[Tensor, "B N M"]:
+    """Overlap of poses, 0..1: OKS with one constant for all keypoints, weighted by confidence."""
+    size = person_size_px(poses.keypoints_px)[:, :, None, None]  # (B, N, 1, 1)
+    offset = poses.keypoints_px.unsqueeze(2) - carried_px.unsqueeze(1)  # (B, N, M, K, 2)
+    distance = offset.square().sum(dim=-1) / (size * OVERLAP_SCALE).square()  # (B, N, M, K)
+    confidence = poses.confidence_logits.sigmoid()
+    weights = confidence / confidence.sum(dim=-1, keepdim=True)  # (B, N, K)
+    return (torch.exp(-0.5 * distance) * weights.unsqueeze(2)).sum(dim=-1)

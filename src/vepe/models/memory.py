@@ -19,12 +19,9 @@ from torch import Tensor, nn
 
 from vepe.models.attention import FeedForwardBlock, flatten_maps
 from vepe.models.deformable import DeformableAttention
-from vepe.models.positions import TimeEmbedding, cell_centres_px, sine_features
+from vepe.models.positions import cell_centres_px, sine_features
 
 POSITION_FEATURES = 32
-
-LevelValues = list[Float[Tensor, "B C h w"]]
-"""One layer's value projections of a frame's levels, finest first."""
 
 
 class Memory:
@@ -163,13 +160,12 @@ class MemoryTokens(nn.Module):
 
 
 class DeformableEncoderLayer(nn.Module):
-    """Deformable attention from memory tokens to the maps of one or more frames, then feed-forward.
+    """Deformable attention from memory tokens to the maps of their frame, then feed-forward.
 
     Args:
         dim, heads, points, hidden: sizes of attention, sampling and feed-forward.
         levels: indices of the updated levels; all levels are read.
         num_levels: levels L of the memory.
-        temporal: whether the layer reads several frames and knows the time between them.
     """
 
     def __init__(
@@ -180,35 +176,16 @@ class DeformableEncoderLayer(nn.Module):
         hidden: int,
         levels: tuple[int, ...],
         num_levels: int,
-        *,
-        temporal: bool = False,
     ) -> None:
         super().__init__()
         self.tokens = MemoryTokens(dim, levels, num_levels)
         self.norm = nn.LayerNorm(dim)
-        self.time = TimeEmbedding(dim) if temporal else None
         self.attention = DeformableAttention(dim, heads, num_levels, points)
         self.feed_forward = FeedForwardBlock(dim, hidden)
 
-    def project(self, memory: Memory) -> LevelValues:
-        """What the layer reads of a frame: the value projections of all levels."""
-        return memory.projected(self.attention.project)
-
-    def forward(
-        self,
-        memory: Memory,
-        values: list[Float[Tensor, "B T C h w"]] | None = None,
-        delta_s: Float[Tensor, "B T"] | None = None,
-    ) -> Memory:
-        """Updates the memory.
-
-        Args:
-            memory: of the frame to update.
-            values: projected maps of T frames, one tensor per level; None: the memory's own.
-            delta_s: seconds from the updated frame to each of them; only for temporal layers.
-        """
-        if values is None:
-            values = [v.unsqueeze(1) for v in self.project(memory)]  # (B, 1, C, h, w)
+    def forward(self, memory: Memory) -> Memory:
+        """The updated memory."""
+        values = [v.unsqueeze(1) for v in memory.projected(self.attention.project)]  # (B,1,C,h,w)
         tokens, positions, centres, radii = self.tokens.read(memory)
         sampled = self.attention(
             self.norm(tokens) + positions,
@@ -216,7 +193,6 @@ class DeformableEncoderLayer(nn.Module):
             radii.unsqueeze(0),  # (1, S, L)
             values,
             memory.image_wh_px,
-            None if self.time is None else self.time(delta_s),
         )
         return self.tokens.write(memory, self.feed_forward(tokens + sampled))
 

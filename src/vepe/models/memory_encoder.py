@@ -1,25 +1,36 @@
-"""STDME, the spatio-temporal deformable memory encoder.
+"""STDME, the spatio-temporal deformable memory encoder: other frames' joints in the key frame.
 
-A token of the key frame's memory samples the memories of all frames of the window around its own
-position, with one softmax over frames x levels x points. Offsets and weights depend on the time
-between the frames, so one set of weights serves any window and any frame rate. The paper names the
-part; its form is ours, after TransVOD's temporal deformable encoder (arXiv 2201.05047) and Snipper
-(arXiv 2207.04320).
+Two steps, of which the first is computed once per frame. `MemoryEncoder` updates the frame's own
+memory by deformable attention before the pose decoder reads it. `carry_to_key` finds where the
+joints of another frame are in the key frame, step by step along the motion between the frames.
+
+Other frames' memories are not read at the key frame's own positions, as TransVOD's temporal
+deformable encoder does (arXiv 2201.05047): joints move by several cells of the memory between
+frames, and a version of this part that did so gained nothing. The paper names the part; its form is
+ours.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vepe.models.memory import DeformableEncoderLayer, LevelValues, Memory
+from vepe.models.alignment import FrameMotion
+from vepe.models.memory import DeformableEncoderLayer, Memory
 
 
 class MemoryEncoder(nn.Module):
-    """STDME: a stack of layers. Each updates the key frame; the window's values stay the same."""
+    """A stack of deformable encoder layers over the frame's own memory.
+
+    Args:
+        dim, heads, points, hidden: sizes of attention, sampling and feed-forward.
+        layers: number of layers.
+        levels: indices of the updated levels.
+        num_levels: number of levels of the memory.
+    """
 
     def __init__(
         self,
@@ -33,27 +44,34 @@ class MemoryEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            DeformableEncoderLayer(dim, heads, points, hidden, levels, num_levels, temporal=True)
+            DeformableEncoderLayer(dim, heads, points, hidden, levels, num_levels)
             for _ in range(layers)
         )
 
-    def project(self, memory: Memory) -> list[LevelValues]:
-        """What each layer reads of a frame; computed once per frame, for all its windows."""
-        layers = cast(list[DeformableEncoderLayer], list(self.layers))
-        return [layer.project(memory) for layer in layers]
-
-    def forward(
-        self, memory: Memory, window: list[list[LevelValues]], delta_s: Float[Tensor, "B T"]
-    ) -> Memory:
-        """The key frame's memory, updated from the window.
-
-        Args:
-            memory: of the key frame.
-            window: `project`ed memories of the T frames of the window, the key frame's included.
-            delta_s: seconds from the key frame to each of them.
-        """
-        for index, layer in enumerate(self.layers):
-            levels = zip(*(frame[index] for frame in window), strict=True)
-            values = [torch.stack(level, dim=1) for level in levels]  # (B, T, C, h, w) per level
-            memory = layer(memory, values, delta_s)
+    def forward(self, memory: Memory) -> Memory:
+        """The updated memory."""
+        for layer in self.layers:
+            memory = layer(memory)
         return memory
+
+
+def carry_to_key(
+    points_px: Float[Tensor, "B N K 2"], motions: Sequence[FrameMotion], frame: int, key: int
+) -> tuple[Float[Tensor, "B N K 2"], Float[Tensor, "B N K"]]:
+    """Carries points of one frame of a window into its key frame.
+
+    Args:
+        points_px: in the frame at index `frame`.
+        motions: T - 1 motions between the T successive frames of the window.
+        frame, key: indices in the window.
+
+    Returns:
+        carried: the points in the key frame.
+        error_px: the largest round-trip error of the steps.
+    """
+    error_px = torch.zeros_like(points_px[..., 0])  # (B, N, K)
+    steps = range(frame, key) if frame < key else range(frame - 1, key - 1, -1)
+    for step in steps:
+        points_px, step_error = motions[step].carry(points_px, reverse=frame > key)
+        error_px = torch.maximum(error_px, step_error)
+    return points_px, error_px

@@ -1,164 +1,142 @@
-"""STPE, the spatio-temporal pose encoder: pose queries gather the same person in other frames.
+"""STPE, the spatio-temporal pose encoder: the key frame's poses from the same people in all frames.
 
-The query of keypoint k of person n in the key frame attends to the queries of keypoint k of the
-same person in every frame of the window, where instance consistency says who is the same person.
-Keys carry the time between the frames and the keypoint's motion. The paper names the part; its form
-is ours, after TransVOD's temporal query encoder (arXiv 2201.05047).
+Two steps, of which the first is computed once per frame. `PoseEncoder` updates the pose queries of
+a frame before its pose decoder. `fuse_poses` gathers the finished poses of the window's frames:
+carried into the key frame along the motion (STDME), associated with its people by instance
+consistency, and averaged joint by joint with the weights
 
-Dimensions: B batch, T frames of the window, N and M people, J = K + 1 queries per person, C
-channels, D embedding length.
+    softmax over frames of ( 2 log confidence + log match confidence + log reliability ),
+
+the mean weighted by squared confidence, match and reliability. A second round gives less weight to
+frames whose joint lies far from that mean. Nothing in it is learnt yet, and without other frames
+the poses stay as they are, so still images cannot lose by it. The paper names the part (arXiv
+2509.01095); its form is ours, aligned by motion as in DCPose (arXiv 2103.07254).
+
+Dimensions: B batch, T frames of the window, N and M people of two frames, K keypoints, J = K + 1
+queries per person, C channels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vepe.models.attention import Attention, FeedForwardBlock
-from vepe.models.decoder_layer import LayerOutput, person_size_px
+from vepe.models.alignment import FrameMotion
+from vepe.models.attention import FeedForwardBlock
+from vepe.models.decoder_layer import PoseOutput, person_size_px
 from vepe.models.instance_consistency import InstanceConsistency
-from vepe.models.positions import TimeEmbedding, sine_features
+from vepe.models.memory_encoder import carry_to_key
 
-MOTION_FEATURES = 12
-
-
-@dataclass(frozen=True)
-class FrameQueries:
-    """The people of a batch of frames as the spatial decoder leaves them.
-
-    Attributes:
-        queries: (B, N, J, C), instance query first.
-        points_px: (B, N, J, 2), the person's centre first, then the keypoints.
-        identity: (B, N, D) unit embeddings.
-        scores: (B, N) person scores in 0..1.
-    """
-
-    queries: Float[Tensor, "B N J C"]
-    points_px: Float[Tensor, "B N J 2"]
-    identity: Float[Tensor, "B N D"]
-    scores: Float[Tensor, "B N"]
-
-    @staticmethod
-    def of(queries: Tensor, poses: LayerOutput, identity: Tensor) -> FrameQueries:
-        """From the decoder's last queries and last prediction."""
-        centre = poses.keypoints_px.mean(dim=2, keepdim=True)  # (B, N, 1, 2)
-        points = torch.cat([centre, poses.keypoints_px], dim=2)  # (B, N, J, 2)
-        return FrameQueries(queries, points, identity, poses.score_logits.sigmoid())
-
-    @property
-    def keypoints_px(self) -> Float[Tensor, "B N K 2"]:
-        """The keypoints alone."""
-        return self.points_px[:, :, 1:]
-
-    def __getitem__(self, rows: slice) -> FrameQueries:
-        """Some rows of the batch."""
-        return FrameQueries(
-            self.queries[rows], self.points_px[rows], self.identity[rows], self.scores[rows]
-        )
+ERROR_SCALE_PX = 1.5
+"""Round-trip error at which the reliability of a carried joint falls to 1/e."""
+MOTION_SCALE = 0.1
+"""Displacement, in units of the person's size, at which it falls to 1/e: flow is worst on fast,
+blurred limbs."""
+AGREEMENT_SCALE = 0.06
+"""Standard deviation, in units of the person's size, of the weights of the second round."""
+SCORE_SHARE = 0.25
+"""How much of the difference to the other frames' mean score logit is added to a person's own."""
 
 
 class PoseEncoderLayer(nn.Module):
-    """Attention over the frames of the window, then feed-forward."""
+    """Updates each query on its own: a linear map of the normalised query, then feed-forward."""
 
-    def __init__(self, dim: int, heads: int, hidden: int) -> None:
+    def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.attention = Attention(dim, heads)
+        self.mix = nn.Linear(dim, dim)
         self.feed_forward = FeedForwardBlock(dim, hidden)
-        self.time = TimeEmbedding(dim)
-        self.motion = nn.Linear(2 * MOTION_FEATURES, dim)
 
-    def forward(
-        self,
-        queries: Float[Tensor, "B N J C"],
-        matched: Float[Tensor, "B N J T C"],
-        motion: Float[Tensor, "B N J T 2"],
-        delta_s: Float[Tensor, "B T"],
-        log_match_confidence: Float[Tensor, "B N T"],
-    ) -> Float[Tensor, "B N J C"]:
-        """Updates the key frame's queries.
-
-        Args:
-            queries: of the key frame.
-            matched: queries of the same person in each frame.
-            motion: displacement from the key frame, in units of the person's size.
-            delta_s: seconds from the key frame to each frame.
-            log_match_confidence: added to the attention logits, so that frames with a doubtful
-                match weigh less.
-        """
-        batch, people, joints, frames, dim = matched.shape
-        content = self.norm(matched)
-        # The features of zero motion are subtracted, as for time: a window of one sees neither.
-        zero = sine_features(torch.zeros_like(motion), MOTION_FEATURES)  # (B, N, J, T, 2*12)
-        sine = sine_features(motion, MOTION_FEATURES) - zero
-        moved = self.motion(sine.to(content.dtype))  # (B, N, J, T, C)
-        when = self.time(delta_s)[:, None, None]  # (B, 1, 1, T, C)
-        tokens = (content + moved + when).view(-1, frames, dim)  # (B*N*J, T, C)
-        bias = log_match_confidence[:, :, None, None, None]  # (B, N, 1, 1, 1, T)
-        bias = bias.expand(-1, -1, joints, -1, -1, -1).reshape(-1, 1, 1, frames)  # (B*N*J, 1, 1, T)
-        query = self.norm(queries).view(-1, 1, dim)  # (B*N*J, 1, C)
-        read = self.attention(query, tokens, tokens, bias.to(tokens.dtype))  # (B*N*J, 1, C)
-        return self.feed_forward(queries + read.view(batch, people, joints, dim))
+    def forward(self, queries: Float[Tensor, "B N J C"]) -> Float[Tensor, "B N J C"]:
+        """The updated queries."""
+        return self.feed_forward(queries + self.mix(self.norm(queries)))
 
 
 class PoseEncoder(nn.Module):
-    """STPE: associates the window's frames with the key frame once, then runs `layers` layers."""
+    """The pass of STPE over a frame's own queries: a stack of `layers` layers."""
 
-    def __init__(self, dim: int, heads: int, hidden: int, layers: int) -> None:
+    def __init__(self, dim: int, hidden: int, layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(PoseEncoderLayer(dim, heads, hidden) for _ in range(layers))
+        self.layers = nn.ModuleList(PoseEncoderLayer(dim, hidden) for _ in range(layers))
 
-    def forward(
-        self,
-        window: list[FrameQueries],
-        key: int,
-        delta_s: Float[Tensor, "B T"],
-        consistency: InstanceConsistency,
-    ) -> Float[Tensor, "B N J C"]:
-        """The key frame's queries, updated from the window.
-
-        Args:
-            window: people of all T frames, the key frame at index `key`.
-            key: index of the key frame.
-            delta_s: seconds from the key frame to each frame.
-            consistency: associates the people of two frames.
-        """
-        own = window[key]
-        size = person_size_px(own.keypoints_px)[:, :, None, None]  # (B, N, 1, 1)
-        matched, motion, confidence = [], [], []
-        for index, frame in enumerate(window):
-            if index == key:
-                matched.append(own.queries)
-                motion.append(torch.zeros_like(own.points_px))
-                confidence.append(torch.ones_like(own.scores))
-                continue
-            association, match_confidence = consistency(own.identity, frame.identity, frame.scores)
-            matched.append(_gather(association, frame.queries))
-            points_px = _gather_points(association, frame.points_px)
-            motion.append((points_px - own.points_px) / size)
-            confidence.append(match_confidence)
-        stacked = torch.stack(matched, dim=3)  # (B, N, J, T, C)
-        moved = torch.stack(motion, dim=3).clamp(-1, 1)  # (B, N, J, T, 2)
-        log_confidence = torch.stack(confidence, dim=2).clamp_min(1e-4).log()  # (B, N, T)
-        queries = own.queries
+    def forward(self, queries: Float[Tensor, "B N J C"]) -> Float[Tensor, "B N J C"]:
+        """The updated queries."""
         for layer in self.layers:
-            queries = layer(queries, stacked, moved, delta_s, log_confidence)
+            queries = layer(queries)
         return queries
 
 
+def fuse_poses(
+    poses: Sequence[PoseOutput],
+    motions: Sequence[FrameMotion] | None,
+    key: int,
+    reads: Sequence[int],
+    consistency: InstanceConsistency,
+) -> PoseOutput:
+    """The poses of the key frame, from its own and those of the frames it reads.
+
+    Args:
+        poses: finished poses of the T successive frames of the window.
+        motions: T - 1 motions between successive frames; None: nothing moves (a control).
+        key: index of the key frame.
+        reads: indices of the frames that it reads, without itself; at least one.
+        consistency: associates the people of two frames.
+
+    Returns:
+        Poses with fused keypoints and scores; confidences and identities are the key frame's own.
+    """
+    own = poses[key]
+    size = person_size_px(own.keypoints_px)[..., None]  # (B, N, 1)
+    keypoints = [own.keypoints_px]
+    weights = [own.confidence_logits.sigmoid().square()]  # (B, N, K)
+    score_change = torch.zeros_like(own.score_logits)  # (B, N)
+    for frame in reads:
+        other = poses[frame]
+        carried, error_px = other.keypoints_px, torch.zeros_like(other.confidence_logits)
+        if motions is not None:
+            carried, error_px = carry_to_key(other.keypoints_px, motions, frame, key)
+        moved_px = (carried - other.keypoints_px).norm(dim=-1)  # (B, M, K)
+        association, match_confidence = consistency.associate(own, other, carried)
+        reliability = torch.exp(
+            -_gather(association, error_px) / ERROR_SCALE_PX
+            - _gather(association, moved_px) / size / MOTION_SCALE
+        )  # (B, N, K)
+        confidence = _gather(association, other.confidence_logits.sigmoid())  # (B, N, K)
+        keypoints.append(_gather(association, carried.flatten(2)).view_as(carried))
+        weights.append(confidence.square() * match_confidence[..., None] * reliability)
+        score = _gather(association, other.score_logits[..., None])[..., 0]  # (B, N)
+        score_change = score_change + (score - own.score_logits) * (match_confidence > 0)
+    fused = _robust_mean(torch.stack(keypoints), torch.stack(weights), size)
+    score_logits = own.score_logits + SCORE_SHARE / len(reads) * score_change
+    return PoseOutput(score_logits, fused, own.confidence_logits, own.identity)
+
+
+def _robust_mean(
+    keypoints_px: Float[Tensor, "T B N K 2"],
+    weights: Float[Tensor, "T B N K"],
+    size_px: Float[Tensor, "B N 1"],
+) -> Float[Tensor, "B N K 2"]:
+    """The weighted mean over frames, then once more with less weight for frames far from it."""
+    mean = _mean(keypoints_px, weights)  # (B, N, K, 2)
+    distance = (keypoints_px - mean).norm(dim=-1) / size_px  # (T, B, N, K)
+    agreement = torch.exp(-0.5 * (distance / AGREEMENT_SCALE).square())
+    # Where no frame agrees with the mean, the first round stands.
+    return _mean(keypoints_px, weights * (agreement + 1e-6))
+
+
+def _mean(
+    keypoints_px: Float[Tensor, "T B N K 2"], weights: Float[Tensor, "T B N K"]
+) -> Float[Tensor, "B N K 2"]:
+    """The weighted mean over frames."""
+    share = weights / weights.sum(dim=0).clamp_min(1e-12)  # (T, B, N, K)
+    return (keypoints_px * share[..., None]).sum(dim=0)
+
+
 def _gather(
-    association: Float[Tensor, "B N M"], values: Float[Tensor, "B M J C"]
-) -> Float[Tensor, "B N J C"]:
-    """Mean of the other frame's people, weighted by the association."""
-    return torch.einsum("bnm,bmjc->bnjc", association.to(values.dtype), values)
-
-
-def _gather_points(
-    association: Float[Tensor, "B N M"], points_px: Float[Tensor, "B M J 2"]
-) -> Float[Tensor, "B N J 2"]:
-    """As `_gather`, but float32 under autocast too: half precision would round by pixels."""
-    weights = association.float()[..., None, None]  # (B, N, M, 1, 1)
-    return (weights * points_px.unsqueeze(1)).sum(dim=2)  # (B, N, J, 2)
+    association: Float[Tensor, "B N M"], values: Float[Tensor, "B M X"]
+) -> Float[Tensor, "B N X"]:
+    """Values of the associated people; float32 under autocast too: pixels would be rounded."""
+    return association.float() @ values.float()

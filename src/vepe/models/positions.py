@@ -1,4 +1,4 @@
-"""Position and time embeddings: sine features of points and of time differences; cell centres.
+"""Position embeddings: sine features of points, and cell centres.
 
 Positions are in pixels of the network's input. The origin is the outer corner of the top left
 pixel, so the centre of the first cell of a map with stride s is (s/2, s/2).
@@ -55,26 +55,6 @@ class PointEmbedding(nn.Module):
         in_person = (points_px - centre_px) / size_px
         in_image = points_px / image_wh_px * 2 - 1
         sine = sine_features(torch.cat([in_person, in_image], dim=-1), self.features)
-        return self.project(sine.to(self.project.weight.dtype))
-
-
-class TimeEmbedding(nn.Module):
-    """Embeds a time difference in seconds, so that the frame rate does not matter (ours).
-
-    The difference is compressed by arsinh: fine near zero, coarse beyond a second. The embedding of
-    0 s is exactly zero, so a window of one frame gets no time information.
-    """
-
-    def __init__(self, dim: int, features: int = 16) -> None:
-        super().__init__()
-        self.features = features
-        self.project = nn.Linear(features, dim, bias=False)
-
-    def forward(self, delta_s: Float[Tensor, "..."]) -> Float[Tensor, "... C"]:
-        """Embeds (time of the other frame - time of the key frame)."""
-        compressed = torch.asinh(delta_s.float() * 10).unsqueeze(-1) / 4
-        zero = torch.zeros_like(compressed)
-        sine = sine_features(compressed, self.features) - sine_features(zero, self.features)
         return self.project(sine.to(self.project.weight.dtype))
 
 

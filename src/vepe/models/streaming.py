@@ -4,26 +4,28 @@ No module holds hidden state: the state of a stream goes in and comes out, so tw
 interfere, and its size is bounded by the window. The rules for which frames a window holds are the
 same for clips and streams; `tests/models/test_streaming.py` checks that both give the same poses.
 
-Dimensions: B batch, T frames, N people, K keypoints, D embedding length.
+Dimensions: B batch, T frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from vepe.models.decoder_layer import LayerOutput
-from vepe.models.memory import LevelValues, Memory
-from vepe.models.pose_encoder import FrameQueries
+from vepe.models.alignment import FrameMotion
+from vepe.models.decoder_layer import LayerOutput, PoseOutput
 from vepe.models.proposals import Proposals
 
 if TYPE_CHECKING:
     from vepe.models.vepe import Vepe
+
+PAST_OFFSETS = (1, 2, 4)
+"""Which earlier frames in memory a key frame reads, nearest first. Errors of near frames are alike,
+far frames are aligned less well."""
 
 
 @dataclass(frozen=True)
@@ -31,73 +33,52 @@ class FrameMemory:
     """What `Vepe.fuse` reads of a frame; a stream keeps it for the frames of its window.
 
     Attributes:
-        memory: the encoded levels.
-        values: the memory as each layer of the memory encoder reads it; empty without one.
-        queries: the people with their queries, positions and identities.
+        poses: the finished poses of the frame alone.
+        grey: (B, H, W) what it is aligned by; None without alignment.
     """
 
-    memory: Memory
-    values: list[LevelValues]
-    queries: FrameQueries
+    poses: PoseOutput
+    grey: UInt8[Tensor, "B H W"] | None
 
     def __getitem__(self, rows: slice) -> FrameMemory:
         """Some rows of the batch."""
-        values = [[level[rows] for level in layer] for layer in self.values]
-        return FrameMemory(self.memory[rows], values, self.queries[rows])
+        return FrameMemory(self.poses[rows], None if self.grey is None else self.grey[rows])
 
 
 @dataclass(frozen=True)
 class FrameOutput:
-    """What a frame's own pass predicts; only losses and analyses read it.
+    """The predictions of a frame's own pass; only losses and analyses read them.
 
     Attributes:
-        layers: the prediction of every layer of the spatial decoder.
+        layers: of every layer of the spatial decoder.
         proposals: the poses that the decoder starts from.
+        refined: of every layer of the pose decoder (STPD).
     """
 
     layers: list[LayerOutput]
     proposals: Proposals
-
-
-@dataclass(frozen=True)
-class PoseOutput:
-    """The poses of a key frame.
-
-    Attributes:
-        score_logits: (B, N) person scores.
-        keypoints_px: (B, N, K, 2) in pixels of the network's input.
-        confidence_logits: (B, N, K) confidence of every keypoint.
-        identity: (B, N, D) unit embeddings.
-        layers: the prediction of every layer of the pose decoder; the last one is the output.
-    """
-
-    score_logits: Float[Tensor, "B N"]
-    keypoints_px: Float[Tensor, "B N K 2"]
-    confidence_logits: Float[Tensor, "B N K"]
-    identity: Float[Tensor, "B N D"]
-    layers: list[LayerOutput]
-
-    @staticmethod
-    def of(layers: list[LayerOutput], identity: Float[Tensor, "B N D"]) -> PoseOutput:
-        """From the predictions of all layers."""
-        last = layers[-1]
-        return PoseOutput(
-            last.score_logits, last.keypoints_px, last.confidence_logits, identity, layers
-        )
+    refined: list[LayerOutput]
 
 
 # Windows: which frames a key frame reads.
 
 
-def window_bounds(key: int, available: int, window: int, lookahead: int) -> tuple[int, int]:
-    """The window of the key frame at index `key`, as [first, end) among the `available` frames.
+def window_reads(key: int, available: int, window: int, lookahead: int) -> list[int]:
+    """Indices of the frames that the key frame at index `key` reads, among `available` frames.
 
-    It has `window` frames, of which the last `lookahead` come after the key frame (at most
-    `window - 1`), and is cut at both ends of the available frames.
+    Of the `window - 1` frames, `lookahead` are the next ones; the rest lie `PAST_OFFSETS` before
+    the key frame. What does not exist is left out.
     """
     lookahead = min(lookahead, window - 1)
-    first = max(key - (window - 1 - lookahead), 0)
-    return first, min(key + lookahead + 1, available)
+    past = [key - offset for offset in reversed(PAST_OFFSETS[: window - 1 - lookahead])]
+    future = range(key + 1, min(key + lookahead + 1, available))
+    return [*(index for index in past if index >= 0), *future]
+
+
+def frames_in_memory(window: int, lookahead: int) -> int:
+    """How many frames before the key frame are kept in memory."""
+    offsets = PAST_OFFSETS[: window - 1 - min(lookahead, window - 1)]
+    return offsets[-1] if offsets else 0
 
 
 def keep_in_memory(gap_s: float, memory_interval_s: float) -> bool:
@@ -110,19 +91,26 @@ def keep_in_memory(gap_s: float, memory_interval_s: float) -> bool:
 
 def window_indices(
     times_s: Sequence[float], key: int, window: int, lookahead: int, memory_interval_s: float
-) -> tuple[list[int], int]:
-    """The frames of a clip that frame `key` reads, and the key frame's index among them.
+) -> tuple[list[int], int, list[int]]:
+    """The window of frame `key` of a clip.
 
-    Frames before the key frame are thinned by `keep_in_memory`, then `window_bounds` applies.
+    Frames before the key frame are thinned by `keep_in_memory`, then `window_reads` applies.
+
+    Returns:
+        frames: indices of its successive frames, from the first to the last that is read.
+        key: index of the key frame among them.
+        reads: indices of the frames that it reads among them.
     """
     line: list[int] = []
     for index in range(key):
         if not line or keep_in_memory(times_s[index] - times_s[line[-1]], memory_interval_s):
             line.append(index)
-    before = len(line)
+    place = len(line)
     line += range(key, len(times_s))
-    first, end = window_bounds(before, len(line), window, lookahead)
-    return line[first:end], before - first
+    reads = window_reads(place, len(line), window, lookahead)
+    first, end = min(reads, default=place), max([place, *reads]) + 1
+    first = min(first, place)
+    return line[first:end], place - first, [index - first for index in reads]
 
 
 def clip_windows(
@@ -131,7 +119,7 @@ def clip_windows(
     window: int,
     lookahead: int,
     memory_interval_s: float = 0.0,
-) -> Iterator[tuple[list[int], int]]:
+) -> Iterator[tuple[list[int], int, list[int]]]:
     """`window_indices` for several key frames of a batch of clips.
 
     Raises:
@@ -145,27 +133,31 @@ def clip_windows(
         yield window_indices(clock, key, window, lookahead, memory_interval_s)
 
 
-def deltas_s(times_s: Float[Tensor, "B T"], key: int) -> Float[Tensor, "B T"]:
-    """Seconds from the key frame to every frame of the window, as float32."""
-    return (times_s - times_s[:, key : key + 1]).to(torch.float32)
-
-
 # Streams: one frame at a time.
 
 
 @dataclass(frozen=True)
 class StreamState:
-    """The state of a stream: at most `window` frames, oldest first, with their times.
+    """The state of a stream: successive frames, oldest first, with their times and motions.
 
     Attributes:
         frames: frames in memory, then the pending ones.
-        times_s: their timestamps in seconds.
+        motions: between each frame and the next.
+        times_s: timestamps in seconds.
         pending: number of the last frames whose poses have not been output yet (lookahead).
+        lookahead: of this stream, instead of the model's; None: the model's.
     """
 
     frames: tuple[FrameMemory, ...] = ()
+    motions: tuple[FrameMotion | None, ...] = ()
     times_s: tuple[float, ...] = ()
     pending: int = 0
+    lookahead: int | None = None
+
+    def lookahead_of(self, model: Vepe) -> int:
+        """How many frames after a frame are read before its poses are output."""
+        lookahead = model.lookahead if self.lookahead is None else self.lookahead
+        return min(lookahead, model.window - 1)
 
 
 def stream_step(
@@ -188,8 +180,17 @@ def stream_step(
         `lookahead` frames. `stream_flush` outputs the last ones.
     """
     frame, _ = model.encode_frame(image, padding)
-    state = StreamState((*state.frames, frame), (*state.times_s, time_s), state.pending + 1)
-    if state.pending <= min(model.lookahead, model.window - 1):
+    motions = state.motions
+    if state.frames:
+        motions = (*motions, model.motion(state.frames[-1], frame))
+    state = replace(
+        state,
+        frames=(*state.frames, frame),
+        motions=motions,
+        times_s=(*state.times_s, time_s),
+        pending=state.pending + 1,
+    )
+    if state.pending <= state.lookahead_of(model):
         return state, None
     return _emit(model, state)
 
@@ -205,12 +206,23 @@ def stream_flush(model: Vepe, state: StreamState) -> list[PoseOutput]:
 
 def _emit(model: Vepe, state: StreamState) -> tuple[StreamState, PoseOutput]:
     """Poses of the oldest pending frame, and the state in which it is no longer pending."""
-    frames, times_s = state.frames, state.times_s
-    key = len(frames) - state.pending
-    first, end = window_bounds(key, len(frames), model.window, model.lookahead)
-    window_times_s = torch.tensor([times_s[first:end]], dtype=torch.float64)
-    output = model.fuse(frames[first:end], window_times_s, key - first)
+    key, lookahead = len(state.frames) - state.pending, state.lookahead_of(model)
+    reads = window_reads(key, len(state.frames), model.window, lookahead)
+    output = model.fuse(state.frames, state.motions, key, reads)
+    frames, motions, times_s = state.frames, state.motions, state.times_s
+    end = key + 1  # of the frames in memory
     if key and not keep_in_memory(times_s[key] - times_s[key - 1], model.memory_interval_s):
+        later = frames[key + 1 : key + 2]
+        bridge = tuple(model.motion(frames[key - 1], frame) for frame in later)
         frames, times_s = frames[:key] + frames[key + 1 :], times_s[:key] + times_s[key + 1 :]
-    state = StreamState(frames[-model.window :], times_s[-model.window :], state.pending - 1)
+        motions = motions[: key - 1] + bridge + motions[key + 1 :]
+        end = key
+    first = max(end - frames_in_memory(model.window, lookahead), 0)
+    state = replace(
+        state,
+        frames=frames[first:],
+        motions=motions[first:],
+        times_s=times_s[first:],
+        pending=state.pending - 1,
+    )
     return state, output

@@ -1,7 +1,11 @@
 """VEPE: the whole network on one screen.
 
-    encode_frame   once per frame       backbone, neck, spatial encoder, proposals, spatial decoder
-    fuse           once per key frame   STDME, STPE guided by instance consistency, STPD
+    encode_frame   once per frame       backbone, neck, spatial encoder, proposals, spatial decoder;
+                                        STDME, STPE and STPD on the frame's own memory and queries
+    fuse           once per key frame   the window's poses, carried along the motion (STDME) and
+                                        averaged (STPE), guided by instance consistency
+
+A frame's poses are finished by `encode_frame`: a window of one frame is exactly that.
 
 `forward` runs both on clips, `vepe.models.streaming` on the frames of a stream.
 """
@@ -9,20 +13,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vepe.models.alignment import Alignment, FrameMotion, grey_images, optical_flow
 from vepe.models.backbone import Backbone
+from vepe.models.decoder_layer import PoseOutput
 from vepe.models.instance_consistency import Appearance, IdentityHead, InstanceConsistency
 from vepe.models.memory import Memory, SpatialEncoder, padding_by_level
 from vepe.models.memory_encoder import MemoryEncoder
 from vepe.models.neck import FpnNeck, HighResolutionFeatures
 from vepe.models.pose_decoder import PoseDecoder
-from vepe.models.pose_encoder import FrameQueries, PoseEncoder
+from vepe.models.pose_encoder import PoseEncoder, fuse_poses
 from vepe.models.proposals import ProposalHead
 from vepe.models.spatial_decoder import DenoisingQueries, SpatialDecoder
-from vepe.models.streaming import FrameMemory, FrameOutput, PoseOutput, clip_windows, deltas_s
+from vepe.models.streaming import FrameMemory, FrameOutput, clip_windows
 
 
 class Vepe(nn.Module):
@@ -32,6 +39,7 @@ class Vepe(nn.Module):
         window: number of frames that a key frame reads, itself included.
         lookahead: how many of them lie in the future (0: causal).
         memory_interval_s: shortest time between two frames in memory; 0 keeps every frame.
+        alignment: how joints are carried between frames; `none` leaves them where they are.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class Vepe(nn.Module):
         window: int,
         lookahead: int = 0,
         memory_interval_s: float = 0.0,
+        alignment: Alignment = "flow",
     ) -> None:
         super().__init__()
         # Attribute names and their order are those of the weights files.
@@ -62,6 +71,7 @@ class Vepe(nn.Module):
         self.consistency, self.pose_decoder = consistency, pose_decoder
         self.pose_encoder, self.memory_encoder = pose_encoder, memory_encoder
         self.window, self.lookahead, self.memory_interval_s = window, lookahead, memory_interval_s
+        self.alignment = alignment
         self.stride = pyramid.strides[-1]  # height and width of the input are multiples of it
 
     def encode_frame(
@@ -96,29 +106,42 @@ class Vepe(nn.Module):
         if self.appearance is not None:
             confidence, size = poses.confidence_logits.sigmoid(), memory.image_wh_px
             appearance = self.appearance(features[0], poses.keypoints_px, confidence, size)
-        frame_queries = FrameQueries.of(queries, poses, self.identity(queries[:, :, 0], appearance))
-        values = [] if self.memory_encoder is None else self.memory_encoder.project(memory)
-        return FrameMemory(memory, values, frame_queries), FrameOutput(layers, proposals)
+        identity = self.identity(queries[:, :, 0], appearance)
+        if self.memory_encoder is not None:
+            memory = self.memory_encoder(memory)
+        if self.pose_encoder is not None:
+            queries = self.pose_encoder(queries)
+        refined = self.pose_decoder(queries, poses.keypoints_px, memory)
+        grey = grey_images(images) if self.alignment == "flow" else None
+        frame = FrameMemory(PoseOutput.of(refined[-1], identity), grey)
+        return frame, FrameOutput(layers, proposals, refined)
+
+    def motion(self, earlier: FrameMemory, later: FrameMemory) -> FrameMotion | None:
+        """The motion between two successive frames of a window; None without alignment."""
+        if earlier.grey is None or later.grey is None:
+            return None
+        return optical_flow(earlier.grey, later.grey)
 
     def fuse(
-        self, window: Sequence[FrameMemory], times_s: Float[Tensor, "B T"], key: int
+        self,
+        window: Sequence[FrameMemory],
+        motions: Sequence[FrameMotion | None],
+        key: int,
+        reads: Sequence[int],
     ) -> PoseOutput:
-        """Poses of the key frame from all T frames of its window.
+        """Poses of the key frame from the frames of its window.
 
         Args:
-            window: frames in temporal order.
-            times_s: their timestamps, best float64 on the CPU: long videos have large times.
+            window: T successive frames.
+            motions: T - 1 motions between them, see `motion`.
             key: index of the key frame in the window.
+            reads: indices of the frames it reads; empty: its own poses are the result.
         """
-        frame, people = window[key], [f.queries for f in window]
-        memory, queries = frame.memory, frame.queries.queries
-        delta_s = deltas_s(times_s, key).to(queries.device)
-        if self.memory_encoder is not None:
-            memory = self.memory_encoder(memory, [f.values for f in window], delta_s)
-        if self.pose_encoder is not None:
-            queries = self.pose_encoder(people, key, delta_s, self.consistency)
-        layers = self.pose_decoder(queries, frame.queries.keypoints_px, memory)
-        return PoseOutput.of(layers, frame.queries.identity)
+        if not reads:
+            return window[key].poses
+        aligned = [m for m in motions if m is not None]
+        poses = [frame.poses for frame in window]
+        return fuse_poses(poses, aligned or None, key, reads, self.consistency)
 
     def fuse_keys(
         self,
@@ -127,12 +150,18 @@ class Vepe(nn.Module):
         keys: Sequence[int],
         memory_interval_s: float = 0.0,
     ) -> list[PoseOutput]:
-        """`fuse` for several key frames of clips, each with its own window (see `clip_windows`).
-
-        By default every frame is in memory: training clips are sampled with gaps of their own.
-        """
+        """`fuse` for several key frames of clips, each with its own window (see `clip_windows`)."""
+        motions: dict[tuple[int, int], FrameMotion | None] = {}
+        outputs = []
         windows = clip_windows(times_s, keys, self.window, self.lookahead, memory_interval_s)
-        return [self.fuse([frames[i] for i in w], times_s[:, w], key) for w, key in windows]
+        for indices, key, reads in windows:
+            pairs = list(pairwise(indices))
+            for a, b in pairs:
+                if (a, b) not in motions:
+                    motions[a, b] = self.motion(frames[a], frames[b])
+            window = [frames[i] for i in indices]
+            outputs.append(self.fuse(window, [motions[p] for p in pairs], key, reads))
+        return outputs
 
     def forward(
         self,

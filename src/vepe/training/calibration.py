@@ -44,7 +44,7 @@ def calibrate_scores(model: Vepe, criterion: Criterion, batches: Iterable[Batch]
         criterion: matches people and weights the background.
         batches: clips such as the model was trained on.
     """
-    samples = [frame for batch in batches for frame in _samples(model, criterion, batch)]
+    samples = [_samples(model, criterion, batch) for batch in batches]
     logits, correct, weights = (
         torch.cat([values.flatten().cpu() for values in column])  # (S,)
         for column in zip(*samples, strict=True)
@@ -58,25 +58,20 @@ def calibrate_scores(model: Vepe, criterion: Criterion, batches: Iterable[Batch]
 
 def _samples(
     model: Vepe, criterion: Criterion, batch: Batch
-) -> list[tuple[Float[Tensor, "B N"], Float[Tensor, "B N"], Float[Tensor, "B N"]]]:
-    """For every frame of a batch: score logits, whether the poses are correct (0 or 1), weights."""
+) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"], Float[Tensor, "B N"]]:
+    """Score logits of all frames of a batch, whether the poses are correct (0 or 1), weights."""
     device = criterion.sigmas.device
-    memory, _ = model.encode_frame(batch.pixels(device))
-    window = [memory[batch.rows(t)] for t in range(batch.num_frames)]
-    samples = []
-    for t, output in enumerate(model.fuse_keys(window, batch.times_s, range(batch.num_frames))):
-        targets = batch.targets[batch.rows(t)].to(device)
-        last = output.layers[-1]
-        matches = criterion.matches(last, targets)
-        matched_px = last.keypoints_px[matches.frame, matches.prediction]  # (M, K, 2)
-        labels = MatchedLabels.of(targets, matches)
-        oks = keypoint_losses(matched_px, labels, criterion.sigmas)[2]  # (M,)
-        correct = torch.zeros_like(last.score_logits)  # (B, N)
-        correct[matches.frame, matches.prediction] = (oks >= CORRECT_OKS).to(correct.dtype)
-        weights = targets.background_weight_at(last.keypoints_px.mean(dim=2)).clone()  # (B, N)
-        weights[matches.frame, matches.prediction] = 1  # matched: known to be correct or wrong
-        samples.append((last.score_logits, correct, weights))
-    return samples
+    poses = model.encode_frame(batch.pixels(device))[0].poses
+    targets = batch.targets.to(device)
+    matches = criterion.matches(poses, targets)
+    matched_px = poses.keypoints_px[matches.frame, matches.prediction]  # (M, K, 2)
+    labels = MatchedLabels.of(targets, matches)
+    oks = keypoint_losses(matched_px, labels, criterion.sigmas)[2]  # (M,)
+    correct = torch.zeros_like(poses.score_logits)  # (B, N)
+    correct[matches.frame, matches.prediction] = (oks >= CORRECT_OKS).to(correct.dtype)
+    weights = targets.background_weight_at(poses.keypoints_px.mean(dim=2)).clone()  # (B, N)
+    weights[matches.frame, matches.prediction] = 1  # matched: known to be correct or wrong
+    return poses.score_logits, correct, weights
 
 
 def _fit(

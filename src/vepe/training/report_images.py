@@ -85,26 +85,17 @@ def predict_clips(model: Vepe, criterion: Criterion, batch: Batch) -> list[Predi
     Returns:
         The B clips.
     """
-    memory, _ = model.encode_frame(batch.pixels(criterion.sigmas.device))
-    window = [memory[batch.rows(t)] for t in range(batch.num_frames)]
-    outputs = model.fuse_keys(window, batch.times_s, range(batch.num_frames))
+    poses = model.encode_frame(batch.pixels(criterion.sigmas.device))[0].poses
     clips: list[list[PredictedFrame]] = [[] for _ in range(batch.num_clips)]
-    for t, output in enumerate(outputs):
+    for t in range(batch.num_frames):
         for b in range(batch.num_clips):
             row = t * batch.num_clips + b
             image, time_s = batch.images[row].cpu().numpy(), float(batch.times_s[b, t])
             targets = batch.targets[slice(row, row + 1)].to(criterion.sigmas.device)
-            layer = _row(output.layers[-1], b)
-            clips[b].append(_predicted_frame(criterion, image, t, time_s, layer, targets))
+            frame = _predicted_frame(criterion, image, t, time_s, poses[row : row + 1], targets)
+            clips[b].append(frame)
     names = batch.names or ("",) * batch.num_clips
     return [PredictedClip(tuple(clip), name) for clip, name in zip(clips, names, strict=True)]
-
-
-def _row(layer: LayerOutput, b: int) -> LayerOutput:
-    one = slice(b, b + 1)
-    return LayerOutput(
-        layer.score_logits[one], layer.keypoints_px[one], layer.confidence_logits[one]
-    )
 
 
 def _predicted_frame(

@@ -28,7 +28,7 @@ GRADIENTS = "gradients"
 
 
 class TrainingStep(nn.Module):
-    """Runs `encode_frame` on all frames and `fuse` on each key frame, as streaming does.
+    """Runs `encode_frame` on all frames of the clips. Fusion over frames has nothing to learn.
 
     Args:
         model: the network.
@@ -70,33 +70,25 @@ class TrainingStep(nn.Module):
         """
         model, device = self.model, self.criterion.sigmas.device
         normaliser = normaliser or LossNormaliser.of(batch.targets).per_process()
-        supervised = supervised_frames(batch)
         targets = batch.targets.to(device)
         denoising = self._denoising(batch, targets, noise_keys)
         queries = None if denoising is None else denoising.queries
         # All frames of all clips at once: rows t * B + b.
-        memory, spatial = model.encode_frame(
+        memory, output = model.encode_frame(
             batch.pixels(device), None, queries, all_cells=not self.frozen_frames
         )
-        frames = [memory[batch.rows(t)] for t in range(batch.num_frames)]  # T times B clips
-        outputs = model.fuse_keys(frames, batch.times_s, supervised)
         with torch.autocast(device.type, enabled=False):
             if self.frozen_frames:
-                matches = self.criterion.matches(spatial.layers[-1], targets)
+                matches = self.criterion.matches(output.layers[-1], targets)
                 parts: Losses = {}
             else:
                 parts, matches = self.criterion.frames(
-                    spatial, targets, denoising, normaliser.num_instances
+                    output, targets, denoising, normaliser.num_instances
                 )
-            for key, output in zip(supervised, outputs, strict=True):
-                key_parts = self.criterion.key_frame(
-                    output.layers, targets[batch.rows(key)], normaliser.num_instances
-                )
-                for name, value in key_parts.items():
-                    parts[name] = parts[name] + value if name in parts else value
+            parts |= self.criterion.refined(output.refined, targets, normaliser.num_instances)
             if self.identity and batch.num_frames > 1:
                 parts |= self.criterion.identity(
-                    memory.queries.identity,
+                    memory.poses.identity,
                     matches,
                     targets,
                     model.consistency.temperature,
@@ -114,16 +106,6 @@ class TrainingStep(nn.Module):
         clips = [(c,) for c in range(batch.num_clips)] if keys is None else keys
         by_row = [(*key, t) for t in range(batch.num_frames) for key in clips]
         return make_denoising(targets, self.model.proposals.queries, self.noise, by_row)
-
-
-def supervised_frames(batch: Batch) -> list[int]:
-    """The frames that have a loss in any clip of the batch; the others only give context.
-
-    Never empty, so that every process has a loss for its backward pass.
-    """
-    rows = batch.targets.valid.any(dim=1) | (batch.targets.background_weight > 0)  # (T*B,)
-    by_frame = rows.view(batch.num_frames, batch.num_clips)  # (T, B)
-    return torch.nonzero(by_frame.any(dim=1)).flatten().tolist() or [batch.num_frames - 1]
 
 
 def detached(parts: Losses) -> dict[str, float]:

@@ -1,0 +1,88 @@
+"""Fusion is the mean of carried poses by confidence, match and reliability, or changes nothing."""
+
+from __future__ import annotations
+
+import torch
+
+from vepe.models.alignment import FrameMotion
+from vepe.models.decoder_layer import PoseOutput
+from vepe.models.instance_consistency import InstanceConsistency
+from vepe.models.pose_encoder import SCORE_SHARE, fuse_poses
+
+BODY = torch.tensor([[0.0, 0.0], [40.0, 0.0], [0.0, 100.0], [40.0, 100.0]])
+IDENTITY = torch.eye(2)[None]  # (1, 2, 2)
+
+
+def poses(
+    offset: tuple[float, float] = (0.0, 0.0),
+    confidence: float = 2.0,
+    score: float = 2.0,
+    apart: float = 300.0,
+) -> PoseOutput:
+    """Two people next to each other."""
+    first = BODY + torch.tensor(offset)
+    keypoints = torch.stack([first, first + torch.tensor([apart, 0.0])])[None]  # (1, 2, 4, 2)
+    scores = torch.full((1, 2), score)
+    return PoseOutput(scores, keypoints, torch.full((1, 2, 4), confidence), IDENTITY)
+
+
+def still(x: float = 0.0) -> FrameMotion:
+    """Everything moves by x pixels per frame."""
+    flow = torch.zeros(1, 2, 8, 8)
+    flow[:, 0] = x
+    return FrameMotion(flow, -flow, torch.tensor([512.0, 512.0]))
+
+
+def fuse(window: list[PoseOutput], motions: list[FrameMotion] | None, key: int) -> PoseOutput:
+    reads = [i for i in range(len(window)) if i != key]
+    return fuse_poses(window, motions, key, reads, InstanceConsistency())
+
+
+def test_equal_frames_give_the_mean() -> None:
+    fused = fuse([poses((2.0, 0.0)), poses((0.0, 0.0))], [still()], 1)
+    # The match confidence of the other frame is a little below 1.
+    offset = (fused.keypoints_px - poses().keypoints_px)[..., 0]
+    assert torch.all((offset > 0.9) & (offset < 1.0))
+
+
+def test_the_frame_with_higher_confidence_decides() -> None:
+    fused = fuse([poses((2.0, 0.0), confidence=5.0), poses(confidence=-2.0)], [still()], 1)
+    assert (fused.keypoints_px - poses((2.0, 0.0)).keypoints_px).abs().max() < 0.1
+
+
+def test_poses_are_compared_after_alignment() -> None:
+    window = [poses((-6.0, 0.0)), poses(), poses((6.0, 0.0))]
+    fused = fuse(window, [still(6.0), still(6.0)], 1)
+    assert (fused.keypoints_px - poses().keypoints_px).abs().max() < 1e-3
+    # Frames that are not aligned pull the keypoints away.
+    unaligned = fuse(window[:2], None, 1)
+    assert (unaligned.keypoints_px - poses().keypoints_px).abs().max() > 1
+
+
+def test_a_frame_far_from_the_others_has_less_weight() -> None:
+    window = [poses((15.0, 0.0)), poses(), poses(), poses()]
+    fused = fuse(window, [still()] * 3, 3)
+    plain_mean = 15 / 4
+    assert (fused.keypoints_px - poses().keypoints_px).abs().max() < plain_mean / 2
+
+
+def test_a_person_without_a_match_stays_as_it_is() -> None:
+    other = poses((200.0, 200.0))
+    fused = fuse([other, poses()], [still()], 1)
+    torch.testing.assert_close(fused.keypoints_px, poses().keypoints_px)
+    torch.testing.assert_close(fused.score_logits, poses().score_logits)
+
+
+def test_scores_move_towards_the_other_frames() -> None:
+    fused = fuse([poses(score=4.0), poses(score=0.0), poses(score=2.0)], [still()] * 2, 1)
+    torch.testing.assert_close(fused.score_logits, torch.full((1, 2), 3.0 * SCORE_SHARE))
+
+
+def test_uniform_matching_mixes_people() -> None:
+    window = [poses(), poses()]
+    control = InstanceConsistency("uniform")
+    mixed = fuse_poses(window, [still()], 1, [0], control)
+    assert (mixed.keypoints_px - poses().keypoints_px).abs().max() < 1e-3  # far from both: left out
+    near = [poses(apart=20.0), poses(apart=20.0)]
+    mixed = fuse_poses(near, [still()], 1, [0], control)
+    assert (mixed.keypoints_px - near[1].keypoints_px).abs().max() > 1
