@@ -243,9 +243,12 @@ def _predicted(predictor: Predictor, work: list[_Work]) -> _Outcome:
 
 
 def _save(image: np.ndarray, path: Path) -> None:
+    from io import BytesIO
+
     from PIL import Image
 
-    from vepe.formats.files import replacing
+    from vepe.formats.files import write_bytes
 
-    with replacing(path) as beside:
-        Image.fromarray(image).save(beside, "JPEG" if path.suffix == ".jpg" else "PNG", quality=92)
+    encoded = BytesIO()  # Pillow ignores short writes to a file on a full disk.
+    Image.fromarray(image).save(encoded, "JPEG" if path.suffix == ".jpg" else "PNG", quality=92)
+    write_bytes(path, encoded.getvalue())

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from vepe.errors import VepeError
+
+_OLD = ".vepe-old"
+"""Suffix of a folder that is renamed aside while its successor takes its place."""
 
 
 def load_json(path: Path) -> Any:
@@ -101,6 +105,7 @@ def replacing(path: Path) -> Iterator[Path]:
         beside = Path(name)
         beside.chmod(0o666 & ~_umask())
         yield beside
+        _fsync(beside)
         beside.replace(path)
     except OSError as error:
         raise VepeError(
@@ -114,22 +119,27 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its place at the end (an old one is removed).
+    """A temporary folder beside `path` that takes its place at the end .
+
+    An old folder is renamed aside first, restored where the new one cannot take its place, and
+    deleted last. One that a killed process left aside is restored by the next call.
 
     Raises:
         VepeError: where it cannot be written, or `path` is a file.
     """
     beside: Path | None = None
     try:
+        _restore_interrupted(path)
         if path.exists() and not path.is_dir():
             raise VepeError(f"{path} is a file, but a folder is to be written; name another.")
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         beside.chmod(0o777 & ~_umask())
         yield beside
-        if path.exists():
-            shutil.rmtree(path)
-        beside.replace(path)
+        for file in beside.rglob("*"):
+            if file.is_file():
+                _fsync(file)
+        _swap_in(beside, path)
     except OSError as error:
         raise VepeError(
             f"{path} cannot be written ({error.strerror or error}); "
@@ -138,6 +148,47 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         if beside is not None:
             shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file atomically. Raises VepeError where it cannot, as on a full disk."""
+    with replacing(path) as beside:
+        beside.write_bytes(data)
+
+
+def _swap_in(new: Path, path: Path) -> None:
+    """Puts a folder in the place of another; signals wait between the two renames."""
+    old = path.with_name(f".{path.name}{_OLD}")
+    moved = False
+    mask = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    )
+    try:
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+            moved = True
+        new.rename(path)
+    except BaseException:
+        if moved and not path.exists():
+            old.rename(path)
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if moved:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _restore_interrupted(path: Path) -> None:
+    """Puts a folder back that a process killed between the renames left aside."""
+    old = path.with_name(f".{path.name}{_OLD}")
+    if old.is_dir() and not path.exists():
+        old.rename(path)
+
+
+def _fsync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _umask() -> int:

@@ -15,6 +15,9 @@ from vepe.errors import VepeError
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"}
 )
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
+"""The only Pillow formats that are opened; others, such as EPS, start external programs."""
+MAX_IMAGE_PIXELS = 100_000_000
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
@@ -59,7 +62,7 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
         VepeError: where it is missing, empty, barred, damaged or no picture.
     """
     path = Path(path)
-    with _open(path) as image:
+    with open_image(path) as image:
         try:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):
@@ -77,20 +80,32 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         VepeError: as `read_image`.
     """
-    with _open(Path(path)) as image:
+    with open_image(Path(path)) as image:
         width, height = image.size
         sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
     return (height, width) if sideways else (width, height)
 
 
-def _open(path: Path) -> Image.Image:
-    """Opens a picture without decoding it; every failure becomes one sentence."""
+def open_image(path: Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
+    """Opens an image of one of `IMAGE_FORMATS` without decoding it.
+
+    Raises:
+        VepeError: where it is missing, unreadable, of another format, or its header states more
+            than `max_pixels` pixels.
+    """
     if path.is_dir():
         raise VepeError(f"'{path}' is a folder, not a picture; give a picture file.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path)
+            image = Image.open(path, formats=IMAGE_FORMATS)
+        if image.width * image.height > max_pixels:
+            image.close()
+            raise VepeError(
+                f"The image '{path}' has {image.width} x {image.height} pixels, more than the "
+                f"limit of {max_pixels}; scale it down."
+            )
+        return image
     except FileNotFoundError:
         raise VepeError(f"There is no picture '{path}'; check the path.") from None
     except PermissionError:
