@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from vepe.data.clip import People
 from vepe.data.label_index import NO, YES, LabelIndex
 from vepe.errors import VepeError, VepeWarning
+from vepe.formats.files import path_inside
 from vepe.formats.pictures import is_cut_off
 from vepe.skeleton import CROWDPOSE14, Skeleton
 
@@ -62,14 +63,17 @@ class Still:
         """Size of the picture's file; 0 where it is gone."""
         if self.offset >= 0:
             return self.size
-        path = self.place / self.name
+        path = path_inside(self.place, self.name)
         return path.stat().st_size if path.is_file() else 0
 
     def raw(self) -> bytes:
-        """The bytes of the picture's file. Raises UnreadablePictureError where they are gone."""
+        """The bytes of the picture's file. Raises UnreadablePictureError where they are gone.
+
+        Raises VepeError where the name leads out of its folder.
+        """
         try:
             if self.offset < 0:
-                return (self.place / self.name).read_bytes()
+                return path_inside(self.place, self.name).read_bytes()
             with self.place.open("rb") as file:
                 file.seek(self.offset)
                 return file.read(self.size)

@@ -14,7 +14,7 @@ import numpy as np
 from vepe.data.label_index import UNKNOWN, LabelIndex
 from vepe.data.pictures import Pictures
 from vepe.errors import VepeError
-from vepe.formats.files import replacing
+from vepe.formats.files import is_relative_name, replacing
 
 Row = int
 
@@ -97,6 +97,9 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def _names(pictures: Pictures, rows: list[Row]) -> list[str]:
     """Names of the pictures in the shard; two of the same name get their folder's number."""
     names = [pictures[row].name.removeprefix("images/") for row in rows]
+    for name in names:
+        if not is_relative_name(name):
+            raise VepeError(f"The image name {name!r} is no safe name in a shard; correct it.")
     if len(set(names)) == len(names):
         return names
     places: dict[Path, int] = {}

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vepe.evaluation.posetrack import PoseTrackMatch
+from vepe.formats.files import is_inside
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ def worst_frames(match: PoseTrackMatch, count: int) -> list[BadFrame]:
 
 def find_picture(images: Path, frame: BadFrame) -> Path | None:
     """The frame's picture: its name under the folder, or the last part of it; None if absent."""
-    for path in (images / frame.picture, images / Path(frame.picture).name):
-        if frame.picture and path.is_file():
-            return path
+    for name in (frame.picture, Path(frame.picture).name):
+        if name and is_inside(images, name) and (images / name).is_file():
+            return images / name
     return None
 
 

@@ -13,7 +13,7 @@ from vepe.formats.annotations import Sequence
 from vepe.formats.coco import parse_coco
 from vepe.formats.dataset_rules import Finding, check_pictures, check_sequence
 from vepe.formats.detect import is_coco
-from vepe.formats.files import load_json
+from vepe.formats.files import is_inside, load_json
 from vepe.formats.pictures import PICTURE_SUFFIXES, PictureFinder
 from vepe.formats.posetrack import parse_sequence, read_sequence
 
@@ -203,8 +203,8 @@ def _look_at_pictures(
         if sequence.frames:
             report.findings.append(_none_there(str(sequence.source), len(names), names[0]))
         return
-    used.update((base / name).parent for name in names)
-    counts.pictures += sum((base / name).is_file() for name in names if name)
+    used.update((base / name).parent for name in names if is_inside(base, name))
+    counts.pictures += sum(is_inside(base, n) and (base / n).is_file() for n in names if n)
     report.findings += check_pictures(sequence, base, decode=decode)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vepe.formats.annotations import AnnotatedFrame, Person, Sequence, frame_place
+from vepe.formats.files import is_inside
 from vepe.formats.pictures import picture_trouble
 
 MAX_TRACK_ID = 10_000
@@ -213,7 +214,11 @@ def check_pictures(sequence: Sequence, base: Path, *, decode: bool) -> list[Find
     for i, frame in enumerate(sequence.frames):
         place = frame_place(sequence.source, i, frame.file_name)
         path = base / frame.file_name
-        if not frame.file_name or not path.is_file():
+        if (
+            not frame.file_name
+            or not is_inside(base, frame.file_name)
+            or not path.is_file()
+        ):
             found.append(Finding(
                 "problem", place, "the picture is missing",
                 "Copy it from the data set's archive, or remove the frame.",

@@ -10,7 +10,7 @@ import signal
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from vepe.errors import VepeError
@@ -53,6 +53,31 @@ def dump_json(path: Path, data: Any) -> Path:
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
     return path
+
+
+def is_relative_name(name: str) -> bool:
+    """Whether a name from data is a relative path without '..', a drive or a null character."""
+    parts = PureWindowsPath(name)  # Knows both separators.
+    return not (parts.drive or parts.root or ".." in parts.parts or "\0" in name)
+
+
+def is_inside(root: Path, name: str) -> bool:
+    """Whether `root / name` stays below `root`, symbolic links followed."""
+    if not is_relative_name(name):
+        return False
+    top = os.path.realpath(root)
+    return os.path.commonpath([top, os.path.realpath(Path(top, name))]) == top
+
+
+def path_inside(root: Path, name: str) -> Path:
+    """`root / name` for a name that comes from data.
+
+    Raises:
+        VepeError: where it is absolute, holds '..' or leaves `root` by a symbolic link.
+    """
+    if not is_inside(root, name):
+        raise VepeError(f"The name {name!r} leads out of the folder '{root}'; correct it.")
+    return root / name
 
 
 def safe_name(name: str) -> str:
@@ -160,9 +185,7 @@ def _swap_in(new: Path, path: Path) -> None:
     """Puts a folder in the place of another; signals wait between the two renames."""
     old = path.with_name(f".{path.name}{_OLD}")
     moved = False
-    mask = signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    )
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         if path.exists():
             shutil.rmtree(old, ignore_errors=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vepe.formats.files import is_inside
+
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _JPEG_TAIL = 4096
 """Bytes at the end of a JPEG in which its end mark must stand; some cameras write behind it."""
@@ -25,7 +27,7 @@ class PictureFinder:
         """The folder below which the first of these names that is found lies, or None."""
         for name in names:
             for place in self._candidates(annotation_file):
-                if name and (place / name).is_file():
+                if name and is_inside(place, name) and (place / name).is_file():
                     return place
         return None
 

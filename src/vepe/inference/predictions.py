@@ -13,6 +13,7 @@ import numpy as np
 
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, Person, Sequence
+from vepe.formats.files import path_inside
 from vepe.formats.posetrack import read_posetrack
 from vepe.inference.predictor import Predictor
 from vepe.skeleton import POSETRACK15, Skeleton
@@ -160,9 +161,9 @@ def picture_paths(images: Path, names: list[str], *, flat: bool = False) -> list
     flat = flat and max(Counter(Path(name).name for name in names).values(), default=1) == 1
     paths = []
     for name in names:
-        path = images / name
+        path = path_inside(images, name)
         if flat and not path.is_file():
-            path = images / Path(name).name
+            path = path_inside(images, Path(name).name)
         if not path.is_file():
             raise VepeError(
                 f"{images / name} does not exist; --images has to be the folder that the names in "
