@@ -93,6 +93,9 @@ def posetrack(
     report: Annotated[
         Path | None, typer.Option("--report", help="Write a page with pictures to this folder.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write --report among other files of its folder.")
+    ] = False,
     model: Model = None,
     images: Images = None,
     device: Device = "auto",
@@ -106,6 +109,10 @@ def posetrack(
     _one_source(pred, model, images, conf, input_px, window)
     if report is not None and find_spec("matplotlib") is None:
         raise VepeError("The report needs matplotlib; install it with: pip install 'vepe[report]'.")
+    if report is not None:
+        from vepe.evaluation.report import check_report_folder
+
+        check_report_folder(report, overwrite=overwrite)
     if model is None:
         assert pred is not None
         match = PoseTrackMatch.load(gt, pred, protocol=protocol.value)
@@ -128,7 +135,8 @@ def posetrack(
     if report is not None:
         from vepe.evaluation.report import write_report
 
-        typer.echo(f"Report: {write_report(match, result, report, images=images)}")
+        page = write_report(match, result, report, images=images, overwrite=overwrite)
+        typer.echo(f"Report: {page}")
 
 
 @app.command()
