@@ -132,6 +132,8 @@ def _map(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndar
         }[version]
         shape, fortran, dtype = read(member)
         header = member.tell()
+    if dtype.hasobject or any(size < 0 for size in shape):
+        raise ValueError("The array holds objects or has no valid shape.")
     with path.open("rb") as file:
         file.seek(info.header_offset + 26)
         name, extra = np.frombuffer(file.read(4), "<u2")

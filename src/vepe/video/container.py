@@ -35,6 +35,8 @@ NETWORK_TIMEOUT_S = 10.0
 # Demuxers that make pictures of things that are no video: text files become a terminal's screen.
 _NOT_VIDEO_FORMATS = frozenset({"tty"})
 
+MAX_FRAME_PIXELS = 100_000_000
+
 
 def address_of(path: Path) -> str:
     """The path as libav takes it: with a protocol, lest a colon in the name be read as one."""
@@ -106,6 +108,20 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
             f"'{name}' is encoded with a codec that cannot be decoded here; convert it to H.264."
         )
     return stream
+
+
+def check_frame_size(stream: VideoStream, name: str) -> None:
+    """Checks the size that a stream states, before any frame is decoded.
+
+    Raises:
+        VepeError: where a frame would have more than `MAX_FRAME_PIXELS` pixels.
+    """
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MAX_FRAME_PIXELS:
+        raise VepeError(
+            f"The frames of '{name}' have {width} x {height} pixels, more than the limit of "
+            f"{MAX_FRAME_PIXELS}; scale the video down."
+        )
 
 
 def nominal_fps(stream: VideoStream) -> float:

@@ -17,6 +17,7 @@ from vepe.errors import VepeError
 from vepe.types import Frame, VideoInfo
 from vepe.video.container import (
     Upright,
+    check_frame_size,
     nominal_fps,
     open_file,
     open_network,
@@ -48,6 +49,7 @@ class FileSource(VideoSource):
         self._closed = threading.Event()
         with self._open() as container:
             stream = video_stream(container, self._label)
+            check_frame_size(stream, self._label)
             first = next(Decoding(container, stream).frames(), None)
             if first is None:
                 raise VepeError(
