@@ -38,6 +38,8 @@ def load_json(path: Path) -> Any:
             f"{path} is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}); "
             "it may be cut off, so write it again."
         ) from None
+    except ValueError:
+        raise VepeError(f"{path} holds a number with too many digits; correct it.") from None
     except RecursionError:
         raise VepeError(f"{path} is nested too deeply to be read; check what it is.") from None
 
