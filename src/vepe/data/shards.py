@@ -73,7 +73,7 @@ def _open(path: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
             if stream is None:
                 raise VepeError(f"Shard '{path}' holds no JSON of labels.")
             data = json.load(io.TextIOWrapper(stream, "utf-8"))
-    except (tarfile.TarError, json.JSONDecodeError, OSError) as error:
+    except (tarfile.TarError, ValueError, RecursionError, OSError) as error:
         raise VepeError(f"Shard '{path}' cannot be read ({error}); copy it again.") from error
     pictures = {
         name.removeprefix("images/"): (member.offset_data, member.size)

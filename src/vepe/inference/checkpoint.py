@@ -129,7 +129,7 @@ def read_card(name: str | Path) -> WeightsCard:
         metadata = file.metadata() or {}
     try:
         config, training = json.loads(metadata["config"]), json.loads(metadata["training"])
-    except (KeyError, json.JSONDecodeError):
+    except (KeyError, ValueError, RecursionError):
         raise VepeError(
             f"'{path}' does not say what model it belongs to (no VEPE configuration in its "
             "header); give weights that VEPE wrote."
