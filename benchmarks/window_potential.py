@@ -1,28 +1,40 @@
-"""What a window could add at best: are other frames' poses better than the key frame's own?
+"""What a window could add at best, and how much of it the model reaches.
 
     python benchmarks/window_potential.py --gt ANNOTATIONS --images ROOT [--model vepe-n]
 
-For every labelled person of synthetic video (`vepe synth`): the spatial decoder's pose of highest
-OKS, in the key frame and in the other frames of its window. The others are moved by the true mean
-motion of the person, so that only the pose itself is judged. Three ways to use them: another
-frame's pose in place of the own one; each keypoint from the frame where it is nearest to the label
-(an oracle); and each keypoint from the frame with the highest confidence, which a network could do.
+For every labelled person of synthetic video (`vepe synth`): the finished pose of highest OKS, in
+the key frame and in the frames that its window reads. Each joint of the others is moved by its true
+motion to the key frame, so that only the pose itself is judged, and the right person is known.
+Ways to use them: another frame's pose in place of the own one; each keypoint from the frame where
+it is nearest to the label (both need the labels); each keypoint from the frame with the highest
+confidence; the mean weighted by squared confidence. The last row is what the model makes of the
+same window, with motion and people of its own estimate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from temporal_parts import EncodedVideo, arguments, root_area, start
+from temporal_parts import EncodedVideo, Variant, arguments, read_window, root_area, start
 
 from vepe.inference.prepost import frame_poses
+from vepe.models.decoder_layer import PoseOutput
 from vepe.models.streaming import window_indices
 from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15
 
 SIGMAS = POSETRACK15.sigma_array()
+ROWS = (
+    "own frame",
+    "own frame, or the best pose of another",
+    "each keypoint from the frame where it is nearest",
+    "each keypoint from the frame with the highest confidence",
+    "mean weighted by squared confidence",
+    "the model's window",
+)
 
 
 @dataclass(frozen=True)
@@ -45,10 +57,12 @@ class Observation:
         return np.exp(-squared / (2 * self.area_px * np.square(2 * SIGMAS)))
 
 
-def observations(video: EncodedVideo) -> list[dict[int | None, Observation]]:
+def observations(
+    video: EncodedVideo, outputs: Sequence[PoseOutput]
+) -> list[dict[int | None, Observation]]:
     """The people of every frame by track id."""
     result = []
-    for frame, output, fit in zip(video.gt.frames, video.spatial, video.fits, strict=True):
+    for frame, output, fit in zip(video.gt.frames, outputs, video.fits, strict=True):
         poses = frame_poses(output, fit, frame_index=0, time_s=0.0, conf=0.0)
         best = {}
         for person in frame.people:
@@ -57,58 +71,64 @@ def observations(video: EncodedVideo) -> list[dict[int | None, Observation]]:
                 Observation(person.keypoints_px, person.present, area, *pose)
                 for pose in zip(poses.keypoints_px, poses.keypoint_scores, strict=True)
             ]
-            best[person.track_id] = max(candidates, key=lambda c: c.oks(c.pred_px))
+            if candidates and person.present.any():
+                best[person.track_id] = max(candidates, key=lambda c: c.oks(c.pred_px))
         result.append(best)
     return result
 
 
 def compare(model: Vepe, video: EncodedVideo) -> list[tuple[float, ...]]:
-    """OKS of every person: own pose, best other, nearest keypoints, most confident keypoints."""
-    people, rows = observations(video), []
+    """OKS of every person by each of `ROWS`."""
+    people = observations(video, [frame.poses for frame in video.frames])
+    by_model = observations(video, read_window(model, video, Variant()))
+    rows = []
     for key, in_key_frame in enumerate(people):
-        window, index = window_indices(
+        window, _, reads = window_indices(
             video.times_s, key, model.window, model.lookahead, model.memory_interval_s
         )
-        others = [people[i] for n, i in enumerate(window) if n != index]
+        others = [people[window[index]] for index in reads]
         for track, own in in_key_frame.items():
-            moved = [move_to(o[track], own) for o in others if track in o]
-            poses = np.stack([own.pred_px, *(pose for pose, _ in moved)])
-            confidences = np.stack([own.confidence, *(confidence for _, confidence in moved)])
+            observed = [own, *(other[track] for other in others if track in other)]
+            poses = np.stack([move_to(other, own) for other in observed])  # (T, K, 2)
+            confidence = np.stack([other.confidence for other in observed])  # (T, K)
+            weights = np.square(confidence)[..., None]
+            mean = (poses * weights).sum(axis=0) / weights.sum(axis=0).clip(1e-12)
+            choice = confidence.argmax(axis=0)[None, :, None]
             nearest = np.stack([own.similarity(pose) for pose in poses]).max(axis=0)
-            choice = confidences.argmax(axis=0)[None, :, None]
-            confident = np.take_along_axis(poses, choice, axis=0)[0]
+            window_pose = by_model[key][track]
             rows.append(
                 (
                     own.oks(own.pred_px),
-                    max((own.oks(pose) for pose in poses[1:]), default=0.0),
+                    max(own.oks(pose) for pose in poses),
                     float(nearest[own.present].mean()),
-                    own.oks(confident),
+                    own.oks(np.take_along_axis(poses, choice, axis=0)[0]),
+                    own.oks(mean),
+                    own.oks(window_pose.pred_px),
                 )
             )
     return rows
 
 
-def move_to(other: Observation, own: Observation) -> tuple[np.ndarray, np.ndarray]:
-    """Another frame's pose moved to the person's present position, with its confidences."""
+def move_to(other: Observation, own: Observation) -> np.ndarray:
+    """Another frame's pose, each joint moved by its true motion to the key frame.
+
+    Joints that lack a label in one of the frames move by the mean of the others.
+    """
     both = other.present & own.present
-    shift = (own.gt_px - other.gt_px)[both].mean(axis=0) if both.any() else np.zeros(2)
-    return other.pred_px + shift, other.confidence
+    motion = own.gt_px - other.gt_px
+    mean = motion[both].mean(axis=0) if both.any() else np.zeros(2)
+    return other.pred_px + np.where(both[:, None], motion, mean)
 
 
 def main() -> None:
     model, _, videos = start(arguments(__doc__.splitlines()[0]).parse_args())
     with torch.inference_mode():
         table = np.array([row for video in videos for row in compare(model, video)])
-    own, other, nearest, confident = table.T
     print(f"{len(table)} people")
-    print("| | OKS over 0.5 | OKS over 0.75 |\n|---|---|---|")
-    for name, values in (
-        ("own frame", own),
-        ("own frame, or the best pose of another", np.maximum(own, other)),
-        ("each keypoint from the frame where it is nearest", nearest),
-        ("each keypoint from the frame with the highest confidence", confident),
-    ):
-        print(f"| {name} | {(values > 0.5).mean():.0%} | {(values > 0.75).mean():.0%} |")
+    print("| | mean OKS | OKS over 0.5 | OKS over 0.75 |\n|---|---|---|---|")
+    for name, values in zip(ROWS, table.T, strict=True):
+        shares = " | ".join(f"{(values > limit).mean():.0%}" for limit in (0.5, 0.75))
+        print(f"| {name} | {values.mean():.3f} | {shares} |")
 
 
 if __name__ == "__main__":
