@@ -7,6 +7,7 @@ those of PoseTrack's head points are the values of the PoseTrack18 tools.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -53,6 +54,8 @@ class Skeleton:
                 f"Skeleton '{self.name}' has {len(self.sigmas)} sigmas for {k} keypoints; "
                 "give one for each."
             )
+        if not all(0 < sigma < math.inf for sigma in self.sigmas):
+            raise VepeError(f"Skeleton '{self.name}' needs sigmas above 0; correct them.")
         for a, b in (*self.edges, *self.flip_pairs):
             if not (0 <= a < k and 0 <= b < k):
                 raise VepeError(
@@ -109,7 +112,7 @@ class Skeleton:
                 flip_pairs=tuple((int(a), int(b)) for a, b in data["flip_pairs"]),
                 sigmas=tuple(float(s) for s in data["sigmas"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise VepeError(
                 f"This skeleton is incomplete or malformed ({error}); give name, keypoints, edges, "
                 "flip_pairs, sigmas."

@@ -52,6 +52,11 @@ def test_overrides(settings: list[str], path: tuple, expected: object) -> None:
         ("losses.oks=[1", "not valid YAML"),
         ("stages.9.minutes=5", "no index into a list of 3"),
         ("stages.first.minutes=5", "no index into a list of 3"),
+        ("stages.\u00b2.minutes=5", "no index into a list of 3"),
+        ("stages." + "9" * 5000 + ".minutes=5", "no index into a list of 3"),
+        ("a" + ".a" * 2000 + "=1", "too many parts"),
+        ("seed=" + "9" * 5000, "too many digits"),
+        ("seed=!!int x", "does not fit its tag"),
     ],
 )
 def test_impossible_overrides(setting: str, message: str) -> None:
@@ -129,13 +134,33 @@ def test_wrong_recipe_options_are_named(setting: str, message: str) -> None:
         (b"- a\n- b\n", "keys and values"),
         (b"extends: vepe-x\n", "no preset 'vepe-x'; did you mean"),
         (b"extends: 3\n", "no preset '3'"),
+        (b"extends: ./mine.yaml\n", "extends itself"),
+        (b"extends: ../{folder}/mine.yaml\n", "extends itself"),
+        (b"extends: link.yaml\n", "extends itself"),
+        (b"dim: 2020-13-45\n---\n", "not valid YAML"),
+        (b"dim: !!int x\n", "does not fit its tag"),
+        (b"a: " + b"[" * 3000, "nested too deeply"),
     ],
 )
 def test_broken_files_have_a_message(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_bytes(content)
+    path.write_bytes(content.replace(b"{folder}", tmp_path.name.encode()))
+    (tmp_path / "link.yaml").symlink_to(path)
     with pytest.raises(VepeError, match=message):
         read_yaml(path)
+
+
+def test_long_chains_of_extends_have_a_message(tmp_path: Path) -> None:
+    for i in range(30):
+        (tmp_path / f"{i}.yaml").write_text(f"extends: {i + 1}.yaml\n")
+    with pytest.raises(VepeError, match="more than 20 files that extend each other"):
+        read_yaml(tmp_path / "0.yaml")
+
+
+def test_impossible_file_names_have_a_message() -> None:
+    for name in ("a" * 5000 + ".yaml", "a\0.yaml"):
+        with pytest.raises(VepeError, match="configuration file"):
+            read_yaml(name)
 
 
 def test_missing_files_and_presets_have_a_message() -> None:

@@ -62,6 +62,12 @@ def test_files_and_names(tmp_path: Path) -> None:
         ({"keypoints": ["a", "a"]}, "repeats"),
         ({"name": "empty"}, "needs `keypoints:`"),
         ([1, 2], "a name, a file"),
+        ({**PLIERS, "edges": 3}, "edges must be a list of pairs"),
+        ({**PLIERS, "edges": [[0, None]]}, "'None' in the skeleton's edges is no keypoint"),
+        ({**PLIERS, "flip_pairs": [[0, float("inf")]]}, "flip_pairs is no keypoint"),
+        ({**PLIERS, "sigmas": 0}, "needs sigmas above 0"),
+        ({**PLIERS, "sigmas": float("nan")}, "needs sigmas above 0"),
+        ({**PLIERS, "sigmas": 10**400}, "incomplete or malformed"),
     ],
 )
 def test_wrong_skeletons_have_a_message(value: Any, message: str) -> None:

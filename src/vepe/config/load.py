@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import difflib
+import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from vepe.config.base import Settings
+from vepe.config.documents import MAX_DEPTH, parse_yaml, read_limited
 from vepe.errors import VepeError
 
 S = TypeVar("S", bound=Settings)
+
+MAX_EXTENDS = 20
+"""Most files that extend each other in a chain."""
 
 
 def preset_names(kind: str = "models") -> list[str]:
@@ -36,29 +40,43 @@ def read_yaml(source: str | Path, kind: str = "models") -> dict[str, Any]:
 
 def _read(source: str | Path, kind: str, extending: tuple[str, ...]) -> dict[str, Any]:
     path = Path(source)
-    if str(source) in extending:
-        raise VepeError(f"'{source}' extends itself; remove one `extends:`.")
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise VepeError(f"There is no configuration file '{source}'; check the path.")
-        data, folder = path.read_bytes(), path.parent
+        data = _file_content(path)
+        identity, folder = os.path.realpath(path), path.parent
     else:
         names = preset_names(kind)
         if str(source) not in names:
             raise VepeError(f"There is no preset '{source}'{_nearest(str(source), names)}.")
         preset = resources.files("vepe.config") / "presets" / kind / f"{source}.yaml"
-        data, folder = preset.read_bytes(), Path()
-    try:
-        values = yaml.safe_load(data.decode("utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise VepeError(f"'{source}' is not valid YAML: {' '.join(str(error).split())}") from error
+        identity, folder = str(source), Path()
+        data = preset.read_bytes()
+    if identity in extending:
+        raise VepeError(f"'{source}' extends itself; remove one `extends:`.")
+    if len(extending) == MAX_EXTENDS:
+        raise VepeError(
+            f"'{source}' is the last of more than {MAX_EXTENDS} files that extend each other; "
+            "merge some of them."
+        )
+    values = parse_yaml(data, f"'{source}'") or {}
     if not isinstance(values, dict):
         raise VepeError(f"'{source}' must have keys and values at its top level.")
     base = values.pop("extends", None)
     if base is None:
         return values
     base_source = folder / str(base) if str(base).endswith((".yaml", ".yml")) else str(base)
-    return merge(_read(base_source, kind, (*extending, str(source))), values)
+    return merge(_read(base_source, kind, (*extending, identity)), values)
+
+
+def _file_content(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise VepeError(f"There is no configuration file '{path}'; check the path.")
+        return read_limited(path)
+    except OSError as error:
+        raise VepeError(
+            f"The configuration file '{path}' cannot be read ({error.strerror}); check the path "
+            "and its rights."
+        ) from None
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,11 +104,10 @@ def override(data: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         if not equals:
             raise VepeError(f"'{setting}' is not a setting; write key=value.")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise VepeError(f"The value in '{setting}' is not valid YAML; quote it.") from None
+        value = parse_yaml(text, f"The value in '{setting}'")
         path = key.strip().split(".")
+        if len(path) > MAX_DEPTH:
+            raise VepeError(f"The key in '{setting}' has too many parts; check it.")
         if path[0] == "model" and len(path) > 1 and isinstance(result.get("model"), str):
             result["model"] = {"extends": result["model"]}
         result = _with_value(result, path, value, setting)
@@ -106,7 +123,8 @@ def _with_value(current: Any, path: list[str], value: Any, setting: str) -> Any:
         count = len(current)
         if first == "*":
             return [_with_value(item, rest, value, setting) for item in current]
-        at = count - 1 if first == "-1" else int(first) if first.isdigit() else count
+        is_index = first.isdecimal() and len(first) < 9
+        at = count - 1 if first == "-1" else int(first) if is_index else count
         if not 0 <= at < count:
             raise VepeError(
                 f"'{setting}': '{first}' is no index into a list of {count}; count from 0, or "

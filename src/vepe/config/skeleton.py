@@ -17,8 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from vepe.config.documents import parse_yaml, read_limited
 from vepe.errors import VepeError
 from vepe.skeleton import SKELETONS, Skeleton
 
@@ -71,17 +70,16 @@ def read_skeleton(value: Any) -> Skeleton:
 
 def _read_file(path: Path) -> Any:
     try:
-        data = yaml.safe_load(path.read_text("utf-8"))
+        data = parse_yaml(read_limited(path), f"'{path}'")
     except OSError as error:
         raise VepeError(
             f"The skeleton file '{path}' cannot be read ({(error.strerror or str(error)).lower()})"
             "; check the path."
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise VepeError(f"'{path}' is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, Mapping):
         return data
-    return {"name": path.stem, **(data.get("skeleton") or data)}
+    inner = data.get("skeleton") or data
+    return {"name": path.stem, **inner} if isinstance(inner, Mapping) else inner
 
 
 def _from_mapping(data: Mapping[str, Any]) -> Skeleton:
@@ -112,15 +110,21 @@ def _from_mapping(data: Mapping[str, Any]) -> Skeleton:
 def _indices(pairs: Any, names: Sequence[str], part: str) -> list[tuple[int, int]]:
     """Pairs of names or indices as pairs of indices."""
     result = []
+    if not isinstance(pairs, list | tuple | None):
+        raise VepeError(f"The skeleton's {part} must be a list of pairs of keypoints.")
     for pair in pairs or ():
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise VepeError(f"'{pair}' in the skeleton's {part} is not a pair of keypoints.")
         for joint in pair:
+            if not isinstance(joint, str) and type(joint) is not int:
+                raise VepeError(
+                    f"'{joint}' in the skeleton's {part} is no keypoint; give its name or index."
+                )
             if isinstance(joint, str) and joint not in names:
                 raise VepeError(
                     f"The skeleton's {part} name '{joint}', which is not one of its "
                     f"keypoints {', '.join(names)}."
                 )
-        first, second = (names.index(j) if isinstance(j, str) else int(j) for j in pair)
+        first, second = (names.index(j) if isinstance(j, str) else j for j in pair)
         result.append((first, second))
     return result

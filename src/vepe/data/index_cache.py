@@ -20,6 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from vepe.config.documents import parse_json
 from vepe.data.label_index import LabelIndex
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
@@ -118,13 +119,13 @@ def load_index(path: Path, stamp: str) -> LabelIndex | None:
             arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
         if metadata["checksum"] != _checksum(arrays):
             return None
-        about = json.loads(metadata["about"])
+        about = parse_json(metadata["about"], "about")
         for array in arrays.values():
             array.flags.writeable = False
         return MappedIndex(
             tuple(about["keypoints"]), tuple(about["places"]), **arrays, file=path, stamp=stamp
         )
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, VepeError):
         return None
 
 

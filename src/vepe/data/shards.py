@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from vepe.config.documents import MAX_JSON_BYTES, parse_json
 from vepe.data.images import ImageIndex
 from vepe.data.index_cache import cached_index
 from vepe.data.label_index import UNKNOWN, LabelIndex, Located, build_index
@@ -59,9 +60,9 @@ def _open(path: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
             members = {m.name: m for m in tar if m.isfile()}
             labels = [m for name, m in members.items() if name.endswith(".json")]
             stream = tar.extractfile(labels[0]) if labels else None
-            if stream is None:
-                raise VepeError(f"Shard '{path}' has no JSON of labels.")
-            data = json.load(io.TextIOWrapper(stream, "utf-8"))
+            if stream is None or labels[0].size > MAX_JSON_BYTES:
+                raise VepeError(f"Shard '{path}' has no JSON of labels of a usable size.")
+            data = parse_json(stream.read(), f"{labels[0].name} of shard '{path}'")
     except (tarfile.TarError, ValueError, RecursionError, OSError) as error:
         raise VepeError(f"Shard '{path}' cannot be read ({error}); copy it again.") from error
     images = {

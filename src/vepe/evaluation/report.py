@@ -20,7 +20,7 @@ from vepe.evaluation.error_analysis import FrameErrors, timelines, worst_frames
 from vepe.evaluation.posetrack import PoseTrackMatch
 from vepe.evaluation.results import HOTA_VALUES, JointTable, PoseTrackResult
 from vepe.formats.data_paths import is_inside
-from vepe.formats.files import replacing_folder, write_bytes
+from vepe.formats.files import load_json, replacing_folder, write_bytes
 from vepe.viz.html_page import PageFigure, data_address, render_page
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ def _foreign_files(folder: Path) -> list[str]:
 def _own_files(folder: Path) -> set[str]:
     """Names of the files of a previous report that have not changed since."""
     try:
-        hashes = json.loads((folder / _MANIFEST).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        hashes = load_json(folder / _MANIFEST)
+    except VepeError:
         return set()
     if not isinstance(hashes, dict):
         return set()

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vepe import __version__
 from vepe.config.base import SILENT
+from vepe.config.documents import parse_json
 from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError
@@ -131,7 +132,13 @@ def load_weights(
     # Fresh weights are overwritten at once, but drawing them must not disturb the caller's seed.
     with torch.random.fork_rng(devices=[]):
         model = build_model(card.config)
-    tensors = upgrade_tensors(_read_tensors(card.path))
+    try:
+        tensors = upgrade_tensors(_read_tensors(card.path))
+    except (KeyError, RuntimeError):
+        raise VepeError(
+            f"'{card.path}' lacks tensors of its own version of VEPE; copy or train the weights "
+            "again."
+        ) from None
     _check_fit(card.path, model.state_dict(), tensors)
     model.load_state_dict(tensors)
     return model.eval(), card.config, card.training
@@ -143,9 +150,9 @@ def read_card(name: str | Path) -> WeightsCard:
     with _opened(path) as file:
         metadata = file.metadata() or {}
     try:
-        config, training = json.loads(metadata["config"]), json.loads(metadata["training"])
-        config = upgrade_config(dict(config))
-    except (KeyError, TypeError, ValueError, RecursionError):
+        config = upgrade_config(dict(parse_json(metadata["config"], "config")))
+        training = dict(parse_json(metadata["training"], "training"))
+    except (KeyError, TypeError, ValueError, VepeError):
         raise VepeError(
             f"'{path}' has no VEPE configuration in its header, so its model is unknown; give "
             "weights that VEPE wrote."

@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import UInt8
 from rich.console import Console
 
+from vepe.config.documents import parse_json
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
@@ -249,10 +250,10 @@ def read_log(path: Path) -> list[Line]:
     lines: list[Line] = []
     for number, text in enumerate(texts, start=1):
         try:
-            line = json.loads(text)
+            line = parse_json(text, f"Line {number}")
             if not isinstance(line, dict):
-                raise ValueError
-        except ValueError:
+                raise VepeError("not a JSON object")
+        except VepeError:
             if number == len(texts):
                 break
             raise VepeError(
