@@ -24,7 +24,7 @@ SYNTH_FILES = sorted((SOURCE / "vepe_synth").rglob("*.py"))
 
 LAYERS = (
     {"errors"},
-    {"skeleton"},
+    {"skeleton", "partial_files", "image_header"},
     {"types"},
     {"config"},
     {"video", "formats", "viz"},
@@ -44,7 +44,10 @@ TORCH_FREE_ROOMS = ("config", "video", "formats", "viz", "tracking", "evaluation
 GRAB_BAGS = {"utils", "util", "misc", "helpers", "helper", "common"}
 MAX_LINES, MAX_MEDIAN_LINES = 400, 180
 # Rooms of vepe that vepe_synth may import, and the only module of vepe_synth that vepe imports.
-SYNTH_MAY_IMPORT = {"__version__", "errors", "types", "skeleton", "config", "formats", "viz"}
+SYNTH_MAY_IMPORT = {
+    *("__version__", "errors", "types", "skeleton", "image_header"),
+    *("config", "formats", "viz"),
+}
 SYNTH_COMMAND = "vepe_synth.command"
 
 # Words that are not used in the field: in any text, as a variable, or as a part of an identifier.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vepe.errors import VepeError
+from vepe.image_header import image_header
 from vepe_synth import clutter, textures
 from vepe_synth.scene import Crowd, Scene
 from vepe_synth.stage import Backdrop, Colour, Light, Stage
@@ -70,12 +72,16 @@ def background_images(folder: Path) -> tuple[Path, ...]:
 
 def _read(path: Path) -> UInt8[np.ndarray, "H W 3"]:
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        raw = path.read_bytes()
     except OSError as error:
         raise VepeError(
             f"{path} cannot be read ({error.strerror}); check its access rights."
         ) from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    header, image = image_header(raw), None
+    if isinstance(header, str):
+        raise VepeError(f"{path} {header}; remove it from the backgrounds.")
+    with suppress(cv2.error):
+        image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise VepeError(f"{path} is not a readable image; remove it from the backgrounds.")
     scale = _LONGEST_PX / max(image.shape[:2])

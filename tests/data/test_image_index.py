@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from figures.sets import SIZE_WH, write_coco, write_posetrack18
-from vepe.data.images import ImageIndex, LabelPolicy
+from vepe.data.images import ImageIndex, LabelPolicy, UnreadableImageError
 from vepe.data.label_index import LabelIndex
 from vepe.data.read_labels import posetrack_files, read_label_files
 from vepe.errors import VepeError
@@ -69,3 +73,29 @@ def test_images_may_be_added_after_the_labels_were_cached(tmp_path: Path) -> Non
     (tmp_path / "moved/images").rename(tmp_path / "images")
     again = ImageIndex([read(files, tmp_path)], POSETRACK15).drop_missing(strict=True, title="it")
     assert again[1].image().shape == (SIZE_WH[1], SIZE_WH[0], 3)
+
+
+def png_stating(width: int, height: int) -> bytes:
+    """A PNG of one pixel whose header states another size."""
+    raw = bytearray(cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
+    raw[16:24] = struct.pack(">II", width, height)
+    raw[29:33] = struct.pack(">I", zlib.crc32(raw[12:29]))
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"", "not a readable image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a readable image"),
+        (png_stating(20_000, 20_000), "more than"),
+        (png_stating(60_000, 60_000), "more than"),
+        (png_stating(9, 9), "is damaged"),
+    ],
+)
+def test_image_is_checked_before_it_is_decoded(tmp_path: Path, raw: bytes, text: str) -> None:
+    write_coco(tmp_path)
+    record = ImageIndex([read([tmp_path / "labels.json"], tmp_path, single=True)], COCO17)[0]
+    (tmp_path / "bad").write_bytes(raw)
+    with pytest.raises(UnreadableImageError, match=text):
+        replace(record, place=tmp_path, name="bad", offset=-1).image()

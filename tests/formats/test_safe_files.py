@@ -1,5 +1,8 @@
 """Atomic files and folders, and the guarded image opener."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vepe.errors import VepeError
-from vepe.formats.files import replacing_folder, write_bytes
+from vepe.formats.files import replacing, replacing_folder, write_bytes
 from vepe.video.images import open_image, read_image
 
 
@@ -80,3 +83,74 @@ def test_pixel_limit_holds_before_decoding(tmp_path: Path) -> None:
     Image.new("1", (20, 20)).save(path)
     with pytest.raises(VepeError, match="limit of 100"):
         open_image(path, max_pixels=100)
+
+
+def test_what_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
+    for name in (".a.json.part", ".a.json.1.part", ".a.json.2.part"):
+        (tmp_path / name).write_bytes(b"left" * 100)
+    (tmp_path / ".out.part").mkdir()
+    (tmp_path / ".out.part" / "left.txt").write_text("left")
+    write_bytes(tmp_path / "a.json", b"new")
+    with replacing_folder(tmp_path / "out") as partial:
+        (partial / "new.txt").write_text("new")
+    assert (tmp_path / "a.json").read_bytes() == b"new"
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
+        "a.json", "out", "out/new.txt",
+    ]  # fmt: skip
+
+
+def test_writers_of_one_target_do_not_share_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with replacing(path) as first:
+        first.write_text("first")
+        with replacing(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+        assert first.read_text() == "first"
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_process_killed_while_writing_leaves_nothing_for_long(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    code = (
+        "import os, pathlib, signal\nfrom vepe.formats.files import replacing\n"
+        f"with replacing(pathlib.Path({str(path)!r})) as partial:\n"
+        "    partial.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=False)
+    assert result.returncode == -signal.SIGKILL
+    assert [p.name for p in tmp_path.iterdir()] == [".a.json.part"]
+    write_bytes(path, b"whole")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_without_locks_names_are_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vepe.partial_files.fcntl", None)
+    with replacing(tmp_path / "a") as first, replacing(tmp_path / "a") as second:
+        assert first != second
+        first.write_text("first")
+    with replacing_folder(tmp_path / "out"):
+        pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "out"]
+
+
+def test_link_in_the_place_of_the_hidden_file_is_not_followed(tmp_path: Path) -> None:
+    other = write_bytes_to(tmp_path / "other", b"mine")
+    (tmp_path / ".a.part").symlink_to(other)
+    write_bytes(tmp_path / "a", b"new")
+    assert other.read_bytes() == b"mine"
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_short_write_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_bytes_to(tmp_path / "a", b"old")
+
+    def short(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            return file.write(data[:2])
+
+    monkeypatch.setattr(Path, "write_bytes", short)
+    with pytest.raises(VepeError, match="only a part"):
+        write_bytes(path, b"new content")
+    assert path.read_bytes() == b"old"

@@ -279,10 +279,10 @@ def test_folder_without_write_permission_is_refused(
 ) -> None:
     """Simulated, since root may write everywhere."""
 
-    def barred(self: Path, data: bytes) -> int:
-        raise OSError(code, os.strerror(code), str(self))
+    def barred(path: Path) -> None:
+        raise OSError(code, os.strerror(code), str(path))
 
-    monkeypatch.setattr(Path, "write_bytes", barred)
+    monkeypatch.setattr("vepe.video.writer.claim_file", barred)
     with pytest.raises(VepeError, match="may not be written to") as caught:
         VideoWriter(tmp_path / "a.mp4", width=64, height=48, fps=10)
     assert str(tmp_path) in str(caught.value)
@@ -366,3 +366,22 @@ def test_real_clip_survives_the_round_trip(shared_dir: Path, tmp_path: Path) -> 
         np.abs(a.image.astype(int) - b.image).mean() for a, b in zip(frames, again, strict=True)
     )
     assert worst < 4
+
+
+def test_disk_that_is_full_at_the_end_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"old")
+    (tmp_path / ".a.mp4.part").write_bytes(b"left by a killed process")
+    writer = VideoWriter(path, width=64, height=48, fps=10)
+    writer.write(np.zeros((48, 64, 3), np.uint8), 0.0)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(VepeError, match="disk is full"):
+        writer.close()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
@@ -21,6 +22,7 @@ from vepe.data.label_index import NO, YES, LabelIndex
 from vepe.errors import VepeError, VepeWarning
 from vepe.formats.data_paths import path_inside
 from vepe.formats.image_files import is_cut_off
+from vepe.image_header import image_header
 from vepe.skeleton import CROWDPOSE14, Skeleton
 
 SAME_JOINT = {CROWDPOSE14.keypoints: {"head": "head_top", "neck": "head_bottom"}}
@@ -89,11 +91,22 @@ class ImageRecord:
             ) from error
 
     def image(self) -> UInt8[np.ndarray, "H W 3"]:
-        """The decoded RGB image. Raises UnreadableImageError if it cannot be read."""
+        """The decoded RGB image.
+
+        Raises:
+            UnreadableImageError: if it cannot be read, is too large, or is of another format than
+                `vepe.image_header.IMAGE_FORMATS`.
+        """
         raw = self.raw()
+        header = image_header(raw)
+        if isinstance(header, str):
+            raise UnreadableImageError(
+                f"Image '{self.name}' in '{self.place}' {header}; replace it."
+            )
         image = None
-        if raw and not is_cut_off(raw):
-            image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
+        if not is_cut_off(raw):
+            with suppress(cv2.error, MemoryError):
+                image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             raise UnreadableImageError(
                 f"Image '{self.name}' in '{self.place}' is damaged; copy it again."

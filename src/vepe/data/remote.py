@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import itertools
+import os
 import re
 import urllib.error
 import urllib.request
@@ -89,6 +90,8 @@ def fetch(url: str, *, folder: Path | None = None, progress: Progress | None = N
                 part = path.with_name(f"{name}.part")
                 _fetch(bare, part, progress)
                 _check(bare, part, checksum.lower())
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())  # a full disk may show only now
                 part.replace(path)
     except OSError as error:
         raise VepeError(

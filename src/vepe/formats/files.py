@@ -2,58 +2,44 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from vepe.config.documents import MAX_JSON_BYTES, parse_json
 from vepe.errors import VepeError
+from vepe.partial_files import Partial, claim_file, claim_folder
 
 _OLD = ".vepe-old"
 """Suffix of a folder that is renamed aside while its successor takes its place."""
 
 
 def load_json(path: Path) -> Any:
-    """The content of a JSON file. Raises VepeError if it is missing, empty or not JSON."""
+    """The content of a JSON file.
+
+    Raises:
+        VepeError: if it is missing, too large, or as `vepe.config.documents.parse_json`.
+    """
     try:
+        if path.is_char_device() or path.stat().st_size > MAX_JSON_BYTES:
+            raise VepeError(f"{path} is not a JSON file of a usable size; check what it is.")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise VepeError(f"{path} does not exist; check the path.") from None
+    except ValueError:
+        raise VepeError(f"{path} is not a possible file name; check the path.") from None
     except OSError as error:
         raise VepeError(f"{path} cannot be read ({error.strerror}); check its rights.") from error
-    if not raw.strip():
-        raise VepeError(f"{path} is empty; write it again or leave it out.")
-    try:
-        return parse_json(raw)
-    except UnicodeDecodeError:
-        raise VepeError(f"{path} is not text, hence no JSON; check what it is.") from None
-    except json.JSONDecodeError as error:
-        raise VepeError(
-            f"{path} is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}); "
-            "it may be cut off, so write it again."
-        ) from None
-    except ValueError:
-        raise VepeError(f"{path} holds a number with too many digits; correct it.") from None
-    except RecursionError:
-        raise VepeError(f"{path} is nested too deeply to be read; check what it is.") from None
-
-
-def parse_json(raw: bytes) -> Any:
-    """The value in a JSON text; errors are those of `json.loads`."""
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        # orjson is strict: the standard library also reads UTF-16, a byte order mark, NaN and
-        # huge numbers, and its errors name the line.
-        return json.loads(raw)
+    return parse_json(raw, str(path))
 
 
 def dump_json(path: Path, data: Any) -> Path:
@@ -122,21 +108,22 @@ def check_targets(
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file next to `path`, which replaces it at the end or is removed on failure.
+    """A hidden file next to `path`, which replaces it at the end or is removed on failure.
+
+    It is on the disk before it takes the name, so that a full disk is noticed in time. One that a
+    killed process left is taken over.
 
     Raises:
         VepeError: if the folder cannot be written or the disk is full.
     """
-    partial: Path | None = None
+    partial: Partial | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        partial = Path(name)
-        partial.chmod(0o666 & ~_umask())
-        yield partial
-        _fsync(partial)
-        partial.replace(path)
+        partial = claim_file(path)
+        yield partial.path
+        _fsync(partial.path)
+        partial.path.replace(path)
+        _fsync_folder(path.parent)
     except OSError as error:
         raise VepeError(
             f"{path} cannot be written ({error.strerror or error}); "
@@ -144,12 +131,12 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         if partial is not None:
-            partial.unlink(missing_ok=True)
+            partial.remove()
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder next to `path` that takes its place at the end.
+    """A hidden folder next to `path` that takes its place at the end.
 
     An old folder is renamed aside first, restored where the new one cannot take its place, and
     deleted last. One that a killed process left aside is restored by the next call.
@@ -157,19 +144,18 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Raises:
         VepeError: if it cannot be written, or `path` is a file.
     """
-    partial: Path | None = None
+    partial: Partial | None = None
     try:
         _restore_interrupted(path)
         if path.exists() and not path.is_dir():
             raise VepeError(f"{path} is a file, but a folder is to be written; name another.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-        partial.chmod(0o777 & ~_umask())
-        yield partial
-        for file in partial.rglob("*"):
-            if file.is_file():
-                _fsync(file)
-        _swap_in(partial, path)
+        partial = claim_folder(path)
+        yield partial.path
+        for inside in partial.path.rglob("*"):
+            _fsync_folder(inside) if inside.is_dir() else _fsync(inside)
+        _swap_in(partial.path, path)
+        _fsync_folder(path.parent)
     except OSError as error:
         raise VepeError(
             f"{path} cannot be written ({error.strerror or error}); "
@@ -177,13 +163,15 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
+            partial.remove()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes a file atomically. Raises VepeError where it cannot, as on a full disk."""
     with replacing(path) as partial:
         partial.write_bytes(data)
+        if partial.stat().st_size != len(data):
+            raise OSError(errno.EIO, "only a part was written")
 
 
 def _swap_in(new: Path, path: Path) -> None:
@@ -231,7 +219,11 @@ def _fsync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _fsync_folder(path: Path) -> None:
+    """Makes renames in a folder last, where the system can."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vepe.formats.data_paths import is_inside
+from vepe.image_header import image_header
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _JPEG_TAIL = 4096
@@ -56,13 +58,18 @@ def image_problem(path: Path, *, decode: bool) -> tuple[str | None, tuple[int, i
         return "is cut off", None
     if not decode:
         return None, None
+    header = image_header(raw)
+    if isinstance(header, str):
+        return header, None
     import cv2
     import numpy as np
 
-    image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    image = None
+    with suppress(cv2.error, MemoryError):
+        image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
     if image is None:
         return "is not a readable image", None
-    return None, _size(raw)
+    return None, header
 
 
 def is_cut_off(raw: bytes) -> bool:
@@ -70,19 +77,3 @@ def is_cut_off(raw: bytes) -> bool:
     if raw[:2] == b"\xff\xd8":
         return b"\xff\xd9" not in raw[-_JPEG_TAIL:]
     return raw[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in raw[-_JPEG_TAIL:]
-
-
-def _size(raw: bytes) -> tuple[int, int] | None:
-    """Width and height from the header (the image was decoded at an eighth, for speed)."""
-    if raw[:8] == b"\x89PNG\r\n\x1a\n":
-        return int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")
-    position = 2
-    while raw[:2] == b"\xff\xd8" and position + 9 < len(raw):
-        marker, length = raw[position + 1], int.from_bytes(raw[position + 2 : position + 4], "big")
-        if raw[position] != 0xFF:
-            return None
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height = int.from_bytes(raw[position + 5 : position + 7], "big")
-            return int.from_bytes(raw[position + 7 : position + 9], "big"), height
-        position += 2 + length
-    return None

@@ -16,6 +16,7 @@ from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, frame_place
 from vepe.formats.files import dump_json, load_json
 from vepe.formats.geometry import posetrack_visibility
+from vepe.formats.matlab import read_mat
 from vepe.formats.records import flag_or_none, is_finite_number, track_id_or_none
 from vepe.skeleton import POSETRACK15
 
@@ -72,46 +73,23 @@ def load_annolist(path: Path) -> list[Any]:
     Raises:
         VepeError: if the file is missing, not MATLAB's, in its HDF5 form, or has no annolist.
     """
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(str(path), struct_as_record=False, squeeze_me=True)
-    except FileNotFoundError:
-        raise VepeError(f"{path} does not exist; check the path.") from None
-    except NotImplementedError:
-        raise VepeError(
-            f"{path} is a MATLAB v7.3 file; save it again in MATLAB with the option '-v7'."
-        ) from None
-    except Exception as error:  # scipy raises many kinds for a damaged file
-        raise VepeError(f"{path} is not a readable .mat file ({error}); copy it again.") from error
-    if "annolist" not in content:
-        raise VepeError(f"{path} has no 'annolist'; it is not a PoseTrack17 file.")
-    return _records(content["annolist"])
+    return _records(read_mat(path, "annolist"))
 
 
 def _records(value: Any) -> list[Any]:
-    """A list of plain records from a struct, an array of structs or an empty array."""
-    return [_plain(item) for item in np.atleast_1d(np.asarray(value, dtype=object)).ravel()]
+    """A list of plain records from a record, several or none."""
+    return [_with_lists(item) for item in (value if isinstance(value, list) else [value])]
 
 
-def _plain(value: Any) -> Any:
-    """Structs become dicts, arrays lists, NumPy scalars Python's."""
-    names = getattr(value, "_fieldnames", None)
-    if names is not None:
-        fields = {name: getattr(value, name) for name in names}
+def _with_lists(value: Any) -> Any:
+    """The value, in which all fields of `_LISTS` are lists again, or left out if empty."""
+    if isinstance(value, dict):
         return {
-            name: _records(item) if name in _LISTS else _plain(item)
-            for name, item in fields.items()
-            if not (name in _LISTS and _is_blank(item))
+            name: _records(item) if name in _LISTS else _with_lists(item)
+            for name, item in value.items()
+            if not (name in _LISTS and item == [])
         }
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.ravel()]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _is_blank(value: Any) -> bool:
-    """Whether it is MATLAB's [] in a struct array, where a record lacks the field."""
-    return isinstance(value, np.ndarray) and value.size == 0
+    return [_with_lists(item) for item in value] if isinstance(value, list) else value
 
 
 def _one(value: Any) -> Any:

@@ -22,7 +22,7 @@ import torch
 
 from vepe.config.grid import PlannedRun
 from vepe.errors import VepeError
-from vepe.formats.files import dump_json, load_json, replacing
+from vepe.formats.files import dump_json, load_json, replacing, write_bytes
 from vepe.training.checkpoint import LAST, changed_keys
 from vepe.training.run_log import LOG_NAME, metric_label, metric_names, read_log
 from vepe.training.trainer import Trainer
@@ -162,7 +162,7 @@ def _failed(run: PlannedRun, folder: Path, error: Exception) -> GridResult:
         reason = f"{type(error).__name__}: {text[0] if text else 'no message'}; see {ERROR_NAME}"
     if folder.is_dir():
         trace = "".join(traceback.format_exception(error))
-        (folder / ERROR_NAME).write_text(trace, encoding="utf-8")
+        write_bytes(folder / ERROR_NAME, trace.encode("utf-8", "backslashreplace"))
     return GridResult(run.name, run.seed, run.folder, "failed", error=reason)
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from vepe.data.batch import Batch
-from vepe.formats.files import dump_json, replacing_folder
+from vepe.formats.files import dump_json, replacing_folder, write_bytes
 from vepe.losses.criterion import Criterion, total
 from vepe.losses.targets import Targets
 from vepe.models.decoder_layer import LayerOutput
@@ -180,10 +180,9 @@ def save_worst(folder: Path, clips: Iterable[PredictedClip], skeleton: Skeleton)
 
 
 def save_jpeg(path: Path, image_rgb: Image) -> Path:
-    """Writes a JPEG file, and creates its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes a JPEG file, and creates its folder. Raises VepeError if it cannot be written."""
     bgr = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
     done, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     assert done, "JPEG of an RGB image"
-    path.write_bytes(content.tobytes())
+    write_bytes(path, content.tobytes())
     return path

@@ -58,9 +58,6 @@ class Trainer:
             raise VepeError(f"There is no checkpoint '{last}' to resume from.")
         _create(folder)
         processes = start_processes(config)
-        if processes.main:
-            for partial in folder.glob(f".{LAST}.*.part"):  # of a run that was killed
-                partial.unlink(missing_ok=True)
         seed_everything(config.seed)
         model_config, model = build_start(config, load=not resume)
         model.backbone.to(memory_format=torch.channels_last)  # faster convolutions on CPUs

@@ -18,15 +18,13 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vepe.errors import VepeError, VepeWarning
+from vepe.image_header import IMAGE_FORMATS, MAX_IMAGE_PIXELS
 from vepe.types import Frame, VideoInfo
 from vepe.video.source import Span, VideoSource
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"}
 )
-IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
-"""The only Pillow formats that are opened; others, such as EPS, start external programs."""
-MAX_IMAGE_PIXELS = 100_000_000
 _ANIMATED_FORMATS = frozenset({"PNG", "WEBP", "GIF"})
 _MIN_DURATION_S = 0.02
 """Browsers show frames that state a shorter time, or none, for a tenth of a second."""

@@ -18,6 +18,7 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
 from vepe.errors import VepeError
+from vepe.partial_files import Partial, claim_file
 from vepe.video.audio import AudioTrack
 
 DEFAULT_TIME_BASE = Fraction(1, 90_000)
@@ -75,7 +76,8 @@ class VideoWriter:
         self._finished = self._closed = False
         if audio_from is not None and self.path.exists() and self.path.samefile(audio_from):
             raise VepeError(f"'{self.path}' would replace the video it is made from; rename it.")
-        self._partial = _reserve(self.path)
+        self._reserved = _reserve(self.path)
+        self._partial = self._reserved.path
         self._audio: AudioTrack | None = None
         self._scaler = VideoReformatter()
         with self._guarded():
@@ -172,6 +174,8 @@ class VideoWriter:
         if self._closed:
             return
         with self._guarded():
+            with self._partial.open("rb") as file:
+                os.fsync(file.fileno())  # a full disk may show only now
             os.replace(self._partial, self.path)  # noqa: PTH105 (Path.replace is the same call)
         self._release()
 
@@ -181,12 +185,14 @@ class VideoWriter:
             self._release()
 
     def _release(self) -> None:
+        if self._closed:
+            return
         self._closed = True
         if self._audio is not None:
             self._audio.close()
         with suppress(AttributeError, OSError, av.error.FFmpegError):
             self._container.close()
-        self._partial.unlink(missing_ok=True)
+        self._reserved.remove()
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -220,18 +226,15 @@ class VideoWriter:
             self.discard()
 
 
-def _reserve(path: Path) -> Path:
+def _reserve(path: Path) -> Partial:
     """Creates the folder and an empty hidden file in it, so that missing rights show at once."""
-    folder = path.parent
-    partial = folder / f".{path.name}.{os.getpid()}.partial"
     if path.is_dir():
         raise VepeError(f"'{path}' is a folder; give the name of a video file.")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(b"")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return claim_file(path)
     except OSError as error:
         raise _writing_error(path, error) from None
-    return partial
 
 
 def _writing_error(path: Path, error: Exception) -> VepeError:
