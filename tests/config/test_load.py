@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vepe.config.base import SILENT
-from vepe.config.load import merge, override, parse, preset_names, read_yaml
+from vepe.config.base import SILENT, Settings
+from vepe.config.load import _models, merge, override, parse, preset_names, read_yaml
 from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError, VepeWarning
@@ -103,7 +103,13 @@ def test_renamed_options_are_accepted_with_a_warning(data: dict, message: str) -
         ({"skeleton": "dog"}, "no skeleton 'dog'"),
         ({"spatial_encoder": {"levels": [5]}}, "levels must be among"),
         ({"temporal": 3}, "temporal: give keys and values here"),
-        ({"queries": 0}, "queries"),
+        ({"queries": 0}, "queries: give at least 1"),
+        ({"dim": 10**9}, "dim: give at most 4096"),
+        ({"heads": 10**400}, "heads: give at most 256"),
+        ({"dim": "1" * 5000}, "dim: this number has too many digits"),
+        ({"strides": []}, "strides: give at least 1"),
+        ({"strides": [0, 0]}, "strides start at 2"),
+        ({"dim": 4096, "hidden": 32768}, "about 2.*weights"),
     ],
 )
 def test_wrong_model_options_are_named(changes: dict, message: str) -> None:
@@ -118,6 +124,10 @@ def test_wrong_model_options_are_named(changes: dict, message: str) -> None:
         ("stages.0.data.0.shrads=[a]", "no option 'stages.0.data.0.shrads'; did you mean 'shards'"),
         ("losses=3", "losses: give keys and values here"),
         ("stages.0.data.0.kind=film", "stages.0.data.0"),
+        ("seed=-1", "seed: give at least 0"),
+        ("seed=4294967296", "seed: give less than 4294967296"),
+        ("stages.0.size_px=1000000", "stages.0.size_px: give at most 8192"),
+        ("stages.0.minutes=.inf", "stages.0.minutes"),
     ],
 )
 def test_wrong_recipe_options_are_named(setting: str, message: str) -> None:
@@ -170,3 +180,17 @@ def test_missing_files_and_presets_have_a_message() -> None:
         read_yaml("vepe_n")
     models = ["dinov2-s", "hrnet-w48", "n", "r50", "s", "swin-l"]
     assert preset_names() == [f"vepe-{name}" for name in models]
+
+
+def test_every_count_and_size_has_an_upper_bound() -> None:
+    def unbounded(model: type[Settings]) -> list[str]:
+        names = []
+        for name, field in model.model_fields.items():
+            for inner in _models(field.annotation):
+                names += unbounded(inner)
+            is_int = field.annotation in (int, int | None)
+            if is_int and not any(hasattr(m, "le") or hasattr(m, "lt") for m in field.metadata):
+                names.append(f"{model.__name__}.{name}")
+        return names
+
+    assert unbounded(ModelConfig) + unbounded(TrainConfig) == []

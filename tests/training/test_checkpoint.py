@@ -90,8 +90,36 @@ def test_damaged_files(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"progress": {"stage": "1"}},
+        {"progress": {"stage": 9, "step": 0, "elapsed_s": 0.0}},
+        {"progress": {"stage": 0, "step": -1, "elapsed_s": 0.0}},
+        {"progress": {"stage": 0, "step": 2**80, "elapsed_s": 0.0}},
+        {"progress": {"stage": 0, "step": 0, "elapsed_s": float("nan")}},
+        {"progress": [1, 2]},
+        {"config": "[]"},
+        {"config": '{"stages": 3}'},
+        {"config": '{"stages": [{"batch": "x"}], "accumulate": []}'},
+        {"config": "[" * 2000 + "]" * 2000},
+        {"model": "1" * 5000},
+        {"data": 3},
+        {"parts": 3},
+        {"random": None},
+        {"processes": "x"},
+    ],
+)
+def test_edited_values_are_damage(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = write(tmp_path)
+    with_state(path, **changes)
+    with pytest.raises(VepeError, match="is damaged"):
+        load_checkpoint(path, IDENTITY)
+
+
+@pytest.mark.parametrize(
     ("state", "message"),
     [
+        ({"format": torch.zeros(3), "versions": [1]}, "an older version"),
         ({"format": 99, "versions": {"vepe": "9.0"}}, "VEPE 9.0 in another format"),
         ({"progress": {}, "parts": {}, "config": "{}"}, "an older version"),
     ],

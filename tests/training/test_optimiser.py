@@ -16,6 +16,7 @@ from vepe.training.optimiser import (
     Ema,
     build_optimiser,
     freeze,
+    load_optimiser,
     lr_by_group,
     lr_factor,
     set_lr,
@@ -133,3 +134,21 @@ def test_ema_resumes_exactly() -> None:
         assert torch.equal(a, b)
     assert int(whole.model[1].num_batches_tracked) == 4  # integers are copied
     assert not any(p.requires_grad for p in whole.model.parameters())
+
+
+def test_state_of_another_optimiser_is_refused() -> None:
+    def optimiser(width: int, lr: float) -> torch.optim.AdamW:
+        weight = torch.nn.Parameter(torch.ones(width))
+        made = torch.optim.AdamW([weight], lr=lr)
+        weight.sum().backward()
+        made.step()
+        return made
+
+    state, target = optimiser(3, 0.5).state_dict(), optimiser(3, 0.1)
+    load_optimiser(target, state)
+    assert target.param_groups[0]["lr"] == 0.1
+    with pytest.raises(ValueError, match="other shapes"):
+        load_optimiser(optimiser(4, 0.1), state)
+    for broken in ({}, {**state, "state": {0: {"step": 3}}}, {**state, "param_groups": []}):
+        with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
+            load_optimiser(optimiser(3, 0.1), broken)

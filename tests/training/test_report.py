@@ -97,6 +97,59 @@ def test_folder_without_a_run(tmp_path: Path, content: str | None) -> None:
     assert not (tmp_path / "index.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("log.jsonl", '{"step": "3"}', "'step' is '3'; remove the line"),
+        ("log.jsonl", '{"step": -1}', "'step' is -1"),
+        ("log.jsonl", '{"run_step": 1e400}', "'run_step' is inf"),
+        ("log.jsonl", '{"elapsed_s": null}', "'elapsed_s' is None"),
+        ("log.jsonl", '{"elapsed_s": 1e99}', "'elapsed_s' is 1e"),
+        ("log.jsonl", '{"stage": []}', "'stage' is"),
+        ("log.jsonl", '{"evaluation": [1]}', "'evaluation' is"),
+        ("log.jsonl", '{"evaluation": {"ap": "x"}}', "'evaluation' is"),
+        ("log.jsonl", '{"loss": NaN}', "'loss' is nan"),
+        ("log.jsonl", '{"loss": 1e200}', "'loss' is 1e"),
+        ("log.jsonl", '{"loss": true}', "'loss' is True"),
+        ("log.jsonl", "[" * 2000 + "]" * 2000 + "\n{}", "Line 1 of"),
+        ("worst/worst.json", "3", "list of a run's worst clips"),
+        ("worst/worst.json", "[3]", "list of a run's worst clips"),
+        ("worst/worst.json", '[{"file": 3}]', "list of a run's worst clips"),
+        ("worst/worst.json", '[{"file": "a.jpg", "loss": "x"}]', "list of a run's worst clips"),
+        ("environment.json", "[1]", "not the environment"),
+    ],
+)
+def test_odd_files_of_a_run_are_named(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    path = write_run(tmp_path / "run") / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    with pytest.raises(VepeError, match=re.escape(message)):
+        write_report(tmp_path / "run")
+
+
+def test_lines_without_places_and_undefined_losses_have_a_report(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    (folder / "log.jsonl").write_text(
+        '{"loss": null, "spatial0/l1": null}\n{"loss": 2, "spatial0/l1": 3, "stage": "b"}\n{}\n'
+    )
+    (folder / "recipe.yaml").write_bytes(b"\xff")
+    (folder / "images").mkdir()
+    (folder / "images" / "mine.jpg").write_bytes(b"")
+    assert "Losses" in write_report(folder).read_text()
+
+
+def test_report_shows_no_file_of_another_folder(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    (folder / "worst").mkdir()
+    worst = [{"file": "../../secret.jpg", "loss": 1.0}, {"file": str(tmp_path / "secret.jpg")}]
+    worst[1]["loss"] = 2.0
+    (folder / "worst" / "worst.json").write_text(json.dumps(worst))
+    assert "data:image/jpeg" not in write_report(folder).read_text()
+
+
 def test_long_logs_are_drawn_as_means() -> None:
     place = {"stage": "a", "stage_index": 0, "elapsed_s": 0.0}
     lines = [{**place, "step": n, "run_step": n, "loss": 1.0 + n % 2} for n in range(20_000)]

@@ -163,6 +163,7 @@ def parse(
             hint = _nearest(keys[-1], known)
             raise VepeError(f"{source}: there is no option '{where}'{hint}.") from None
         problem = _PLAIN.get(first["type"], first["msg"].removeprefix("Value error, "))
+        problem = problem.format_map(first.get("ctx", {})) if first["type"] in _PLAIN else problem
         raise VepeError(f"{source}: {where or 'the whole'}: {problem}.") from None
 
 
@@ -173,6 +174,13 @@ _PLAIN = {
     "tuple_type": "give a list here",
     "missing": "this option is missing",
     "union_tag_not_found": "give its `kind`",
+    "int_parsing_size": "this number has too many digits",
+    "too_short": "give at least {min_length}",
+    "too_long": "give at most {max_length}",
+    "less_than_equal": "give at most {le}",
+    "less_than": "give less than {lt}",
+    "greater_than_equal": "give at least {ge}",
+    "greater_than": "give more than {gt}",
 }
 """Pydantic's error types in terms of YAML."""
 

@@ -16,18 +16,23 @@ from vepe.config.tracking import ShotSettings, SmoothingSettings, TrackerSetting
 from vepe.errors import VepeError
 from vepe.skeleton import POSETRACK15, Skeleton
 
+MAX_LAYERS = 64
+"""Most layers of each part."""
+MAX_LAYER_VALUES = 1_000_000_000
+"""Most weights of all encoder and decoder layers together: a mistyped width is no out-of-memory."""
+
 
 class SpatialEncoderConfig(Settings):
     """Deformable encoder within a frame. Only `levels` are updated (0 is the finest)."""
 
-    layers: int = Field(1, ge=0)
+    layers: int = Field(1, ge=0, le=MAX_LAYERS)
     levels: tuple[int, ...] = (1, 2)
 
 
 class SpatialDecoderConfig(Settings):
     """Decoder that turns proposals into queries and poses, frame by frame."""
 
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, le=MAX_LAYERS)
 
 
 class TemporalConfig(Settings):
@@ -37,20 +42,25 @@ class TemporalConfig(Settings):
 
     pose_encoder: bool = True
     memory_encoder: bool = True
-    window: int = Field(6, ge=1, description="frames that a key frame reads, itself included")
+    window: int = Field(
+        6, ge=1, le=1000, description="frames that a key frame reads, itself included"
+    )
     lookahead: int = Field(
-        2, ge=0, description="how many of them lie in the future; live sources use none"
+        2, ge=0, le=1000, description="how many of them lie in the future; live sources use none"
     )
     alignment: Literal["flow", "none"] = Field(
         "flow", description="how joints are carried between the frames of a window"
     )
     memory_interval_s: float = Field(
-        0.03, ge=0, description="shortest time between two frames in memory; 0 keeps every frame"
+        0.03,
+        ge=0,
+        le=3600,
+        description="shortest time between two frames in memory; 0 keeps every frame",
     )
-    pose_encoder_layers: int = Field(1, ge=1)
-    memory_encoder_layers: int = Field(1, ge=1)
+    pose_encoder_layers: int = Field(1, ge=1, le=MAX_LAYERS)
+    memory_encoder_layers: int = Field(1, ge=1, le=MAX_LAYERS)
     memory_encoder_levels: tuple[int, ...] = (1, 2)
-    pose_decoder_layers: int = Field(1, ge=1)
+    pose_decoder_layers: int = Field(1, ge=1, le=MAX_LAYERS)
 
 
 class ConsistencyConfig(Settings):
@@ -58,9 +68,12 @@ class ConsistencyConfig(Settings):
 
     enabled: bool = True
     matching: Literal["identity", "uniform"] = "identity"
-    dim: int = Field(64, ge=1, description="length of the identity embedding")
+    dim: int = Field(64, ge=1, le=4096, description="length of the identity embedding")
     appearance: int = Field(
-        0, ge=0, description="appearance channels per keypoint in the identity head; 0: none"
+        0,
+        ge=0,
+        le=1024,
+        description="appearance channels per keypoint in the identity head; 0: none",
     )
 
 
@@ -76,22 +89,23 @@ class ModelConfig(Settings):
 
     name: str = "custom"
     backbone: str = "mobilenetv2_pose_100"
-    strides: tuple[int, ...] = (8, 16, 32)
-    dim: int = Field(128, ge=16)
-    heads: int = Field(4, ge=1)
-    points: int = Field(4, ge=1, description="sampling points per head, level and frame")
-    hidden: int = Field(256, ge=1, description="width of the feed-forward blocks")
+    strides: tuple[int, ...] = Field((8, 16, 32), min_length=1, max_length=8)
+    dim: int = Field(128, ge=16, le=4096)
+    heads: int = Field(4, ge=1, le=256)
+    points: int = Field(4, ge=1, le=64, description="sampling points per head, level and frame")
+    hidden: int = Field(256, ge=1, le=32768, description="width of the feed-forward blocks")
     queries: int = Field(
-        30, ge=1, description="number of queries: at most so many people per frame"
+        30, ge=1, le=2000, description="number of queries: at most so many people per frame"
     )
     keypoint_search: bool = True
     high_resolution_dim: int = Field(
         0,
         ge=0,
+        le=1024,
         description="channels of the features at half the finest stride, for keypoint refinement; "
         "0: none",
     )
-    input_px: int = Field(384, ge=32, description="longer side of the input at inference")
+    input_px: int = Field(384, ge=32, le=8192, description="longer side of the input at inference")
     spatial_encoder: SpatialEncoderConfig = SpatialEncoderConfig()
     spatial_decoder: SpatialDecoderConfig = SpatialDecoderConfig()
     temporal: TemporalConfig = TemporalConfig()
@@ -117,9 +131,26 @@ class ModelConfig(Settings):
             raise ValueError(
                 "high_resolution_dim must be a multiple of 8, and 0 without keypoint_search"
             )
+        if not 2 <= self.strides[0] <= 256:
+            raise ValueError("strides start at 2 to 256")
         if any(b != 2 * a for a, b in zip(self.strides, self.strides[1:], strict=False)):
             raise ValueError("each stride must be twice the one before")
         for levels in (self.spatial_encoder.levels, self.temporal.memory_encoder_levels):
             if not levels or not set(levels) <= set(range(len(self.strides))):
                 raise ValueError(f"levels must be among 0 to {len(self.strides) - 1}")
+        values = self._layer_values()
+        if values > MAX_LAYER_VALUES:
+            raise ValueError(
+                f"the layers would have about {values:.1e} weights, and at most "
+                f"{MAX_LAYER_VALUES:.0e} are possible; lower dim, hidden or the layers"
+            )
         return self
+
+    def _layer_values(self) -> int:
+        """About how many weights the encoder and decoder layers have together."""
+        temporal = self.temporal
+        layers = self.spatial_encoder.layers + self.spatial_decoder.layers
+        layers += temporal.pose_encoder_layers + temporal.memory_encoder_layers
+        layers += temporal.pose_decoder_layers
+        sampling = self.heads * self.points * len(self.strides) * 3
+        return layers * self.dim * (8 * self.dim + 2 * self.hidden + sampling)

@@ -86,7 +86,7 @@ class TrackerSettings(Settings):
     new_track_threshold: float = Field(default=0.45, ge=0, le=1)
     high_threshold: float = Field(default=0.35, ge=0, le=1)
     low_threshold: float = Field(default=0.1, ge=0, le=1)
-    confirm_hits: int = Field(default=1, ge=1)
+    confirm_hits: int = Field(default=1, ge=1, le=10_000)
     max_gap_s: float = Field(default=2.0, ge=0)
     motion_gap_s: float = Field(default=2.0, ge=0)
     lost_after_s: float = Field(default=0.25, ge=0)
@@ -100,7 +100,7 @@ class TrackerSettings(Settings):
 
     reid_similarity: float = Field(default=0.6, ge=-1, le=1)
     reid_margin: float = Field(default=0.0, ge=0, le=2)
-    max_lost_tracks: int = Field(default=100, ge=0)
+    max_lost_tracks: int = Field(default=100, ge=0, le=100_000)
     min_size_px: float = Field(default=12.0, gt=0)
 
     def scaled_to(self, new_track_threshold: float) -> TrackerSettings:

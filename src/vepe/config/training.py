@@ -13,6 +13,10 @@ from vepe.config.base import Settings
 from vepe.config.data import SourceConfig
 from vepe.errors import VepeError
 
+MAX_STEPS = 1_000_000_000
+MAX_MINUTES = 5_256_000
+"""Ten years."""
+
 METRICS = {
     "coco": ("ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75"),
     "crowdpose": ("ap", "ap50", "ap75", "ap_easy", "ap_medium", "ap_hard", "ar", "ar50", "ar75"),
@@ -32,16 +36,17 @@ class EvaluationConfig(Settings):
     images: str = Field(description="folder below `data_root` that image names are relative to")
     joints: Literal["all", "shared"] = "shared"
     metric: str = "ap"
-    every_steps: int | None = Field(None, ge=1)
-    every_minutes: float | None = Field(None, gt=0)
+    every_steps: int | None = Field(None, ge=1, le=MAX_STEPS)
+    every_minutes: float | None = Field(None, gt=0, le=MAX_MINUTES)
     patience: int | None = Field(
         None,
         ge=1,
+        le=MAX_STEPS,
         description="early stopping: end a stage after so many evaluations without a new best",
     )
     conf: float | None = Field(None, ge=0, le=1, description="lowest person score")
-    input_px: int | None = Field(None, ge=32)
-    window: int | None = Field(None, ge=1)
+    input_px: int | None = Field(None, ge=32, le=8192)
+    window: int | None = Field(None, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _check_metric(self) -> EvaluationConfig:
@@ -104,11 +109,11 @@ class StageConfig(Settings):
     }
 
     name: str
-    steps: int | None = Field(None, ge=1)
-    minutes: float | None = Field(None, gt=0)
-    frames: int = Field(1, ge=1, description="frames per clip")
-    size_px: int = Field(320, ge=64, description="side of the training images")
-    batch: int = Field(16, ge=1, description="clips per micro-batch in each process")
+    steps: int | None = Field(None, ge=1, le=MAX_STEPS)
+    minutes: float | None = Field(None, gt=0, le=MAX_MINUTES)
+    frames: int = Field(1, ge=1, le=1000, description="frames per clip")
+    size_px: int = Field(320, ge=64, le=8192, description="side of the training images")
+    batch: int = Field(16, ge=1, le=65536, description="clips per micro-batch in each process")
     lr: float = Field(5e-4, gt=0)
     backbone_lr: float = Field(0.0, ge=0, description="0 freezes the backbone")
     sampling_lr_factor: float = Field(
@@ -118,9 +123,9 @@ class StageConfig(Settings):
     freeze: tuple[str, ...] = Field(
         (), description="modules that are not trained, such as pyramid or backbone.net.blocks.0"
     )
-    warmup_steps: int = Field(100, ge=0)
+    warmup_steps: int = Field(100, ge=0, le=MAX_STEPS)
     denoising_groups: int = Field(
-        2, ge=0, description="noised copies of each person, half positive, half negative"
+        2, ge=0, le=100, description="noised copies of each person, half positive, half negative"
     )
     data: tuple[SourceConfig, ...] = Field(min_length=1)
 
@@ -145,31 +150,39 @@ class TrainConfig(Settings):
     pretrained_backbone: bool = Field(False, description="let timm download ImageNet weights")
     init: str | None = Field(None, description="checkpoint to start from")
     data_root: str = "."
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     workers: int | None = Field(
-        None, ge=0, description="loader processes; default: none on a CPU, up to 8 for a GPU"
+        None,
+        ge=0,
+        le=1024,
+        description="loader processes; default: none on a CPU, up to 8 for a GPU",
     )
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["no", "bf16", "fp16"] = "no"
-    accumulate: int = Field(1, ge=1, description="micro-batches per optimiser step")
+    accumulate: int = Field(1, ge=1, le=65536, description="micro-batches per optimiser step")
     gradient_checkpointing: bool = Field(
         False, description="less memory for about a third more time"
     )
     compile: bool = Field(False, description="compile the network with torch.compile")
     calibration_batches: int = Field(
-        30, ge=0, description="batches for the calibration of scores at the end; 0 for none"
+        30,
+        ge=0,
+        le=1_000_000,
+        description="batches for the calibration of scores at the end; 0 for none",
     )
-    checkpoint_minutes: float = Field(5.0, gt=0)
-    checkpoint_steps: int | None = Field(None, ge=1, description="also save every so many steps")
+    checkpoint_minutes: float = Field(5.0, gt=0, le=MAX_MINUTES)
+    checkpoint_steps: int | None = Field(
+        None, ge=1, le=MAX_STEPS, description="also save every so many steps"
+    )
     evaluation: EvaluationConfig | None = None
     logging: tuple[Literal["wandb", "mlflow"], ...] = Field(
         (), description="in addition to TensorBoard"
     )
     image_every_steps: int = Field(
-        500, ge=0, description="steps between two images of predictions; 0 for none"
+        500, ge=0, le=MAX_STEPS, description="steps between two images of predictions; 0 for none"
     )
     losses: LossConfig = LossConfig()
     stages: tuple[StageConfig, ...] = Field(min_length=1)

@@ -11,9 +11,11 @@ step sees the same clips.
 from __future__ import annotations
 
 import json
+import math
 import platform
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,9 @@ import numpy as np
 import torch
 
 from vepe import __version__
+from vepe.config.documents import parse_json
 from vepe.config.model import ModelConfig
-from vepe.config.training import TrainConfig
+from vepe.config.training import MAX_STEPS, TrainConfig
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
 from vepe.inference.weights import save_weights
@@ -110,14 +113,16 @@ class Run:
         Raises:
             VepeError: as `load_checkpoint`.
         """
-        checkpoint = load_checkpoint(self.folder / LAST, self.identity)
-        self.model.load_state_dict(checkpoint.parts["model"])
-        self.ema.load_state_dict(checkpoint.parts["ema"])
-        scaler = self.processes.accelerator.scaler
-        if scaler is not None and "scaler" in checkpoint.parts:
-            scaler.load_state_dict(checkpoint.parts["scaler"])
-        if self.evaluation is not None and "evaluation" in checkpoint.parts:
-            self.evaluation.load_state_dict(checkpoint.parts["evaluation"])
+        path = self.folder / LAST
+        checkpoint = load_checkpoint(path, self.identity)
+        with damage_reported(path):
+            self.model.load_state_dict(checkpoint.parts["model"])
+            self.ema.load_state_dict(checkpoint.parts["ema"])
+            scaler = self.processes.accelerator.scaler
+            if scaler is not None and "scaler" in checkpoint.parts:
+                scaler.load_state_dict(checkpoint.parts["scaler"])
+            if self.evaluation is not None and "evaluation" in checkpoint.parts:
+                self.evaluation.load_state_dict(checkpoint.parts["evaluation"])
         return checkpoint
 
     def export(self, name: str = WEIGHTS, training: Mapping[str, Any] | None = None) -> Path:
@@ -303,22 +308,22 @@ def load_checkpoint(path: Path, identity: RunIdentity) -> Checkpoint:
             configuration, model or data; the message names what differs.
     """
     state = _read(path)
-    if state.get("format") != FORMAT:
-        made_by = state.get("versions", {}).get("vepe", "an older version")
+    number, written_by = state.get("format"), state.get("versions")
+    if type(number) is not int or number != FORMAT:
+        made_by = written_by.get("vepe") if isinstance(written_by, dict) else None
+        made_by = made_by if isinstance(made_by, str) else "an older version"
         raise VepeError(
             f"The checkpoint '{path}' was written by VEPE {made_by} in another format; resume it "
             "with that version, or start a new run from its weights.safetensors (init=...)."
         )
-    try:
-        progress, config = Progress(**state["progress"]), json.loads(state["config"])
-        model, data = json.loads(state["model"]), json.loads(state["data"])
-        parts, random_states, processes = state["parts"], state["random"], state["processes"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
-    current = identity.config.model_dump(mode="json")
-    current_model = {"model": identity.model.model_dump(mode="json")}
-    changed = changed_keys(config, current, processes, identity.processes)
-    changed += changed_keys({"model": model}, current_model, 1, 1)
+    with damage_reported(path):
+        progress = _checked_progress(state["progress"], len(identity.config.stages))
+        config, model, data = (_json(state[key]) for key in ("config", "model", "data"))
+        parts, random_states = dict(state["parts"]), list(state["random"])
+        current = identity.config.model_dump(mode="json")
+        current_model = {"model": identity.model.model_dump(mode="json")}
+        changed = changed_keys(config, current, int(state["processes"]), identity.processes)
+        changed += changed_keys({"model": model}, current_model, 1, 1)
     if changed:
         raise VepeError(
             f"The checkpoint '{path}' was made with another configuration: {_listed(changed)} "
@@ -347,6 +352,35 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise _damaged(path, TypeError())
     return state
+
+
+def _json(text: str) -> Any:
+    try:
+        return parse_json(text, "checkpoint")
+    except VepeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _checked_progress(values: Mapping[str, Any], num_stages: int) -> Progress:
+    """The progress of a checkpoint. Raises ValueError or TypeError where it is impossible."""
+    progress = Progress(**values)
+    stage, step, elapsed_s = progress.stage, progress.step, float(progress.elapsed_s)
+    if type(stage) is not int or type(step) is not int:
+        raise TypeError("stage and step must be integers")
+    if not (0 <= stage <= num_stages and 0 <= step <= MAX_STEPS and 0 <= elapsed_s < math.inf):
+        raise ValueError("no such stage or step")
+    return progress
+
+
+@contextmanager
+def damage_reported(path: Path) -> Iterator[None]:
+    """Raises VepeError for any error of reading a checkpoint's values: the file is damaged."""
+    try:
+        yield
+    except VepeError:
+        raise
+    except Exception as error:  # torch raises many kinds for wrong types, keys and shapes
+        raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> VepeError:

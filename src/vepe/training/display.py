@@ -166,11 +166,11 @@ def summary(values: Mapping[str, float]) -> list[str]:
     return [losses, "  ".join([*speed, memory, *gpu, *lrs, *skipped])]
 
 
-def grouped(values: Mapping[str, float]) -> dict[str, float]:
+def grouped(values: Mapping[str, float | None]) -> dict[str, float]:
     """Loss parts summed by owner: `spatial0/l1` and `spatial1/oks` count for `spatial`."""
     sums: dict[str, float] = defaultdict(float)
     for name, value in values.items():
         owner, slash, _ = name.partition("/")
-        if slash and owner != "lr":
+        if slash and owner != "lr" and value is not None:
             sums[owner.rstrip("0123456789")] += value
     return dict(sums)

@@ -99,4 +99,6 @@ class Evaluation:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores the value of `state_dict`."""
-        self.best, self.num_without_best = state["best"], int(state["waited"])
+        best = state["best"]
+        self.best = None if best is None else float(best)
+        self.num_without_best = int(state["waited"])

@@ -7,7 +7,7 @@ may be measured in minutes, and all processes must use the first one's clock.
 from __future__ import annotations
 
 import math
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from timm.utils import ModelEmaV3
@@ -124,6 +124,22 @@ def lr_factor(schedule: ScheduleConfig, step: int, progress: float, warmup_steps
     return warmup * (schedule.floor + (1 - schedule.floor) * half)
 
 
+def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Restores the moments of AdamW; rates and other options stay those of the configuration.
+
+    Raises:
+        ValueError, KeyError, TypeError: if the state is of another optimiser or malformed.
+    """
+    options = [{k: v for k, v in g.items() if k != "params"} for g in optimiser.param_groups]
+    optimiser.load_state_dict(state)
+    for group, own in zip(optimiser.param_groups, options, strict=True):
+        group.update(own)
+    for parameter, values in optimiser.state.items():
+        shapes = [values[name].shape for name in ("exp_avg", "exp_avg_sq")]
+        if values["step"].numel() != 1 or any(shape != parameter.shape for shape in shapes):
+            raise ValueError("the moments have other shapes than the weights")
+
+
 def set_lr(optimiser: torch.optim.Optimizer, factor: float) -> None:
     """Multiplies the base learning rate of every group by a factor."""
     for group in optimiser.param_groups:
@@ -167,4 +183,7 @@ class Ema(Generic[M]):
     def load_state_dict(self, state: dict) -> None:
         """Restores the value of `state_dict`."""
         self.model.load_state_dict(state["model"])
-        self.steps = int(state["steps"])
+        steps = int(state["steps"])
+        if not 0 <= steps < 1 << 62:
+            raise ValueError("impossible number of updates")
+        self.steps = steps

@@ -8,6 +8,7 @@ template `report.html`.
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -93,7 +94,8 @@ def write_report(folder: str | Path) -> Path:
         VepeError: if there is no log, matplotlib is missing, or the folder cannot be written.
     """
     folder = Path(folder)
-    lines = read_log(folder / LOG_NAME)
+    start = {"stage": "", "step": 0, "run_step": 0, "elapsed_s": 0}
+    lines = [{**start, **line} for line in read_log(folder / LOG_NAME)]
     if not lines:
         raise VepeError(f"'{folder}' has no '{LOG_NAME}'; give the output folder of a run.")
     if find_spec("matplotlib") is None:
@@ -104,9 +106,9 @@ def write_report(folder: str | Path) -> Path:
     page = render_page(
         _TEMPLATE.read_text(encoding="utf-8"),
         title=f"Training: {folder.resolve().name}",
-        num_steps=int(lines[-1].get("run_step", 0)) + 1,
-        time=timedelta(seconds=round(float(lines[-1].get("elapsed_s", 0)))),
-        stages=list(dict.fromkeys(str(line.get("stage", "")) for line in lines)),
+        num_steps=lines[-1]["run_step"] + 1,
+        time=timedelta(seconds=round(lines[-1]["elapsed_s"])),
+        stages=list(dict.fromkeys(line["stage"] for line in lines)),
         headline=_headline(losses, evaluations),
         num_evaluations=len(evaluations),
         evaluation_head=["after step", *map(metric_label, metrics)],
@@ -150,16 +152,28 @@ def _median(losses: Sequence[Line], key: str) -> float:
 
 
 def _worst_figures(folder: Path) -> Iterator[PageFigure]:
-    if not (folder / "worst.json").is_file():
+    path = folder / "worst.json"
+    if not path.is_file():
         return
-    for entry in load_json(folder / "worst.json"):
-        if (folder / entry["file"]).is_file():
+    entries = load_json(path)
+    if not isinstance(entries, list):
+        raise VepeError(f"'{path}' is not the list of a run's worst clips; remove it.")
+    for entry in entries:
+        try:
+            image = folder / Path(entry["file"]).name  # never a file of another folder
             name = f"{entry['clip']}: " if entry.get("clip") else ""
-            yield _figure(folder / entry["file"], f"{name}loss {entry['loss']:.2f}")
+            caption = f"{name}loss {entry['loss']:.2f}"
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise VepeError(
+                f"'{path}' is not the list of a run's worst clips; remove it."
+            ) from None
+        if image.is_file():
+            yield _figure(image, caption)
 
 
 def _latest_figures(folder: Path) -> Iterator[PageFigure]:
-    for path in sorted(folder.glob("*.jpg"))[-MAX_IMAGES:]:
+    paths = [p for p in folder.glob("*.jpg") if re.match(r"[0-9]{1,15}_", p.name) and p.is_file()]
+    for path in sorted(paths)[-MAX_IMAGES:]:
         yield _figure(path, f"After step {int(path.stem.split('_')[0]) + 1}")
 
 
@@ -168,13 +182,16 @@ def _figure(path: Path, caption: str) -> PageFigure:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _environment(path: Path) -> list[tuple[str, str]]:
     if not path.is_file():
         return []
-    return [(str(name), str(value)) for name, value in load_json(path).items()]
+    values = load_json(path)
+    if not isinstance(values, dict):
+        raise VepeError(f"'{path}' is not the environment of a run; remove it.")
+    return [(str(name), str(value)) for name, value in values.items()]
 
 
 def _percent(value: float | None) -> str:

@@ -40,6 +40,7 @@ MAX_S = 60.0
 """Most seconds between two lines of the log."""
 PLACE = ("stage", "stage_index", "step", "run_step", "elapsed_s")
 """Keys of every line; all others are values."""
+MAX_ELAPSED_S = 1e10
 
 Line = dict[str, Any]
 
@@ -242,7 +243,7 @@ def read_log(path: Path) -> list[Line]:
     An incomplete last line, as a crash leaves it, is ignored.
 
     Raises:
-        VepeError: if any other line is not a JSON object.
+        VepeError: if any other line is not a JSON object, or a line's values are no numbers.
     """
     if not path.is_file():
         return []
@@ -259,8 +260,34 @@ def read_log(path: Path) -> list[Line]:
             raise VepeError(
                 f"Line {number} of '{path}' is not a JSON object; remove it to continue."
             ) from None
-        lines.append(line)
+        lines.append(_checked(line, f"Line {number} of '{path}'"))
     return lines
+
+
+def _checked(line: Line, place: str) -> Line:
+    """The line itself. Raises VepeError where a value has another type than the log writes."""
+    for key, value in line.items():
+        if key == "stage":
+            valid = isinstance(value, str)
+        elif key in ("stage_index", "step", "run_step"):
+            valid = type(value) is int and 0 <= value <= 1 << 53
+        elif key == "elapsed_s":
+            valid = value is not None and _is_number(value) and 0 <= value <= MAX_ELAPSED_S
+        elif key == "evaluation":
+            valid = isinstance(value, dict) and all(map(_is_number, value.values()))
+        else:
+            valid = _is_number(value)
+        if not valid:
+            shown = repr(value)[:40]
+            raise VepeError(f"{place}: '{key}' is {shown}; remove the line to continue.")
+    return line
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that sums and charts can take, or None for an undefined one."""
+    if value is None:
+        return True
+    return type(value) in (int, float) and abs(value) < 1e100
 
 
 def truncate(path: Path, stage_index: int, step: int) -> list[Line]:

@@ -14,12 +14,21 @@ from vepe.config.training import StageConfig
 from vepe.errors import VepeError
 from vepe.losses.criterion import LossNormaliser, total
 from vepe.losses.denoising import DenoisingSettings
-from vepe.training.checkpoint import BEST, Checkpoint, Progress, Run, set_random_state
+from vepe.training.checkpoint import (
+    BEST,
+    LAST,
+    Checkpoint,
+    Progress,
+    Run,
+    damage_reported,
+    set_random_state,
+)
 from vepe.training.distributed import StopSignal
 from vepe.training.loader import MicroBatch, StageLoader
 from vepe.training.optimiser import (
     build_optimiser,
     freeze,
+    load_optimiser,
     lr_by_group,
     lr_factor,
     set_lr,
@@ -113,7 +122,8 @@ class StageLoop:
         self.accelerator = run.processes.accelerator
         self.module, self.optimiser = run.processes.prepare(step, optimiser)
         if restored is not None and begin.step:
-            self.optimiser.load_state_dict(restored.parts["optimiser"])
+            with damage_reported(run.folder / LAST):
+                load_optimiser(self.optimiser, restored.parts["optimiser"])
         self.clock = StageClock(self.stage, begin.elapsed_s)
         self.save_interval = Interval(run.config.checkpoint_minutes)
         settings = run.config.evaluation
@@ -139,7 +149,8 @@ class StageLoop:
         if self.restored is not None:
             states = self.restored.random_states
             if run.processes.index < len(states):
-                set_random_state(states[run.processes.index])
+                with damage_reported(run.folder / LAST):
+                    set_random_state(states[run.processes.index])
             self.restored = None
         last, evaluated = begin.step - 1, False
         for step, batches in enumerate(loader, start=begin.step):
