@@ -1,0 +1,44 @@
+"""Parquet files that are damaged or state more than they hold."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vepe.errors import VepeError
+from vepe.formats import table
+from vepe.formats.table import read_parquet
+
+arrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def written(path: Path, rows: int) -> Path:
+    names = ("frame_index", "track_id", "nose_x", "nose_y")
+    parquet.write_table(arrow.table({name: np.arange(float(rows)) for name in names}), path)
+    return path
+
+
+def test_rows_are_limited_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "a.parquet", 100)
+    assert len(read_parquet(path).frames) == 100
+    monkeypatch.setattr(table, "MAX_PARQUET_CELLS", 300)
+    with pytest.raises(VepeError, match="states 100 rows of 4 columns"):
+        read_parquet(path)
+
+
+def test_damaged_bytes_give_a_sentence(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = written(tmp_path / "a.parquet", 3)
+    good = path.read_bytes()
+    for _ in range(200):
+        raw = bytearray(good)
+        for at in rng.integers(0, len(raw), rng.integers(1, 5)):
+            raw[at] = rng.integers(256)
+        path.write_bytes(raw)
+        with suppress(VepeError):  # anything else is a bug
+            read_parquet(path)
