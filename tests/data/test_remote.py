@@ -159,3 +159,11 @@ def test_training_reads_shards_from_urls(server: str, tmp_path: Path) -> None:
     assert len(Handler.requests) == 2
     assert len(read_images(images, tmp_path, POSETRACK15)) == 4
     assert len(Handler.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "ranges", ["{0..9}" * 8, "{0..99999999999}", "{0.." + "9" * 5000 + "}", "{0..400}{0..400}"]
+)
+def test_ranges_of_too_many_files_are_refused(ranges: str) -> None:
+    with pytest.raises(VepeError, match="more than 100000 files"):
+        expand(f"http://host/{ranges}.tar")

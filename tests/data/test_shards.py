@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,39 @@ def test_broken_shards_are_errors(tmp_path: Path, content: bytes | None, message
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(VepeError, match=message):
+        read_shard(path, POSETRACK15)
+
+
+def header(size: int, kind: bytes, name: str = "a.json") -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def sparse_header(size: int) -> bytes:
+    """A file of one byte that states to have `size` bytes, most of them in a hole."""
+    raw = bytearray(header(1, tarfile.GNUTYPE_SPARSE))
+    raw[386:398], raw[398:410] = b"%011o\0" % (size - 1), b"%011o\0" % 1
+    raw[483:495] = b"%011o\0" % size
+    raw[148:156] = b"        "
+    raw[148:156] = b"%06o\0 " % sum(raw)
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        sparse_header(2**32),
+        header(2**50, tarfile.REGTYPE),
+        header(2**50, tarfile.XHDTYPE),
+        header(2**50, tarfile.GNUTYPE_LONGNAME),
+    ],
+    ids=["sparse", "file", "extended header", "long name"],
+)
+def test_sizes_in_headers_are_checked(tmp_path: Path, start: bytes) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(start + bytes(4096))
+    with pytest.raises(VepeError, match=r"cannot be read|not possible"):
         read_shard(path, POSETRACK15)
 
 

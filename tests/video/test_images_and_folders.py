@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,85 @@ def test_animated_image_that_is_cut_off_is_incomplete(
 def test_folder_span_without_images_is_refused(folder: Path) -> None:
     with pytest.raises(VepeError, match=r"No image of .* lies in the span"):
         open_video(folder, start_s=5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "expected"),
+    [
+        ("I", (0, 100, 255), (0, 100, 255)),
+        ("I", (0, 25_600, 65_535), (0, 100, 255)),
+        ("I", (0, 2**30, 2**31 - 1), (0, 127, 255)),
+        ("F", (0, 0.5, 1.0), (0, 127, 255)),
+        ("F", (0, 100.0, 255.0), (0, 100, 255)),
+        ("F", (np.nan, 25_600.0, 65_535.0), (0, 100, 255)),
+    ],
+)
+def test_grey_of_32_bits(tmp_path: Path, mode: str, values: tuple, expected: tuple) -> None:
+    kind = np.int32 if mode == "I" else np.float32
+    image = Image.fromarray(np.array([values], kind))
+    assert image.mode == mode
+    image.save(tmp_path / "a.tif")
+    assert read_image(tmp_path / "a.tif")[0].tolist() == [[v] * 3 for v in expected]
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["b.mp4"], r"holds no images, but a video; track one at a time: vepe track '.*b\.mp4'"),
+        (["b.MOV", "c.mkv", "notes.txt"], r"but 2 videos; track one .*b\.MOV'"),
+        (["sub/a.jpg"], r"holds no images, but its subfolders do; give one of them, .*sub'"),
+        (["notes.txt"], "give one with jpg or png files"),
+    ],
+)
+def test_folder_without_images_says_what_helps(tmp_path: Path, names: list[str], text: str) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(VepeError, match=text):
+        list_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["f0.png", "f1.png", "f2.png"], None),
+        (["f0.png", "f5.png", "f10.png", "f15.png"], None),
+        (["17001.png", "17034.png", "17070.png", "17099.png"], None),
+        (["a.png", "b.png"], None),
+        (["f0.jpg", "f0.png", "f1.jpg"], "'f0.jpg' and 'f0.png' differ in their ending only"),
+        (["f0.png", "f1.png", "f2.png", "f6.png"], "gap between 'f2.png' and 'f6.png'"),
+        (["f0.png", "f1.png", "f3.png", "f4.png", "f9.png"], r"\(2 such gaps\)"),
+    ],
+)
+def test_odd_numbering_is_reported(tmp_path: Path, names: list[str], text: str | None) -> None:
+    for i, name in enumerate(names):
+        save(tmp_path / name, grey_image(i))
+    with open_video(tmp_path) as video:
+        assert len(list(video)) == len(names)
+    assert not video.incomplete
+    if text is None:
+        assert video.warning is None
+    else:
+        assert re.search(text, video.warning or "")
+
+
+def test_dangling_link_is_a_missing_frame(folder: Path) -> None:
+    (folder / "frame12.png").symlink_to(folder / "gone.png")
+    with open_video(folder) as video:
+        assert len(list(video)) == 12
+    assert video.incomplete
+    assert video.warning is not None
+    assert "link to a file that does not exist" in video.warning
+    with pytest.raises(VepeError, match="link to a file that does not exist"):
+        read_image(folder / "frame12.png")
+
+
+def test_png_with_broken_pixels_has_a_size_and_is_a_missing_frame(folder: Path) -> None:
+    path = folder / "frame5.png"
+    raw = bytearray(path.read_bytes())
+    raw[-30] ^= 0xFF
+    path.write_bytes(raw)
+    assert image_size(path) == (64, 48)
+    with open_video(folder) as video:
+        assert len(list(video)) == 11
+    assert video.incomplete

@@ -34,6 +34,8 @@ _CONNECTION_ERRORS = (
     ConnectionError,
     EOFError,
 )
+MAX_NAMES = 100_000
+_MAX_DIGITS = 18
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 Progress = Callable[[str, int, int | None], None]
@@ -49,11 +51,19 @@ def expand(pattern: str) -> list[str]:
     """All names of a pattern: `a-{008..010}.tar` is a-008.tar, a-009.tar and a-010.tar.
 
     Raises:
-        VepeError: if a range is descending.
+        VepeError: if a range is descending, or the pattern stands for more than `MAX_NAMES`.
     """
     parts = _RANGE.split(pattern)
     ranges = []
+    num_names = 1
     for first, last in zip(parts[1::3], parts[2::3], strict=True):
+        if max(len(first), len(last)) <= _MAX_DIGITS:
+            num_names *= max(1, int(last) - int(first) + 1)
+        if max(len(first), len(last)) > _MAX_DIGITS or num_names > MAX_NAMES:
+            raise VepeError(
+                f"The ranges in '{pattern[:200]}' stand for more than {MAX_NAMES} files; give "
+                "smaller ones."
+            )
         if int(first) > int(last):
             raise VepeError(
                 f"The range {{{first}..{last}}} in '{pattern}' is descending; swap its ends."
@@ -142,8 +152,9 @@ def _fetch_once(url: str, part: Path, progress: Progress | None) -> None:
     with response:
         if existing and response.status != 206:  # the server does not support ranges
             existing = 0
-        length = response.headers.get("Content-Length")
-        total = existing + int(length) if length else None
+        length = response.headers.get("Content-Length") or ""
+        usable = length.isdecimal() and len(length) <= _MAX_DIGITS
+        total = existing + int(length) if usable else None
         with part.open("ab" if existing else "wb") as file:
             _copy(response, file, lambda n: progress and progress(url, existing + n, total))
         if total is not None and part.stat().st_size != total:

@@ -56,8 +56,13 @@ def _build(path: Path) -> LabelIndex:
 def _open(path: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
     """The labels, and offset and size of each image."""
     try:
+        size = path.stat().st_size
         with tarfile.open(path, "r:") as tar:
             members = {m.name: m for m in tar if m.isfile()}
+            for member in members.values():
+                # A sparse file may be larger than the tar; reading it would fill the memory.
+                if member.issparse() or member.offset_data + member.size > size:
+                    raise tarfile.ReadError(f"'{member.name}' is larger than the shard")
             labels = [m for name, m in members.items() if name.endswith(".json")]
             stream = tar.extractfile(labels[0]) if labels else None
             if stream is None or labels[0].size > MAX_JSON_BYTES:
@@ -65,6 +70,10 @@ def _open(path: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
             data = parse_json(stream.read(), f"{labels[0].name} of shard '{path}'")
     except (tarfile.TarError, ValueError, RecursionError, OSError) as error:
         raise VepeError(f"Shard '{path}' cannot be read ({error}); copy it again.") from error
+    except (MemoryError, OverflowError):
+        raise VepeError(
+            f"Shard '{path}' states a size that is not possible; copy it again."
+        ) from None
     images = {
         name.removeprefix("images/"): (member.offset_data, member.size)
         for name, member in members.items()

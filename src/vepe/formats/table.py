@@ -41,6 +41,8 @@ _BOX = ("box_x", "box_y", "box_width", "box_height")
 _HEAD = ("head_x1", "head_y1", "head_x2", "head_y2")
 _PERSON_COLUMNS = ("track_id", "score", *_BOX, *_HEAD)
 _PARTS = ("x", "y", "visible", "score")
+MAX_PARQUET_CELLS = 200_000_000
+"""More than a day of video; a file of a few bytes can state as many."""
 
 
 def columns(keypoints: Iterable[str]) -> list[str]:
@@ -84,11 +86,11 @@ def _cell(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def sequence_from_rows(table: list[Row], names: list[str], source: Path) -> AnnotatedSequence:
+def sequence_from_rows(table: Iterable[Row], names: list[str], source: Path) -> AnnotatedSequence:
     """The sequence in rows of plain values (None for an empty cell).
 
     Args:
-        table: the rows, in the order of frames.
+        table: the rows, in the order of frames; read once, and not stored.
         names: all column names.
         source: the file, for messages and for the sequence's name.
 
@@ -103,7 +105,7 @@ def sequence_from_rows(table: list[Row], names: list[str], source: Path) -> Anno
         raise VepeError(f"{source} has no column for {what}; it is not a table of poses.")
     skeleton = skeleton_named(keypoints)
     kind: FormatName = "posetrack18" if skeleton == POSETRACK15 else "coco"
-    numbered = [(i, row, f"{source}, row {i + 2}") for i, row in enumerate(table)]
+    numbered = ((i, row, f"{source}, row {i + 2}") for i, row in enumerate(table))
     frames = []
     for index, group in groupby(
         numbered, lambda e: (e[1].get("frame_index"), e[1].get("image_id"))
@@ -259,9 +261,20 @@ def read_parquet(path: Path) -> AnnotatedSequence:
     """
     arrow, parquet = _pyarrow()
     try:
-        table = parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            cells = file.metadata.num_rows * len(names)
+            if cells > MAX_PARQUET_CELLS:
+                raise VepeError(
+                    f"{path} states {file.metadata.num_rows} rows of {len(names)} columns, more "
+                    f"than {MAX_PARQUET_CELLS} cells; split it."
+                )
+            batches = file.iter_batches(batch_size=4096, use_threads=False)
+            table = (row for batch in batches for row in batch.to_pylist())
+            return sequence_from_rows(table, names, path)
     except FileNotFoundError:
         raise VepeError(f"{path} does not exist; check the path.") from None
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, MemoryError, OverflowError) as error:
         raise VepeError(f"{path} is not a readable Parquet file ({error}); check it.") from error
-    return sequence_from_rows(table.to_pylist(), table.column_names, path)
+    except UnicodeDecodeError:
+        raise VepeError(f"{path} has a text that is not UTF-8; check it.") from None

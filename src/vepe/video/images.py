@@ -9,21 +9,28 @@ from __future__ import annotations
 import re
 import threading
 import warnings
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vepe.errors import VepeError, VepeWarning
+from vepe.errors import VepeError, VepeWarning, check_name
 from vepe.image_header import IMAGE_FORMATS, MAX_IMAGE_PIXELS
 from vepe.types import Frame, VideoInfo
 from vepe.video.source import Span, VideoSource
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"}
+)
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"}
+    | {".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".vob"}
 )
 _ANIMATED_FORMATS = frozenset({"PNG", "WEBP", "GIF"})
 _MIN_DURATION_S = 0.02
@@ -50,7 +57,8 @@ def list_images(source: str | Path) -> list[Path]:
     Hidden files are skipped. A single file may have any name.
 
     Raises:
-        VepeError: if the path does not exist, may not be read, or the folder has no image.
+        VepeError: if the path does not exist, may not be read, or the folder has no image; or the
+            name of an image in it is not UTF-8.
     """
     path = Path(source)
     if not path.exists():
@@ -58,12 +66,74 @@ def list_images(source: str | Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     try:
-        files = [p for p in path.iterdir() if is_image_file(p) and not p.name.startswith(".")]
+        entries = [p for p in path.iterdir() if not p.name.startswith(".")]
     except PermissionError:
         raise VepeError(f"'{path}' may not be read; check its permissions.") from None
+    entries.sort(key=lambda p: (natural_key(p), p.name))
+    files = [p for p in entries if is_image_file(p) or _is_dangling_image(p)]
     if not files:
-        raise VepeError(f"The folder '{path}' holds no images; give one with jpg or png files.")
-    return sorted(files, key=lambda p: (natural_key(p), p.name))
+        raise VepeError(f"The folder '{path}' holds no images{_instead(entries)}")
+    for file in files:
+        check_name(file.name)
+    return files
+
+
+def _is_dangling_image(path: Path) -> bool:
+    """Whether it is a link, named like an image, to a file that does not exist."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_symlink() and not path.exists()
+
+
+def _instead(entries: list[Path]) -> str:
+    """End of the sentence about a folder without images: what it holds, and what helps."""
+    videos = [p for p in entries if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
+    if videos:
+        what = "a video" if len(videos) == 1 else f"{len(videos)} videos"
+        return f", but {what}; track one at a time: vepe track '{videos[0]}'."
+    for folder in (p for p in entries if p.is_dir()):
+        with suppress(OSError):
+            if any(is_image_file(p) for p in folder.iterdir()):
+                return f", but its subfolders do; give one of them, such as '{folder}'."
+    return "; give one with jpg or png files."
+
+
+def listing_notes(paths: list[Path]) -> list[str]:
+    """Sentences about names that are odd in a folder of frames: duplicates, and gaps."""
+    notes = []
+    by_stem: defaultdict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        by_stem[path.stem.lower()].append(path.name)
+    pairs = [names for names in by_stem.values() if len(names) > 1]
+    if pairs:
+        others = f" (and {len(pairs) - 1} more such names)" if len(pairs) > 1 else ""
+        notes.append(
+            f"'{pairs[0][0]}' and '{pairs[0][1]}' differ in their ending only{others}; each is a "
+            "frame of its own, so remove one where they are the same image."
+        )
+    gaps = _gaps(paths)
+    if gaps:
+        others = f" ({len(gaps)} such gaps)" if len(gaps) > 1 else ""
+        notes.append(
+            f"The numbering has a gap between '{gaps[0][0].name}' and '{gaps[0][1].name}'{others}; "
+            "the next image is taken as the next frame."
+        )
+    return notes
+
+
+def _gaps(paths: list[Path]) -> list[tuple[Path, Path]]:
+    """Neighbours whose numbers differ by more than is usual in a regular numbering."""
+    matches = [re.fullmatch(r"(.*?)(\d{1,18})", path.stem) for path in paths]
+    numbered = [(m[1], int(m[2]), p) for m, p in zip(matches, paths, strict=True) if m]
+    steps = [
+        (after[1] - before[1], before[2], after[2])
+        for before, after in pairwise(numbered)
+        if before[0] == after[0] and after[1] > before[1]
+    ]
+    if not steps:
+        return []
+    usual, count = Counter(step for step, _, _ in steps).most_common(1)[0]
+    if 2 * count < len(steps):  # no regular numbering, such as times
+        return []
+    return [(before, after) for step, before, after in steps if step > usual]
 
 
 def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
@@ -99,13 +169,31 @@ def _upright_rgb(image: Image.Image, path: Path) -> UInt8[np.ndarray, "H W 3"]:
     """The present frame of an open image; `path` is for messages."""
     try:
         upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):
-            # 16-bit grey: Pillow's own conversion would clip it to white.
-            grey = np.asarray(upright).astype(np.int64).clip(0, 65535) >> 8
-            return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
+        if upright.mode[0] in "IF":
+            return np.repeat(_grey_8bit(upright)[:, :, None], 3, axis=2)
         return np.array(upright.convert("RGB"))
     except (OSError, ValueError, SyntaxError, EOFError):
         raise VepeError(f"The image '{path}' is damaged or cut off; replace it.") from None
+
+
+def _grey_8bit(image: Image.Image) -> UInt8[np.ndarray, "H W"]:
+    """Grey of 16 or 32 bits in 8 bits; Pillow's own conversion clips it to white or black.
+
+    32 bits do not say which range they use, so the largest value does: 1 (floats), 255, 65,535, or
+    itself.
+    """
+    values = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        return (values >> 8).astype(np.uint8)
+    values = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+    top = float(values.max(initial=0.0))
+    if image.mode == "F" and top <= 1:
+        scale = 255.0
+    elif top <= 255:
+        scale = 1.0
+    else:
+        scale = 1 / 256 if top <= 65_535 else 255 / top
+    return (values * scale).clip(0, 255).astype(np.uint8)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -116,7 +204,9 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     with open_image(Path(path)) as image:
         width, height = image.size
-        sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
+        sideways = False
+        with suppress(Exception):  # broken EXIF; of a PNG also broken pixels, which reading reports
+            sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
     return (height, width) if sideways else (width, height)
 
 
@@ -129,6 +219,11 @@ def open_image(path: Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image
     """
     if path.is_dir():
         raise VepeError(f"'{path}' is a folder, not an image; give an image file.")
+    if path.is_symlink() and not path.exists():
+        raise VepeError(
+            f"'{path}' is a link to a file that does not exist; restore the file, or remove the "
+            "link."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -166,6 +261,7 @@ class FolderSource(VideoSource):
         self._paths = list_images(path)
         self._span = span
         self._closed = threading.Event()
+        self._notes = listing_notes(self._paths)
         width, height = self._common_size(path)
         count = span.frame_count(len(self._paths), fps)
         if count == 0:
@@ -206,7 +302,7 @@ class FolderSource(VideoSource):
         return first[1]
 
     def __iter__(self) -> Iterator[Frame]:
-        self.warning, self.incomplete = None, False
+        self.warning, self.incomplete = " ".join(self._notes) or None, False
         num_read = 0
         errors: list[VepeError] = []
         for index, path in enumerate(self._paths):
@@ -219,7 +315,7 @@ class FolderSource(VideoSource):
                 image = read_image(path)
             except VepeError as error:
                 errors.append(error)
-                self.warning = self._damage(errors)
+                self.warning = " ".join([*self._notes, self._damage(errors)])
                 self.incomplete = True
                 continue
             num_read += 1
