@@ -7,6 +7,8 @@ and exits with code 2; anything else is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import re
+
 
 class VepeError(Exception):
     """A problem that the user can fix; its text is one sentence that says how."""
@@ -14,3 +16,23 @@ class VepeError(Exception):
 
 class VepeWarning(UserWarning):
     """Something that a user should know and that stops nothing; shown once, in one line."""
+
+
+def printable(text: str) -> str:
+    """The text with characters that a terminal obeys, or cannot encode, written as escapes.
+
+    These are control characters but line feeds and tabs, direction overrides, and the stand-ins
+    for bytes of file names that are not UTF-8.
+    """
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def check_name(name: str) -> None:
+    """Raises VepeError for a file name that results cannot hold, since it is not UTF-8."""
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise VepeError(f"The file name '{printable(name)}' is not UTF-8; rename the file.")

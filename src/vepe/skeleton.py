@@ -8,6 +8,7 @@ those of PoseTrack's head points are the values of the PoseTrack18 tools.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -117,6 +118,19 @@ class Skeleton:
                 f"This skeleton is incomplete or malformed ({error}); give name, keypoints, edges, "
                 "flip_pairs, sigmas."
             ) from error
+
+
+def keypoint_difference(names: Sequence[str], others: Sequence[str]) -> str:
+    """What differs between two lists of keypoints, for messages."""
+    parts = [
+        f"{label} {', '.join(only[:5])}{', ...' if len(only) > 5 else ''}"
+        for label, only in (
+            ("without", [name for name in others if name not in names]),
+            ("with", [name for name in names if name not in others]),
+        )
+        if only
+    ]
+    return " and ".join(parts) if parts else "in another order"
 
 
 def _body_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

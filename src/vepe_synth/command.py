@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, printable
 
 if TYPE_CHECKING:
     from vepe_synth.config import SynthSettings
@@ -70,9 +70,9 @@ def synth(
     job = RenderJob(out, settings, videos, split.value, seed, avatars, backgrounds)
     prepare(job)
     _render(job, workers or usable_cores())
-    typer.echo(f"{videos} videos of {frames} frames are in {out}.")
+    typer.echo(printable(f"{videos} videos of {frames} frames are in {out}."))
     if preview:
-        typer.echo(f"Preview: {write_preview(job)}")
+        typer.echo(printable(f"Preview: {write_preview(job)}"))
 
 
 def _render(job: RenderJob, workers: int) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
+import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest
 from figures.sets import write_coco, write_posetrack18
 from vepe.config.data import FramesConfig, StillsConfig
 from vepe.config.training import StageConfig
+from vepe.data import remote
 from vepe.data.images import ImageIndex
 from vepe.data.read_labels import posetrack_files, read_label_files
 from vepe.data.remote import expand, fetch, is_remote
@@ -31,6 +35,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     breaks_at: ClassVar[list[int]] = []
     ranges: ClassVar[bool] = True
     requests: ClassVar[list[tuple[str, str | None]]] = []
+    odd_headers: ClassVar[dict[str, str]] = {}
 
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
@@ -48,7 +53,12 @@ class Handler(http.server.SimpleHTTPRequestHandler):
                 self.end_headers()
                 return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(data) - start))
+        for name, value in self.odd_headers.items():
+            self.send_header(name, value)
+        if start and "Content-Range" not in self.odd_headers:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        if "Content-Length" not in self.odd_headers:
+            self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
         stop = self.breaks_at.pop(0) if self.breaks_at else len(data)
         self.wfile.write(data[start:stop])
@@ -62,6 +72,7 @@ def server(tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "served"
     folder.mkdir()
     Handler.breaks_at, Handler.ranges, Handler.requests = [], True, []
+    Handler.odd_headers = {}
     with http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(Handler, directory=str(folder))
     ) as http_server:
@@ -138,6 +149,72 @@ def test_checksums_and_wrong_urls(server: str, tmp_path: Path) -> None:
     assert fetch(f"{server}/x.tar#sha256={right}", folder=tmp_path / "cache").is_file()
     with pytest.raises(VepeError, match="the server says 404"):
         fetch(f"{server}/y.tar", folder=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://[::1/x.tar", "http://host:port/x.tar", "http://host:99999/x.tar", "http:///x.tar",
+     "http:x.tar", "http://a b/x.tar", "http://host/a\x00.tar", "http://host/a\n.tar",
+     "http://" + "a" * 80 + ".com/x.tar", "https://"],
+)  # fmt: skip
+def test_malformed_addresses_are_one_sentence(tmp_path: Path, address: str) -> None:
+    assert is_remote(address)
+    with pytest.raises(VepeError, match="is no address of a file"):
+        fetch(address, folder=tmp_path)
+
+
+def test_checksums_must_be_sha256(tmp_path: Path) -> None:
+    with pytest.raises(VepeError, match="is no SHA-256"):
+        fetch("http://host/x.tar#sha256=abc", folder=tmp_path)
+
+
+def test_odd_names_are_stored_under_plain_ones(server: str, tmp_path: Path) -> None:
+    (tmp_path / "served/\u00e9.tar").write_bytes(DATA)
+    assert fetch(f"{server}/\u00e9.tar", folder=tmp_path / "cache").read_bytes() == DATA
+    with pytest.raises(VepeError, match="the server says 404"):
+        fetch(f"{server}/{'a' * 300}/..", folder=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("length", ["x", "-5", "9" * 5000, ""])
+def test_odd_lengths_are_ignored(server: str, tmp_path: Path, length: str) -> None:
+    (tmp_path / "served/x.tar").write_bytes(DATA)
+    Handler.odd_headers = {"Content-Length": length}
+    assert fetch(f"{server}/x.tar", folder=tmp_path / "cache").read_bytes() == DATA
+
+
+def test_another_range_than_the_requested_one_is_not_appended(server: str, tmp_path: Path) -> None:
+    (tmp_path / "served/x.tar").write_bytes(DATA)
+    Handler.breaks_at = [30_000]
+    Handler.odd_headers = {"Content-Range": "bytes 0-99999/100000"}
+    assert fetch(f"{server}/x.tar", folder=tmp_path / "cache").read_bytes() == DATA
+    assert [start for _, start in Handler.requests] == [None, "bytes=30000-", None]
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])
+def test_server_that_drips_bytes_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr(remote, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(remote, "MAX_ATTEMPTS", 2)
+    ended = threading.Event()
+
+    class Drip(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(10_000)
+            with contextlib.suppress(OSError):
+                self.request.sendall(head or b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                while not ended.wait(0.1):
+                    self.request.sendall(b"x")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as drip:
+        drip.daemon_threads = True
+        threading.Thread(target=drip.serve_forever, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(VepeError, match="check the network and start again"):
+            fetch(f"http://127.0.0.1:{drip.server_address[1]}/x.tar", folder=tmp_path)
+        assert time.monotonic() - began < 20
+        ended.set()
+        drip.shutdown()
 
 
 def test_training_reads_shards_from_urls(server: str, tmp_path: Path) -> None:

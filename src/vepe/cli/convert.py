@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from vepe.cli.output import echo
+
 _FORMATS = "posetrack17, posetrack18, posetrack21, coco, csv, parquet, mot, openpose"
 
 
@@ -45,9 +47,9 @@ def convert(
         source, target, to, from_format=from_format, like=like, overwrite=overwrite
     )
     for note in done.notes:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
     written = str(done.written[0]) if len(done.written) == 1 else f"{len(done.written)} in {target}"
-    typer.echo(
+    echo(
         f"Wrote {written}: {done.sequences} sequence(s), {done.frames} frames, "
         f"{done.people} people."
     )

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from vepe.cli.output import echo
 from vepe.errors import VepeError, VepeWarning
 
 app = typer.Typer(no_args_is_help=True, help="Check data sets and pack them into shards.")
@@ -59,18 +60,18 @@ def check(
             raise VepeError(f"'{json_file}' is part of the data; name another file for --json.")
     report = check_dataset(directory, images=images, decode=not quick, progress=_progress)
     kinds = " and ".join(TITLES[kind] for kind in report.formats) or "unreadable"
-    typer.echo(f"{directory}: {kinds}")
+    echo(f"{directory}: {kinds}")
     for name, counts in report.splits.items():
-        typer.echo(f"  {name}: {counts.line()}")
+        echo(f"  {name}: {counts.line()}")
     ordered = sorted(report.findings, key=lambda f: f.level == "note")
     for finding in ordered[: limit or None]:
-        typer.echo(finding.line())
+        echo(finding.line())
     if limit and len(ordered) > limit:
-        typer.echo(f"... and {len(ordered) - limit} more; print all with --limit 0.")
+        echo(f"... and {len(ordered) - limit} more; print all with --limit 0.")
     if json_file is not None:
         dump_json(json_file, report.to_dict())
     problems = sum(f.count for f in report.problems)
-    typer.echo(f"{problems} problem(s) found." if problems else "No problems found.")
+    echo(f"{problems} problem(s) found." if problems else "No problems found.")
     if problems:
         raise typer.Exit(1)
 
@@ -125,8 +126,8 @@ def shard(
         labelled = labelled.labelled()
     paths = write_shards(out, labelled, megabytes=megabytes, complete=complete, overwrite=overwrite)
     for path in paths:
-        typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
-    typer.echo(f"{len(labelled)} images, {int(labelled.people_counts().sum())} people.")
+        echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    echo(f"{len(labelled)} images, {int(labelled.people_counts().sum())} people.")
 
 
 def _progress(files: list[Path]) -> Iterable[Path]:

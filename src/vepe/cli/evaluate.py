@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vepe.cli.options import ImageSize, InputPx, image_size, prepare_device
+from vepe.cli.output import echo
 from vepe.errors import VepeError
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def posetrack(
         match = PoseTrackMatch.load(*both_sides, protocol=protocol.value)
     result = match.result(rule)
     for text in result.warnings:
-        typer.echo(f"warning: {text}", err=True)
+        echo(f"warning: {text}", err=True)
     _print_posetrack(result, per_sequence)
     if json_file is not None:
         _write_json(result.to_dict(), json_file)
@@ -149,7 +150,7 @@ def posetrack(
         from vepe.evaluation.report import write_report
 
         page = write_report(match, result, report, images=images, overwrite=overwrite)
-        typer.echo(f"Report: {page}")
+        echo(f"Report: {page}")
 
 
 @app.command()
@@ -281,15 +282,15 @@ def _warnings_as_lines() -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        typer.echo(f"warning: {warning.message}", err=True)
+        echo(f"warning: {warning.message}", err=True)
 
 
 def _print_posetrack(result: PoseTrackResult, per_sequence: bool) -> None:
     c = result.counts
-    typer.echo(
+    echo(
         f"{result.protocol}: {c.sequences} sequences, {c.frames} labelled frames, {c.people} people"
     )
-    typer.echo(" " * 10 + "".join(f"{n:>8s}" for n in result.ap.columns()))
+    echo(" " * 10 + "".join(f"{n:>8s}" for n in result.ap.columns()))
     rows: dict[str, JointTable | None] = {
         "AP": result.ap, "precision": result.precision, "recall": result.recall,
         "MOTA": result.mota, "MOTP": result.motp, "MOT prec.": result.mot_precision,
@@ -298,14 +299,14 @@ def _print_posetrack(result: PoseTrackResult, per_sequence: bool) -> None:
     for name, table in rows.items():
         if table is not None:
             values = "".join(f"{v:8.2f}" for v in table.columns().values())
-            typer.echo(f"{name:10s}{values}")
+            echo(f"{name:10s}{values}")
     if result.hota is not None:
-        typer.echo(f"HOTA ({result.hota_rule} rule)  {_hota_line(result)}")
+        echo(f"HOTA ({result.hota_rule} rule)  {_hota_line(result)}")
     if per_sequence:
         for name, scores in result.sequences.items():
             mota = f"  MOTA {scores.mota.total:.2f}" if scores.mota else ""
             hota = f"  HOTA {scores.hota['HOTA']:.2f}" if scores.hota else ""
-            typer.echo(f"{name}: {scores.counts.frames} frames, {scores.counts.people} people,"
+            echo(f"{name}: {scores.counts.frames} frames, {scores.counts.people} people,"
                        f" AP {scores.ap.total:.2f}{mota}{hota}")  # fmt: skip
 
 
@@ -319,7 +320,7 @@ def _finish(values: dict[str, Any], json_file: Path | None) -> None:
     for name, value in values.items():
         if name == "joints":
             value = f"{len(value)}: {', '.join(value)}"
-        typer.echo(f"{name:12s}{value:.3f}" if isinstance(value, float) else f"{name:12s}{value}")
+        echo(f"{name:12s}{value:.3f}" if isinstance(value, float) else f"{name:12s}{value}")
     if json_file is not None:
         _write_json(values, json_file)
 

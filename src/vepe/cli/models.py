@@ -31,6 +31,7 @@ def models(
     from rich.table import Table
 
     from vepe.config.load import preset_names
+    from vepe.errors import printable
 
     console = Console()
     table = Table(box=None, pad_edge=False)
@@ -45,8 +46,8 @@ def models(
             config, card = _config_and_card(name)
             cost = model_cost(config)
             table.add_row(
-                escape(name),
-                config.backbone,
+                escape(printable(name)),
+                escape(printable(config.backbone)),
                 "x".join(str(side) for side in cost.input_wh),
                 f"{cost.parameters / 1e6:.1f} M",
                 f"{cost.flops / 1e9:.1f}",
@@ -56,9 +57,10 @@ def models(
             cards += [(name, card)] if card else []
     console.print(table)
     for name, card in cards:
-        console.print(f"\n[bold]{escape(name)}[/]  {escape(str(card.path))}, VEPE {card.version}")
+        path, version = escape(printable(str(card.path))), escape(printable(card.version))
+        console.print(f"\n[bold]{escape(printable(name))}[/]  {path}, VEPE {version}")
         for line in _history(card.training):
-            console.print(f"  {escape(line)}", highlight=False)
+            console.print(f"  {escape(printable(line))}", highlight=False)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vepe.cli.options import Device, ImageSize, InputPx, Model, image_size, prepare_device
-from vepe.errors import VepeError
+from vepe.cli.output import echo
+from vepe.errors import VepeError, check_name
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 
 _SKIPPED, _INTERRUPTED = 2, 130
@@ -65,16 +66,16 @@ def predict(
     if outcome.done:
         write_coco_results(output, predictor.skeleton, outcome.done)
     for sentence in outcome.skipped if outcome.done else ():
-        typer.echo(f"vepe: Skipped: {sentence}", err=True)
+        echo(f"vepe: Skipped: {sentence}", err=True)
     if outcome.failure is not None:
         raise outcome.failure
     if outcome.done:
         people = sum(len(poses) for _, poses in outcome.done)
         early = " (stopped early)" if outcome.stopped else ""
         drawn = f", {draw}" if draw else ""
-        typer.echo(f"{len(outcome.done)} images{early}, {people} people: {output}{drawn}")
+        echo(f"{len(outcome.done)} images{early}, {people} people: {output}{drawn}")
     elif outcome.stopped:
-        typer.echo("Stopped before the first image was finished; nothing was written.")
+        echo("Stopped before the first image was finished; nothing was written.")
     if outcome.stopped or outcome.skipped:
         raise typer.Exit(_INTERRUPTED if outcome.stopped else _SKIPPED)
 
@@ -108,7 +109,14 @@ def _plan(
     """
     from vepe.formats.files import check_targets
 
+    if output.suffix.lower() not in ("", ".json"):
+        raise VepeError(
+            f"`vepe predict` writes JSON, not '{output.suffix}'; name a file such as "
+            f"'{output.with_suffix('.json')}', and convert it with `vepe convert`."
+        )
     named = named_images(inputs)
+    for _, name in named:
+        check_name(name)
     for path, _ in named:
         _check_image(path)
     if output.is_dir():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vepe.cli.options import Device, ImageSize, InputPx, Model, image_size, prepare_device
+from vepe.cli.output import echo
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ def _stop_on_interrupt() -> Iterator[threading.Event]:
 def _progress(info: VideoInfo) -> Iterator[Callable[[int], None]]:
     """A bar with frames per second and remaining time, on terminals only."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -214,6 +216,8 @@ def _progress(info: VideoInfo) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn,
     )
     from rich.text import Text
+
+    from vepe.errors import printable
 
     class Speed(ProgressColumn):
         def render(self, task: Task) -> Text:
@@ -232,7 +236,7 @@ def _progress(info: VideoInfo) -> Iterator[Callable[[int], None]]:
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task(info.name, total=info.frame_count)
+        task = bar.add_task(escape(printable(info.name)), total=info.frame_count)
         yield lambda frames: bar.update(task, completed=frames)
 
 
@@ -262,12 +266,12 @@ def _preview(
 def _print_report(report: TrackReport) -> None:
     """The last lines: what was detected, how fast, and where the results are."""
     for warning in report.warnings:
-        typer.echo(f"vepe: {warning}", err=True)
+        echo(f"vepe: {warning}", err=True)
     if not report.frames:
-        typer.echo("Stopped before the first frame was finished; nothing was written.")
+        echo("Stopped before the first frame was finished; nothing was written.")
         return
     mean = report.people / report.frames
-    typer.echo(
+    echo(
         f"{report.frames} frames{' (stopped early)' if report.stopped else ''}, "
         f"{mean:.1f} people per frame, {report.track_ids} ids, {report.fps:.1f} frames/s: "
         + ", ".join(str(path) for path in report.paths)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vepe.cli.output import echo
 from vepe.errors import VepeError, VepeWarning
 
 
@@ -74,14 +75,14 @@ def train(
     if minutes is not None:
         parsed = parsed.within(minutes)
     module = _training("vepe.training.trainer")
-    typer.echo(f"Weights: {module.Trainer(parsed, output, resume=resume).train()}")
+    echo(f"Weights: {module.Trainer(parsed, output, resume=resume).train()}")
 
 
 def report(
     run: Annotated[Path, typer.Argument(help="Output folder of a training run.")],
 ) -> None:
     """Write the report of a run: curves, scores, worst clips. Works during training, too."""
-    typer.echo(f"Report: {_training('vepe.training.report').write_report(run)}")
+    echo(f"Report: {_training('vepe.training.report').write_report(run)}")
 
 
 def page(
@@ -98,8 +99,8 @@ def _train_grid(grid: str, base: str | None, output: Path, changes: list[str]) -
     from vepe.config.grid import plan_grid
 
     runs = plan_grid(grid, base=base, settings=changes)
-    results = _training("vepe.training.grid").run_grid(runs, output, typer.echo)
-    typer.echo(f"Table: {output / 'table.md'}")
+    results = _training("vepe.training.grid").run_grid(runs, output, echo)
+    echo(f"Table: {output / 'table.md'}")
     if any(result.status == "failed" for result in results):
         raise typer.Exit(1)
 

@@ -24,6 +24,7 @@ from vepe.data.clip import People
 from vepe.errors import VepeError, VepeWarning
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.geometry import coco_visibility, xywh_to_xyxy
+from vepe.skeleton import keypoint_difference
 
 UNKNOWN, NO, YES = -1, 0, 1
 """Values of `LabelIndex.complete`."""
@@ -170,8 +171,9 @@ def build_index(sequences: Iterable[Located]) -> LabelIndex:
         names = located.sequence.skeleton.keypoints
         if keypoints is not None and names != keypoints:
             raise VepeError(
-                f"{located.sequence.source} has other keypoints than the files before it; "
-                "give each skeleton a source of its own."
+                f"{located.sequence.source} has other keypoints than the files before it "
+                f"({keypoint_difference(names, keypoints)}); give each skeleton a source of "
+                "its own."
             )
         keypoints = names
         place = places.setdefault(located.place, len(places))

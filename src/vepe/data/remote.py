@@ -11,12 +11,18 @@ import http.client
 import itertools
 import os
 import re
+import socket
+import ssl
+import string
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from filelock import FileLock
 
@@ -32,8 +38,11 @@ _CONNECTION_ERRORS = (
     http.client.HTTPException,
     TimeoutError,
     ConnectionError,
+    ssl.SSLError,
     EOFError,
 )
+MIN_BYTES_PER_S = 1000
+"""A slower server counts as broken."""
 MAX_NAMES = 100_000
 _MAX_DIGITS = 18
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -44,7 +53,7 @@ Progress = Callable[[str, int, int | None], None]
 
 def is_remote(pattern: str) -> bool:
     """Whether this is a URL rather than a path."""
-    return urlsplit(pattern).scheme in SCHEMES
+    return pattern.partition(":")[0].lower() in SCHEMES
 
 
 def expand(pattern: str) -> list[str]:
@@ -85,10 +94,13 @@ def fetch(url: str, *, folder: Path | None = None, progress: Progress | None = N
         progress: called after every megabyte.
 
     Raises:
-        VepeError: if the server does not provide it, the disk is full, or the checksum differs.
+        VepeError: if the address is malformed, the server does not provide the file, or only drips
+            it, the disk is full, or the checksum differs.
     """
     bare, _, checksum = url.partition("#sha256=")
-    name = Path(urlsplit(bare).path).name or "shard.tar"
+    _check_address(bare, checksum)
+    bare = quote(bare, safe=string.punctuation)
+    name = re.sub(r"[^\w.-]", "_", Path(urlsplit(bare).path).name).lstrip(".")[-100:] or "shard.tar"
     base = folder or cache_folder() / "shards"
     path = base / hashlib.sha256(bare.encode()).hexdigest()[:12] / name
     if path.is_file():
@@ -111,6 +123,65 @@ def fetch(url: str, *, folder: Path | None = None, progress: Progress | None = N
     return path
 
 
+def _check_address(url: str, checksum: str) -> None:
+    """Raises VepeError where it is no address of a server, or the checksum is no SHA-256."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        valid = bool(host) and (parts.port is None or parts.port > 0) and url.isprintable()
+    except ValueError:
+        valid = False
+    if not valid or " " in url:
+        raise VepeError(
+            f"'{url[:200]}' is no address of a file; write https://HOST/PATH, spaces as %20."
+        )
+    if checksum and not re.fullmatch("[0-9a-fA-F]{64}", checksum):
+        raise VepeError(
+            f"'{checksum[:80]}' after '#sha256=' is no SHA-256; give its 64 hexadecimal digits."
+        )
+
+
+class _WithDeadline(http.client.HTTPConnection):
+    """A connection on which the head of the answer must arrive within `TIMEOUT_S` in all.
+
+    The timeout of the socket alone starts again at every byte.
+    """
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        timer = threading.Timer(TIMEOUT_S, self._give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            response = super().getresponse()
+        finally:
+            timer.cancel()
+        if self.is_late:  # what came of the head looks like a whole one
+            raise TimeoutError("timed out")
+        return response
+
+    is_late = False
+
+    def _give_up(self) -> None:
+        self.is_late = True
+        if self.sock is not None:
+            with suppress(OSError):  # below TLS, which has no shutdown from another thread
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+
+class _SecureWithDeadline(_WithDeadline, http.client.HTTPSConnection):
+    """The same with TLS."""
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_WithDeadline, request)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_SecureWithDeadline, request)
+
+
 def _fetch(url: str, part: Path, progress: Progress | None) -> None:
     """Fetches the rest of a file, in several attempts."""
     reason = ""
@@ -125,7 +196,8 @@ def _fetch(url: str, part: Path, progress: Progress | None) -> None:
                 ) from error
             reason = f"{error.code} {error.reason}"
         except _CONNECTION_ERRORS as error:
-            reason = str(getattr(error, "reason", None) or error)
+            reason = str(getattr(error, "reason", None) or error) or type(error).__name__
+            reason = " ".join(reason.split())[:200]
         else:
             return
     raise VepeError(
@@ -140,7 +212,8 @@ def _fetch_once(url: str, part: Path, progress: Progress | None) -> None:
     if existing:
         request.add_header("Range", f"bytes={existing}-")
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        opener = urllib.request.build_opener(_Http, _Https)
+        response = opener.open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == 416 and existing:  # already complete, or the file on the server changed
             size = (error.headers.get("Content-Range") or "").rpartition("/")[2]
@@ -152,21 +225,46 @@ def _fetch_once(url: str, part: Path, progress: Progress | None) -> None:
     with response:
         if existing and response.status != 206:  # the server does not support ranges
             existing = 0
+        served = response.headers.get("Content-Range") or ""
+        if existing and not served.strip().startswith(f"bytes {existing}-"):
+            part.unlink()
+            raise EOFError("the server sent another part of the file")
         length = response.headers.get("Content-Length") or ""
         usable = length.isdecimal() and len(length) <= _MAX_DIGITS
         total = existing + int(length) if usable else None
         with part.open("ab" if existing else "wb") as file:
             _copy(response, file, lambda n: progress and progress(url, existing + n, total))
-        if total is not None and part.stat().st_size != total:
+        stored = part.stat().st_size
+        if stored == 0 or (total is not None and stored != total):
             raise EOFError("the connection was closed early")
 
 
-def _copy(source: IO[bytes], target: IO[bytes], report: Callable[[int], object]) -> None:
-    done = 0
-    while block := source.read(_BLOCK_BYTES):
+def _copy(
+    source: http.client.HTTPResponse, target: IO[bytes], report: Callable[[int], object]
+) -> None:
+    """Copies all bytes. Raises EOFError where too few come in `TIMEOUT_S`, or the connection
+    breaks."""
+    done = reported = before = 0
+    began = time.monotonic()
+    while block := _read(source):
         target.write(block)
         done += len(block)
-        report(done)
+        if done - reported >= _BLOCK_BYTES:
+            report(done)
+            reported = done
+        if time.monotonic() - began >= TIMEOUT_S:
+            if done - before < MIN_BYTES_PER_S * TIMEOUT_S:
+                raise EOFError(f"less than {MIN_BYTES_PER_S} bytes per second came")
+            began, before = time.monotonic(), done
+    report(done)
+
+
+def _read(source: http.client.HTTPResponse) -> bytes:
+    """The bytes that are there, at least one unless it is the end."""
+    try:
+        return source.read1(_BLOCK_BYTES)
+    except OSError as error:  # not of the disk
+        raise EOFError(error.strerror or str(error) or "the connection broke") from error
 
 
 def _check(url: str, part: Path, expected: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from vepe.config.documents import MAX_JSON_BYTES, parse_json
-from vepe.errors import VepeError
+from vepe.errors import VepeError, printable
 from vepe.partial_files import Partial, claim_file, claim_folder
 
 _OLD = ".vepe-old"
@@ -114,7 +114,8 @@ def replacing(path: Path) -> Iterator[Path]:
     killed process left is taken over.
 
     Raises:
-        VepeError: if the folder cannot be written or the disk is full.
+        VepeError: if the folder cannot be written, the disk is full, or a text that is written to
+            the file is not valid Unicode.
     """
     partial: Partial | None = None
     try:
@@ -128,6 +129,11 @@ def replacing(path: Path) -> Iterator[Path]:
         raise VepeError(
             f"{path} cannot be written ({error.strerror or error}); "
             "check the folder, its rights and the free space."
+        ) from error
+    except UnicodeEncodeError as error:
+        shown = printable(error.object[:80])
+        raise VepeError(
+            f"{path} cannot be written: the name '{shown}' is not valid Unicode; correct it."
         ) from error
     finally:
         if partial is not None:
@@ -160,6 +166,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         raise VepeError(
             f"{path} cannot be written ({error.strerror or error}); "
             "check the folder, its rights and the free space."
+        ) from error
+    except UnicodeEncodeError as error:
+        shown = printable(error.object[:80])
+        raise VepeError(
+            f"{path} cannot be written: the name '{shown}' is not valid Unicode; correct it."
         ) from error
     finally:
         if partial is not None:

@@ -58,15 +58,24 @@ def _other_categories(data: dict[str, Any], source: Path) -> list[Any]:
 
 
 def image_table(data: dict[str, Any], source: Path) -> list[dict[str, Any]]:
-    """The list `images`, each with a unique integer `id`. Raises VepeError otherwise."""
+    """The list `images`, each with a unique integer `id` (1.0 becomes 1).
+
+    Raises:
+        VepeError: if there is no such list, or an id is missing, too large or used twice.
+    """
     images = data.get("images")
     if not isinstance(images, list):
         raise VepeError(f"{source} has no list 'images'; write the file again.")
     used_ids: set[int] = set()
     for i, image in enumerate(images):
-        image_id = image.get("id") if isinstance(image, dict) else None
-        if not isinstance(image_id, int) or abs(image_id) >= 2**63:
+        image_id: Any = image.get("id") if isinstance(image, dict) else None
+        if not is_finite_number(image_id) or image_id != int(image_id):
             raise VepeError(f"{source}, frame {i}: the image has no integer 'id'; add one.")
+        if abs(image_id) >= 2**63:
+            raise VepeError(
+                f"{source}, frame {i}: image id {image_id} has more than 63 bits; renumber."
+            )
+        image["id"] = image_id = int(image_id)
         if image_id in used_ids:
             raise VepeError(f"{source}, frame {i}: image id {image_id} is used twice; renumber.")
         used_ids.add(image_id)
@@ -103,7 +112,7 @@ def annotation_table(
     positions = []
     for i, record in enumerate(annotations):
         image_id = record.get("image_id") if isinstance(record, dict) else None
-        if not isinstance(image_id, int) or image_id not in position_of:
+        if not is_finite_number(image_id) or image_id not in position_of:
             raise VepeError(
                 f"{source}: annotation {i} refers to image {image_id!r}, which is not in 'images'; "
                 "add the image or remove the annotation."

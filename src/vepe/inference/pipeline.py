@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, check_name
+from vepe.formats.tracks import WRITERS
 from vepe.inference.predictor import Predictor
 from vepe.inference.prefetch import DEPTH, read_ahead
 from vepe.inference.spool import PoseSpool, result_paths, write_results
@@ -66,13 +67,26 @@ class TrackJob:
     def video_path(self) -> Path:
         return self.folder / f"{self.stem}.mp4"
 
+    def stale_paths(self, source: Path | None) -> list[Path]:
+        """Results of this name in formats that this job does not write; not the source."""
+        every = [self.video_path, *result_paths(self.folder / self.stem, tuple(WRITERS))]
+        return [
+            path
+            for path in every
+            if path not in self.paths()
+            and path.exists()
+            and not (source is not None and source.exists() and path.samefile(source))
+        ]
+
     def check(self, source: Path | None) -> None:
         """Checks before the work that the results can be written.
 
         Raises:
-            VepeError: where a result would replace the source, or an existing file without
-                `overwrite`; the folder is a file or not writable; a format's package is missing.
+            VepeError: where a name is not UTF-8; a result would replace the source, or an existing
+                file without `overwrite`; the folder is a file or not writable; a format's package
+                is missing.
         """
+        check_name(self.stem)
         if "parquet" in self.formats and find_spec("pyarrow") is None:
             raise VepeError(
                 "Parquet needs the package pyarrow; install it with: pip install 'vepe[parquet]'."
@@ -160,6 +174,7 @@ def run(
     stop = stop or threading.Event()
     begun = time.monotonic()
     job.check(source.info.path)
+    check_name(source.info.name)
     new_folder = not job.folder.exists()
     try:
         with ExitStack() as stack:
@@ -185,7 +200,7 @@ def run(
                 spool.track_ids,
                 time.monotonic() - begun,
                 paths,
-                _warnings(source, writer),
+                _warnings(source, writer, job.stale_paths(source.info.path) if paths else []),
                 frames.stopped,
                 source.incomplete,
             )
@@ -194,13 +209,19 @@ def run(
             _remove_if_empty(job.folder)
 
 
-def _warnings(source: VideoSource, writer: VideoWriter | None) -> list[str]:
+def _warnings(source: VideoSource, writer: VideoWriter | None, stale: list[Path]) -> list[str]:
     """What the user should know about a run that succeeded."""
     warnings = [w for w in (source.warning, writer.warning if writer else None) if w]
     if source.dropped:
         warnings.append(
             f"{source.dropped} frames of '{source.info.name}' came faster than they could be "
             "tracked and were left out."
+        )
+    if stale:
+        listed = ", ".join(f"'{path}'" for path in stale)
+        warnings.append(
+            f"{listed} {'is' if len(stale) == 1 else 'are'} of an earlier run and may differ from "
+            "these results; remove them, or write them again with --format."
         )
     if writer is not None and source.info.has_audio and source.info.path is None:
         warnings.append(

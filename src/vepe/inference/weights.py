@@ -30,7 +30,7 @@ from vepe.formats.files import replacing
 from vepe.inference.upgrade import upgrade_config, upgrade_tensors
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
-from vepe.skeleton import Skeleton
+from vepe.skeleton import Skeleton, keypoint_difference
 
 SUFFIX = ".safetensors"
 PREFIX = "hf://"
@@ -238,7 +238,9 @@ def _check_skeleton(card: WeightsCard, required: Skeleton | None) -> None:
     if required is not None and own.keypoints != required.keypoints:
         raise VepeError(
             f"'{card.path}' has the skeleton '{own.name}' ({len(own)} keypoints), but "
-            f"'{required.name}' ({len(required)}) is required; give weights of that skeleton."
+            f"'{required.name}' ({len(required)}) is required, so it is "
+            f"{keypoint_difference(own.keypoints, required.keypoints)}; give weights of that "
+            "skeleton."
         )
 
 

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from vepe.config.training import StageConfig
+from vepe.errors import printable
 
 PLAIN_EVERY_S = 30.0
 """Seconds between two lines if there is no terminal."""
@@ -139,7 +140,7 @@ class Display:
     def note(self, text: str) -> None:
         """Prints a line that stays."""
         if not self.silent:
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 class _Screen(Progress):

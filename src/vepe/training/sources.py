@@ -28,7 +28,7 @@ from vepe.data.remote import Progress, expand, fetch, is_remote
 from vepe.data.sampling import ClipSource, SkipUnreadable, WeightedMixture
 from vepe.data.shards import index_shard
 from vepe.data.video_clips import VideoClips
-from vepe.errors import VepeError
+from vepe.errors import VepeError, printable
 from vepe.skeleton import Skeleton
 
 
@@ -114,6 +114,7 @@ def local_shards(patterns: tuple[str, ...], root: Path) -> list[Path]:
 def _progress_bar() -> Iterator[Progress | None]:
     """A progress bar per file on stderr; None if stderr is no terminal."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     if not sys.stderr.isatty():
@@ -125,7 +126,7 @@ def _progress_bar() -> Iterator[Progress | None]:
 
         def show(url: str, done: int, total: int | None) -> None:
             if url not in tasks:
-                tasks[url] = bars.add_task(url.rpartition("/")[2], total=total)
+                tasks[url] = bars.add_task(escape(printable(url.rpartition("/")[2])), total=total)
             bars.update(tasks[url], completed=done)
 
         yield show

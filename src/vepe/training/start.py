@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -25,7 +26,7 @@ from torch import Tensor
 from vepe.config.load import merge, parse, read_yaml
 from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
-from vepe.errors import VepeError
+from vepe.errors import VepeError, printable
 from vepe.inference.weights import load_weights, read_card
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
@@ -206,7 +207,7 @@ def print_transfer(transfer: Transfer, init: str, console: Console) -> None:
     parts: dict[str, list[TensorTransfer]] = defaultdict(list)
     for tensor in transfer.tensors:
         parts[tensor.name.split(".")[0]].append(tensor)
-    table = Table("part", "tensors copied", "new", title=f"Weights from {init}")
+    table = Table("part", "tensors copied", "new", title=escape(printable(f"Weights from {init}")))
     for part, tensors in parts.items():
         new = [t.name.removeprefix(f"{part}.") for t in tensors if t.copied < t.size]
         more = f" and {len(new) - 3} more" if len(new) > 3 else ""
@@ -220,4 +221,5 @@ def print_transfer(transfer: Transfer, init: str, console: Console) -> None:
     )
     if transfer.new_keypoints:
         known = ", ".join(transfer.known_keypoints) or "none"
-        console.print(f"New keypoints: {', '.join(transfer.new_keypoints)}; known: {known}.")
+        names = ", ".join(transfer.new_keypoints)
+        console.print(printable(f"New keypoints: {names}; known: {known}."), markup=False)
