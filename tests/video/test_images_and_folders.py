@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from tiny_videos import CORNERS, corner_image, grey_image, index_of
 
 from vepe.errors import VepeError, VepeWarning
@@ -285,3 +286,22 @@ def test_png_with_broken_pixels_has_a_size_and_is_a_missing_frame(folder: Path) 
     with open_video(folder) as video:
         assert len(list(video)) == 11
     assert video.incomplete
+
+
+def test_broken_exif_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.jpg", grey_image(3), orientation=6)
+
+    def broken(_: Image.Image) -> Image.Exif:
+        raise struct.error("required argument is not an integer")
+
+    monkeypatch.setattr(Image.Image, "getexif", broken)
+    assert image_size(path) == (64, 48)
+    assert read_image(path).shape == (48, 64, 3)
+
+
+def test_every_exif_orientation_is_as_pillow_turns_it(tmp_path: Path) -> None:
+    for orientation in range(1, 9):
+        path = save(tmp_path / "a.png", corner_image(40, 30), orientation)
+        with Image.open(path) as image:
+            expected = np.asarray(ImageOps.exif_transpose(image))
+        np.testing.assert_array_equal(read_image(path), expected)

@@ -9,20 +9,19 @@ from __future__ import annotations
 import re
 import threading
 import warnings
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from vepe.errors import VepeError, VepeWarning, check_name
 from vepe.image_header import IMAGE_FORMATS, MAX_IMAGE_PIXELS
 from vepe.types import Frame, VideoInfo
+from vepe.video.frame_names import listing_notes
 from vepe.video.source import Span, VideoSource
 
 IMAGE_SUFFIXES = frozenset(
@@ -38,6 +37,8 @@ _MIN_DURATION_S = 0.02
 _DEFAULT_DURATION_S = 0.1
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
+_TURNS = {n: Image.Transpose(t) for n, t in enumerate((0, 3, 1, 5, 4, 6, 2), start=2)}
+"""What makes each EXIF orientation upright."""
 
 
 def is_image_file(path: Path) -> bool:
@@ -96,46 +97,6 @@ def _instead(entries: list[Path]) -> str:
     return "; give one with jpg or png files."
 
 
-def listing_notes(paths: list[Path]) -> list[str]:
-    """Sentences about names that are odd in a folder of frames: duplicates, and gaps."""
-    notes = []
-    by_stem: defaultdict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        by_stem[path.stem.lower()].append(path.name)
-    pairs = [names for names in by_stem.values() if len(names) > 1]
-    if pairs:
-        others = f" (and {len(pairs) - 1} more such names)" if len(pairs) > 1 else ""
-        notes.append(
-            f"'{pairs[0][0]}' and '{pairs[0][1]}' differ in their ending only{others}; each is a "
-            "frame of its own, so remove one where they are the same image."
-        )
-    gaps = _gaps(paths)
-    if gaps:
-        others = f" ({len(gaps)} such gaps)" if len(gaps) > 1 else ""
-        notes.append(
-            f"The numbering has a gap between '{gaps[0][0].name}' and '{gaps[0][1].name}'{others}; "
-            "the next image is taken as the next frame."
-        )
-    return notes
-
-
-def _gaps(paths: list[Path]) -> list[tuple[Path, Path]]:
-    """Neighbours whose numbers differ by more than is usual in a regular numbering."""
-    matches = [re.fullmatch(r"(.*?)(\d{1,18})", path.stem) for path in paths]
-    numbered = [(m[1], int(m[2]), p) for m, p in zip(matches, paths, strict=True) if m]
-    steps = [
-        (after[1] - before[1], before[2], after[2])
-        for before, after in pairwise(numbered)
-        if before[0] == after[0] and after[1] > before[1]
-    ]
-    if not steps:
-        return []
-    usual, count = Counter(step for step, _, _ in steps).most_common(1)[0]
-    if 2 * count < len(steps):  # no regular numbering, such as times
-        return []
-    return [(before, after) for step, before, after in steps if step > usual]
-
-
 def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
     """The image as RGB, turned upright by its EXIF orientation; transparency is dropped.
 
@@ -168,12 +129,21 @@ def num_frames(image: Image.Image) -> int:
 def _upright_rgb(image: Image.Image, path: Path) -> UInt8[np.ndarray, "H W 3"]:
     """The present frame of an open image; `path` is for messages."""
     try:
-        upright = ImageOps.exif_transpose(image)
+        image.load()
+        turn = _TURNS.get(_orientation(image))
+        upright = image if turn is None else image.transpose(turn)
         if upright.mode[0] in "IF":
             return np.repeat(_grey_8bit(upright)[:, :, None], 3, axis=2)
         return np.array(upright.convert("RGB"))
     except (OSError, ValueError, SyntaxError, EOFError):
         raise VepeError(f"The image '{path}' is damaged or cut off; replace it.") from None
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 (upright) where it is missing or broken."""
+    with suppress(Exception):  # of a PNG also broken pixels, which reading reports
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    return 1
 
 
 def _grey_8bit(image: Image.Image) -> UInt8[np.ndarray, "H W"]:
@@ -204,9 +174,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     with open_image(Path(path)) as image:
         width, height = image.size
-        sideways = False
-        with suppress(Exception):  # broken EXIF; of a PNG also broken pixels, which reading reports
-            sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
+        sideways = _orientation(image) in _SIDEWAYS
     return (height, width) if sideways else (width, height)
 
 
