@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -141,6 +142,7 @@ def test_odd_sizes(size, predict, tmp_path: Path) -> None:
         (["{tmp}/inputs", "-o", "{tmp}/inputs/notes.txt"], "add --overwrite"),
         (["{tmp}/inputs", "--draw", "{tmp}/old"], "add --overwrite"),
         (["{tmp}/inputs", "--draw", "{tmp}/d", "-o", "{tmp}/d/a.jpg"], "is the file of a drawing"),
+        (["{tmp}/inputs", "-o", "{tmp}/p.csv"], "writes JSON, not '.csv'; name a file such as"),
         (["{tmp}/phone.jpg"], "is a HEIC image, which VEPE does not read; convert it to JPEG"),
         (["{tmp}/phone"], "holds HEIC images"),
         (["{tmp}/inputs", "--model", "vepe-x"], "There is no preset 'vepe-x'"),
@@ -237,3 +239,12 @@ def test_a_full_disk_of_drawings_keeps_the_poses(
 )
 def test_every_image_has_its_own_drawing(names, drawings, tmp_path) -> None:
     assert [p.name for p in command.drawing_paths(tmp_path, names)] == drawings
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of bytes")
+def test_names_that_are_not_utf8_are_refused_before_the_work(predict, inputs, capsys) -> None:
+    named = Path(os.fsdecode(bytes(inputs) + b"/caf\xe9.jpg"))
+    (inputs / "a.jpg").rename(named)
+    for source in (named, inputs):
+        assert predict(source) == 2
+        assert "caf\\udce9.jpg' is not UTF-8; rename the file." in capsys.readouterr().err

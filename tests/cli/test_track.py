@@ -116,6 +116,27 @@ def test_overwrite(track, place: Path, tmp_path: Path, capsys) -> None:
     assert (tmp_path / "out" / "clip.json").read_bytes() != before
 
 
+def test_older_results_in_other_formats_are_named(track, place: Path, tmp_path, capsys) -> None:
+    assert track(place / "clip.mp4", "--end", 0.1, "--format", "csv") == 0
+    assert "earlier run" not in capsys.readouterr().err
+    assert track(place / "clip.mp4", "--end", 0.1, "--overwrite", "--no-video") == 0
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "earlier run" in x]
+    assert "clip.mp4', '" in line
+    assert "clip.csv' are of an earlier run and may differ from these results; remove them" in line
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of bytes")
+@pytest.mark.parametrize("format", ["posetrack", "csv", "mot", "openpose", "coco"])
+def test_name_that_is_not_utf8_is_refused_before_the_work(
+    format: str, track, place: Path, tmp_path: Path, capsys
+) -> None:
+    source = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.mp4"))
+    source.write_bytes((place / "clip.mp4").read_bytes())
+    assert track(source, "--format", format) == 2
+    assert "caf\\udce9' is not UTF-8; rename the file." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_frames(track, tmp_path: Path) -> None:
     folder = tmp_path / "my frames.v1"
     folder.mkdir()

@@ -109,11 +109,6 @@ def _plan(
     """
     from vepe.formats.files import check_targets
 
-    if output.suffix.lower() not in ("", ".json"):
-        raise VepeError(
-            f"`vepe predict` writes JSON, not '{output.suffix}'; name a file such as "
-            f"'{output.with_suffix('.json')}', and convert it with `vepe convert`."
-        )
     named = named_images(inputs)
     for _, name in named:
         check_name(name)
@@ -130,6 +125,11 @@ def _plan(
         )
     sources = [*(path for path, _ in named), weights]
     check_targets([output, *drawings], sources, overwrite=overwrite)
+    if output.suffix.lower() not in ("", ".json"):
+        raise VepeError(
+            f"`vepe predict` writes JSON, not '{output.suffix}'; name a file such as "
+            f"'{output.with_suffix('.json')}', and convert it with `vepe convert`."
+        )
     places: list[Path | None] = [*drawings] or [None] * len(named)
     return [_Work(*entry, place) for entry, place in zip(named, places, strict=True)]
 
