@@ -14,6 +14,7 @@ import pytest
 
 import vepe
 from vepe.cli import app as cli
+from vepe.cli.output import echo
 from vepe.errors import VepeError, VepeWarning
 
 SOURCE = Path(cli.__file__).parents[2]
@@ -147,7 +148,7 @@ def test_warnings_are_one_line_and_the_usual_format_comes_back(monkeypatch, caps
         assert cli.run([]) == 0
     first, second = capsys.readouterr().err.split("\n", 1)
     assert first == "vepe: mind the gap"
-    assert "RuntimeWarning: something else" in second
+    assert second == ""  # of a library, hence hidden
     assert warnings.formatwarning is usual
 
 
@@ -168,3 +169,28 @@ def test_closed_standard_streams(closing: str, code: int, tmp_path: Path) -> Non
     )
     assert result.returncode == code
     assert "Traceback" not in result.stderr
+
+
+def test_warnings_of_libraries_are_hidden_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for options, expected in (([], ""), (["default"], "f.py:1: UserWarning: odd")):
+        monkeypatch.setattr(sys, "warnoptions", options)
+        with cli._one_line_warnings():
+            text = warnings.formatwarning("odd", UserWarning, "f.py", 1, "")
+            assert text[: len(expected) or None] == expected
+            assert warnings.formatwarning("ours", VepeWarning, "f.py", 1) == "vepe: ours\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("a\x1b[2Jb", "a\\x1b[2Jb"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a\udcffb", "a\\udcffb"),
+        ("Grüße", "Grüße"),
+    ],
+)
+def test_names_never_act_on_the_terminal(capsys, text: str, printed: str) -> None:
+    echo(text, err=True)
+    assert capsys.readouterr().err == printed + "\n"
+    assert cli.run(["track", text]) == 2
+    assert text not in capsys.readouterr().err or text == printed

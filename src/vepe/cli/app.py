@@ -9,6 +9,7 @@ To add a command, write a function in a new module, register it below and add it
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import warnings
@@ -24,10 +25,11 @@ from vepe.cli import data, evaluate
 from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
 from vepe.cli.models import models
+from vepe.cli.output import echo
 from vepe.cli.predict import predict
 from vepe.cli.track import track
 from vepe.cli.train import page, report, train
-from vepe.errors import VepeError, VepeWarning
+from vepe.errors import VepeError, VepeWarning, printable
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -87,7 +89,7 @@ def _synth() -> None:
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"vepe {__version__}")
+        echo(f"vepe {__version__}")
         raise typer.Exit
 
 
@@ -125,13 +127,14 @@ def run(arguments: list[str] | None = None) -> int:
         if message is None:
             raise
         if message:
-            typer.echo(f"vepe: {message}", err=True)
+            echo(f"vepe: {message}", err=True)
         return EXIT_USER_ERROR
 
 
 def main() -> None:
     """Entry point of the `vepe` command."""
     _open_missing_streams()
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # its lines would stand before our sentence
     sys.exit(run())
 
 
@@ -142,6 +145,8 @@ def _system_error(error: OSError) -> str | None:
         return f"The disk is full{where}; free some space or choose another output folder."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"No permission{where}; choose another place or change its access rights."
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR):
+        return f"{error.strerror}{where}; check the path."
     return None
 
 
@@ -161,8 +166,12 @@ def _usage_error(error: Exception) -> str | None:
 
 @contextmanager
 def _one_line_warnings() -> Iterator[None]:
-    """Shows each `VepeWarning` as one line; other warnings look as usual."""
-    usual = warnings.formatwarning
+    """Shows each `VepeWarning` as one line.
+
+    Warnings of libraries are not for users, and are hidden unless Python is asked for warnings
+    (`PYTHONWARNINGS=default`).
+    """
+    usual, last_resort = warnings.formatwarning, logging.lastResort
 
     def formatted(
         message: Warning | str,
@@ -172,14 +181,17 @@ def _one_line_warnings() -> Iterator[None]:
         line: str | None = None,
     ) -> str:
         if issubclass(category, VepeWarning):
-            return f"vepe: {message}\n"
-        return usual(message, category, filename, lineno, line)
+            return f"vepe: {printable(str(message))}\n"
+        text = usual(message, category, filename, lineno, line) if sys.warnoptions else ""
+        return printable(text)
 
     warnings.formatwarning = formatted
+    if not sys.warnoptions:
+        logging.lastResort = logging.NullHandler()
     try:
         yield
     finally:
-        warnings.formatwarning = usual
+        warnings.formatwarning, logging.lastResort = usual, last_resort
 
 
 def _open_missing_streams() -> None:
