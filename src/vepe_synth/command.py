@@ -33,7 +33,7 @@ def synth(
     size: Annotated[str, typer.Option(help="Width x height in pixels.")] = "640x384",
     people: Annotated[str, typer.Option(help="Number of people: '3' or '1-6'.")] = "1-6",
     fps: Annotated[float, typer.Option(help="Frames per second.")] = 25.0,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed.")] = 0,
     split: Annotated[
         Split, typer.Option(help="'val' uses people who never occur in 'train'.")
     ] = Split.train,

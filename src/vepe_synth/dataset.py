@@ -160,7 +160,7 @@ def _recipe(job: RenderJob) -> dict[str, Any]:
 
 def _require_same(existing: dict[str, Any], recipe: dict[str, Any], job: RenderJob) -> None:
     for key, value in recipe.items():
-        if existing.get(key) != value:
+        if not isinstance(existing, dict) or existing.get(key) != value:
             raise VepeError(
                 f"{job.out} has '{job.split}' videos rendered with another {key} "
                 f"({_short(existing.get(key))}, not {_short(value)}); use the same to continue, or "

@@ -11,7 +11,6 @@ To add a motion, put its text file into assets/motions.tar.xz, and into `CYCLIC`
 
 from __future__ import annotations
 
-import json
 import tarfile
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from vepe.config.documents import parse_json
 from vepe.errors import VepeError
 from vepe_synth import rotations as rot
 
@@ -104,8 +104,8 @@ class Motion:
 def parse_motion(name: str, text: str, cyclic: bool = False) -> Motion:
     """Parses a motion in DeepMimic's text format. Raises VepeError if it is malformed."""
     try:
-        frames = np.asarray(json.loads(text)["Frames"], np.float64)
-    except (ValueError, KeyError, TypeError) as error:
+        frames = np.asarray(parse_json(text, "it")["Frames"], np.float64)
+    except (ValueError, KeyError, TypeError, OverflowError, VepeError) as error:
         raise VepeError(f"Motion '{name}' is not a DeepMimic motion file ({error}).") from error
     if frames.ndim != 2 or frames.shape[0] < 2 or frames.shape[1] != _NUMBERS:
         raise VepeError(

@@ -149,3 +149,17 @@ def test_keypoints_at_the_origin_are_unlabelled(tmp_path: Path) -> None:
     labelled = people.keypoints_px[0][people.visibility[0] > 0]
     assert (people.boxes_xyxy_px[0, :2] > labelled.min(axis=0) - 40).all()
     assert len(people) == 2
+
+
+def test_names_that_are_no_unicode_and_other_keypoints_are_named(tmp_path: Path) -> None:
+    write_coco(tmp_path)
+    path, other = tmp_path / "labels.json", tmp_path / "other.json"
+    document = json.loads(path.read_text())
+    document["categories"][0]["keypoints"][:2] = ["snout", "left_eye"]
+    other.write_text(json.dumps(document))
+    with pytest.raises(VepeError, match=r"before it \(without nose and with snout\)"):
+        read([path, other], tmp_path, single=True)
+    document["images"][0]["file_name"] = "caf\udce9.jpg"
+    path.write_text(json.dumps(document))
+    with pytest.raises(VepeError, match="is not valid Unicode; rename the file"):
+        read([path], tmp_path, single=True)

@@ -9,7 +9,7 @@ import pytest
 
 from vepe.errors import VepeError
 from vepe.formats.files import replacing, replacing_folder
-from vepe.formats.records import annotation_table, image_table
+from vepe.formats.records import annotation_table, image_table, read_frame
 
 SOURCE = Path("a.json")
 
@@ -40,6 +40,12 @@ def test_image_ids_may_be_whole_floats() -> None:
 def test_other_image_ids_are_named(ids: list[Any], message: str) -> None:
     with pytest.raises(VepeError, match=message):
         image_table({"images": [{"id": i} for i in ids]}, SOURCE)
+
+
+@pytest.mark.parametrize("value", [2**31, 2**62, -(2**31), 1e300])
+def test_sides_of_images_are_bounded(value: float) -> None:
+    with pytest.raises(VepeError, match="width is"):
+        read_frame({"id": 1, "width": value}, 0, [], "here")
 
 
 def test_text_that_is_no_unicode_is_one_sentence(tmp_path: Path) -> None:

@@ -200,6 +200,15 @@ def _warn(message: str) -> None:
     warnings.warn(message, VepeWarning, stacklevel=3)
 
 
+def _encoded(name: str, sequence: AnnotatedSequence) -> bytes:
+    try:
+        return name.encode()
+    except UnicodeEncodeError:
+        raise VepeError(
+            f"{sequence.source}: the file name '{name}' is not valid Unicode; rename the file."
+        ) from None
+
+
 def _add_frame(
     columns: dict[str, list[Any]],
     frame: AnnotatedFrame,
@@ -212,7 +221,7 @@ def _add_frame(
         offset, size = located.members[frame.file_name]
     complete = frame.extra.get("complete")
     row = {
-        "text": frame.file_name.encode(),
+        "text": _encoded(frame.file_name, located.sequence),
         "place": place,
         "offsets": offset,
         "sizes": size,

@@ -76,7 +76,12 @@ def _entry(line: str, path: Path, number: int) -> tuple[int, Person]:
         cells = [float(cell) for cell in line.split(",")]
         frame, track_id = int(cells[0]), int(cells[1])
         box = np.array(cells[2:6])
-        if len(box) < 4 or frame < 1 or not np.isfinite(box).all():
+        if (
+            len(box) < 4
+            or not 1 <= frame < 2**53
+            or abs(track_id) >= 2**53
+            or not np.isfinite(box).all()
+        ):
             raise ValueError
     except (ValueError, IndexError, OverflowError):
         raise VepeError(

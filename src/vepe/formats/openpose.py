@@ -126,7 +126,7 @@ def read_openpose(path: Path) -> AnnotatedSequence:
                     "convert folders of one kind each."
                 )
         number = _NUMBER.search(file.stem)
-        index = int(number[1]) if number else position
+        index = int(number[1]) if number and len(number[1]) <= 15 else position
         frames.append(_frame(index, read))
     return AnnotatedSequence(path.name, tuple(frames), skeleton or BODY_25, path, "coco")
 

@@ -214,6 +214,14 @@ def whole_or_none(value: Any, what: str, place: str) -> int | None:
     return int(number)
 
 
+def _side_or_none(value: Any, what: str, place: str) -> int | None:
+    """A side of an image in px, or None for a missing one. Raises VepeError otherwise."""
+    side = whole_or_none(value, what, place)
+    if side is not None and abs(side) >= 2**31:
+        raise VepeError(f"{place}: {what} is {side}; give the image's size in pixels.")
+    return side
+
+
 def flag_or_none(value: Any, what: str, place: str) -> bool | None:
     """True or false (or a number for it), or None for a missing one. Raises VepeError otherwise."""
     if value is None or isinstance(value, bool | int | float | np.number | np.bool_):
@@ -284,8 +292,8 @@ def read_frame(
         has_annotations=bool(people),
         people=tuple(people),
         ignore_regions_px=ignore_regions(image, place),
-        width=whole_or_none(image.get("width"), "width", place),
-        height=whole_or_none(image.get("height"), "height", place),
+        width=_side_or_none(image.get("width"), "width", place),
+        height=_side_or_none(image.get("height"), "height", place),
         time_s=number_or_none(image.get("time_s"), "time_s", place),
         extra={k: v for k, v in image.items() if k not in _IMAGE_KEYS},
     )
