@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from vepe.config.base import Settings
 from vepe.config.documents import MAX_DEPTH, parse_yaml, read_limited
-from vepe.errors import VepeError
+from vepe.errors import VepeError, printable
 
 S = TypeVar("S", bound=Settings)
 
@@ -155,6 +155,9 @@ def parse(
     """
     try:
         return model.model_validate(dict(data), context=context)
+    except UnicodeEncodeError as error:
+        shown = printable(error.object[:80])
+        raise VepeError(f"{source}: the text '{shown}' is not valid Unicode; correct it.") from None
     except ValidationError as error:
         first = error.errors()[0]
         keys, known = _walk(model, first["loc"])
