@@ -36,7 +36,7 @@ from vepe.inference.prepost import Letterbox, frame_poses, letterbox
 from vepe.inference.weights import load_weights
 from vepe.models.backbone import fold_batch_norms
 from vepe.models.decoder_layer import PoseOutput
-from vepe.models.streaming import FrameMemory
+from vepe.models.streaming import FrameMemory, fuse_clips
 from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15
 from vepe.tracking.tracker import Tracker
@@ -194,7 +194,7 @@ def read_window(model: Vepe, video: EncodedVideo, variant: Variant) -> list[Pose
         model.window, model.lookahead = variant.window or model.window, variant.lookahead
         model.consistency.matching = "uniform" if variant.uniform else own[2]
         times = torch.tensor([video.times_s], dtype=torch.float64)
-        return model.fuse_keys(frames, times, range(len(frames)), model.memory_interval_s)
+        return fuse_clips(model, frames, times, range(len(frames)), model.memory_interval_s)
     finally:
         model.window, model.lookahead, model.consistency.matching = own
 

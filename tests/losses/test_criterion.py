@@ -10,7 +10,7 @@ from labels import SIGMAS, labelled_people
 
 from vepe.config.training import LossConfig
 from vepe.losses.criterion import Criterion, LossNormaliser, total
-from vepe.losses.keypoints import MIN_SCORE_TARGET
+from vepe.losses.keypoints import MIN_LAYER_TARGET
 from vepe.losses.targets import Targets
 from vepe.models.decoder_layer import LayerOutput
 
@@ -77,7 +77,8 @@ def test_scores_converge_to_the_quality_of_the_pose() -> None:
     targets = labelled_people((50, 50))
     for shift, low, high in (
         (0.0, 0.99, 1.0),
-        (200.0, MIN_SCORE_TARGET, MIN_SCORE_TARGET + 0.01),
+        (30.0, MIN_LAYER_TARGET, 0.4),  # near, but with a low OKS
+        (500.0, 0.0, 0.5),  # too far to be matched: background
     ):
         logit = torch.zeros(1, 1, requires_grad=True)
         optimiser = torch.optim.SGD([logit], 1.0)

@@ -27,8 +27,9 @@ def test_unknown_background_has_no_gradient() -> None:
 def test_score_targets_grow_with_the_quality() -> None:
     index = torch.tensor([0, 0])
     matches = Matches(index, torch.tensor([2, 0]), torch.tensor([0, 1]))
-    targets = score_targets(torch.zeros(1, 4), matches, torch.tensor([1.0, 0.5]))
-    torch.testing.assert_close(targets, torch.tensor([[0.65, 0.0, 1.0, 0.0]]))
+    for minimum, half in ((0.3, 0.65), (0.05, 0.525)):
+        targets = score_targets(torch.zeros(1, 4), matches, torch.tensor([1.0, 0.5]), minimum)
+        torch.testing.assert_close(targets, torch.tensor([[half, 0.0, 1.0, 0.0]]))
 
 
 def test_confidence_converges_to_the_similarity() -> None:

@@ -19,9 +19,9 @@ from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15
 from vepe.tracking.tracker import Tracker
 from vepe.training.step import TrainingStep
-from vepe.types import FramePoses
+from vepe.types import NO_TRACK, FramePoses
 
-SIZE_PX, FRAMES, STEPS = 96, 4, 150
+SIZE_PX, FRAMES, STEPS = 96, 4, 200
 
 
 def two_clips() -> Batch:
@@ -91,6 +91,7 @@ def tracked_ids(model: Vepe, batch: Batch, clip: int, sigmas: torch.Tensor) -> t
             output.identity[0].numpy(),
         )
         state, tracked = tracker.step(state, poses)
+        tracked = tracked.select(tracked.track_ids != NO_TRACK)
         # The tracker may reorder people: each labelled person is identified by pose.
         for person in range(targets.valid.shape[1]):
             if not targets.valid[0, person] or not len(tracked):

@@ -127,6 +127,13 @@ class StageConfig(Settings):
     denoising_groups: int = Field(
         2, ge=0, le=100, description="noised copies of each person, half positive, half negative"
     )
+    skip_last: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of steps without the spatial decoder's last layer, so that a model "
+        "without it can take the weights over",
+    )
     data: tuple[SourceConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -22,6 +22,9 @@ from vepe.data.transforms.clip_transform import ClipTransform
 from vepe.data.transforms.mosaic import draw_layout, mosaic
 from vepe.skeleton import Skeleton
 
+DRAWS = 8
+"""How often an image like the first is looked for in a mosaic."""
+
 
 class ImageClips:
     """Pseudo-clips of images; clip i depends on the seed and i alone.
@@ -67,22 +70,43 @@ class ImageClips:
         regions = draw_layout(rng, self.settings.mosaic, canvas_wh)
         red, green, blue = rng.integers(0, 256, 3).tolist()
         fill = (red, green, blue)
-        placed = [self._placed(rng, times_s, region.size_wh, fill) for region in regions]
+        records = self._alike(rng, len(regions))
+        placed = [
+            self._placed(record, rng, times_s, region.size_wh, fill)
+            for record, region in zip(records, regions, strict=True)
+        ]
         clip = mosaic(placed, regions)
         if rng.random() < self.settings.augmentation.copy_paste:
-            other = self._placed(rng, times_s, canvas_wh, fill)
+            other = self._placed(self._draw(rng), rng, times_s, canvas_wh, fill)
             clip = self.transform.paste(clip, other, rng)
         return self.transform.colour(clip, rng)
 
+    def _draw(self, rng: np.random.Generator) -> ImageRecord:
+        return self.images[int(rng.integers(len(self.images)))]
+
+    def _alike(self, rng: np.random.Generator, count: int) -> list[ImageRecord]:
+        """Random images whose background is equally well labelled, if a few draws find them.
+
+        A mosaic's background has the lowest weight of its images (`Clip.background_weight`).
+        """
+        records = [self._draw(rng)]
+        while len(records) < count:
+            for _ in range(DRAWS):
+                record = self._draw(rng)
+                if record.background_weight == records[0].background_weight:
+                    break
+            records.append(record)
+        return records
+
     def _placed(
         self,
+        record: ImageRecord,
         rng: np.random.Generator,
         times_s: Float[np.ndarray, "T"],
         size_wh: tuple[int, int],
         fill: tuple[int, int, int],
     ) -> Clip:
-        """A random image on a canvas of this size."""
-        record = self.images[int(rng.integers(len(self.images)))]
+        """The image on a canvas of this size, placed at random."""
         return self.transform.place(
             still_clip(record, times_s),
             rng,

@@ -23,6 +23,7 @@ from vepe.config.training import LossConfig
 from vepe.losses.denoising import DenoisingGroups
 from vepe.losses.identity import identity_losses
 from vepe.losses.keypoints import (
+    MIN_CELL_TARGET,
     MatchedLabels,
     confidence_loss,
     keypoint_losses,
@@ -38,10 +39,15 @@ from vepe.losses.matcher import (
     match_many,
     pair_costs,
 )
+from vepe.losses.oks import normalised_l1, oks
 from vepe.losses.targets import Targets
 from vepe.models.decoder_layer import LayerOutput
 from vepe.models.proposals import PADDING_LOGIT, CellPredictions
 from vepe.models.streaming import FrameOutput
+
+MAX_DISTANCE, MIN_OKS = 1.0, 0.1
+"""Decoded poses farther from a person than this, in roots of the area, and with a lower OKS, are
+not matched with it."""
 
 Losses = dict[str, Tensor]
 """Weighted losses by name, such as `spatial0/l1`."""
@@ -173,6 +179,19 @@ class Criterion:
         cost = pair_costs(output.keypoints_px, targets, self.sigmas, self.costs)
         return match(output.score_logits, cost, targets, self.costs)
 
+    def near(self, output: LayerOutput, targets: Targets, matches: Matches) -> Matches:
+        """The matches without pairs that are too far apart to be the same person.
+
+        If nothing was proposed near a person, one-to-one matching takes a query that is left over
+        anywhere in the image: such pairs made up most of the L1 loss, and taught queries without a
+        person to score (ours).
+        """
+        labels = MatchedLabels.of(targets, matches)
+        pred_px = output.keypoints_px.detach()[matches.frame, matches.prediction]  # (M, K, 2)
+        pair = (pred_px, labels.keypoints_px, labels.labelled, labels.areas_px)
+        near = (normalised_l1(*pair) <= MAX_DISTANCE) | (oks(*pair, self.sigmas) >= MIN_OKS)  # (M,)
+        return Matches(matches.frame[near], matches.prediction[near], matches.person[near])
+
     def layer(
         self,
         output: LayerOutput,
@@ -199,10 +218,10 @@ class Criterion:
             the losses score, l1, oks and confidence, and the matches.
         """
         if matches is None:
-            matches = self.matches(output, targets)
+            matches = self.near(output, targets, self.matches(output, targets))
         at = (matches.frame, matches.prediction)
         labels = MatchedLabels.of(targets, matches)
-        l1, oks, quality = keypoint_losses(output.keypoints_px[at], labels, self.sigmas)
+        l1, oks_loss, quality = keypoint_losses(output.keypoints_px[at], labels, self.sigmas)
         if valid is None:
             background = targets.background_weight_at(output.keypoints_px.detach().mean(dim=2))
         else:
@@ -217,7 +236,7 @@ class Criterion:
             {
                 "score": (w.score * scale, score),
                 "l1": (w.l1 * scale, l1),
-                "oks": (w.oks * scale, oks),
+                "oks": (w.oks * scale, oks_loss),
                 "confidence": (w.confidence * scale, confidence),
             },
         ), matches
@@ -269,15 +288,16 @@ class Criterion:
     ) -> Losses:
         labels = MatchedLabels.of(targets, matches)
         matched = keypoints_px[matches.frame, matches.prediction]  # (M, K, 2)
-        l1, oks, quality = keypoint_losses(matched, labels, self.sigmas)
-        score = score_loss(logits, score_targets(logits, matches, quality), background)
+        l1, oks_loss, quality = keypoint_losses(matched, labels, self.sigmas)
+        target = score_targets(logits, matches, quality, MIN_CELL_TARGET)
+        score = score_loss(logits, target, background)
         w = self.weights
         return _weighted(
             prefix,
             {
                 "score": (w.score * scale, score),
                 "l1": (w.l1 * scale, l1),
-                "oks": (w.oks * scale, oks),
+                "oks": (w.oks * scale, oks_loss),
             },
         )
 

@@ -22,8 +22,10 @@ CONFIDENCE_SIGMA = 0.05
 """Sigma of the confidence target: an error of a tenth of the root of the person's area gives 0.61.
 The same for all keypoints, so that a confidence means the same for a nose and a hip."""
 
-MIN_SCORE_TARGET = 0.3
-"""Score target of a matched person whose pose is entirely wrong; a perfect pose has 1."""
+MIN_CELL_TARGET = 0.3
+"""Score target of a matched cell whose pose is entirely wrong; a perfect pose has 1."""
+MIN_LAYER_TARGET = 0.05
+"""The same for decoder layers: their scores rank poses, those of cells select the proposals."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,17 @@ def confidence_loss(
 
 
 def score_targets(
-    logits: Float[Tensor, "B Q"], matches: Matches, quality: Float[Tensor, "M"]
+    logits: Float[Tensor, "B Q"],
+    matches: Matches,
+    quality: Float[Tensor, "M"],
+    minimum: float = MIN_LAYER_TARGET,
 ) -> Float[Tensor, "B Q"]:
-    """Targets of the person scores: 0.3 + 0.7 x OKS for matched predictions, 0 for all others."""
+    """Targets of the person scores, 0 for unmatched predictions.
+
+    That of a matched one rises with its OKS (`quality`) from `minimum` to 1.
+    """
     targets = torch.zeros_like(logits)
-    target = MIN_SCORE_TARGET + (1 - MIN_SCORE_TARGET) * quality.detach()
-    targets[matches.frame, matches.prediction] = target
+    targets[matches.frame, matches.prediction] = minimum + (1 - minimum) * quality.detach()
     return targets
 
 

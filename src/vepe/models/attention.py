@@ -42,12 +42,14 @@ class Attention(nn.Module):
         mask: Bool[Tensor, "... Q S"] | Float[Tensor, "... Q S"] | None = None,
     ) -> Float[Tensor, "X Q C"]:
         """Attention of every query. `mask`: True where it may attend, or added to the logits."""
-        out = F.scaled_dot_product_attention(
-            self._split(self.to_query(query)),
-            self._split(self.to_key(key)),
-            self._split(self.to_value(value)),
-            attn_mask=mask,
-        )  # (X, H, Q, C/H)
+        q, k = self._split(self.to_query(query)), self._split(self.to_key(key))  # (X, H, S, C/H)
+        v = self._split(self.to_value(value))
+        if query.device.type == "cpu" and torch.is_grad_enabled():
+            # The backward pass of the CPU's kernel is many times slower in bfloat16.
+            with torch.autocast("cpu", enabled=False):
+                out = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), mask)
+        else:
+            out = F.scaled_dot_product_attention(q, k, v, mask)  # (X, H, Q, C/H)
         return self.to_out(out.transpose(1, 2).flatten(2))  # (X, Q, C)
 
 

@@ -96,7 +96,12 @@ class SpatialDecoder(nn.Module):
         return torch.cat([instance.unsqueeze(2), pose], dim=2)  # (B, N, J, C)
 
     def forward(
-        self, memory: Memory, proposals: Proposals, denoising: DenoisingQueries | None = None
+        self,
+        memory: Memory,
+        proposals: Proposals,
+        denoising: DenoisingQueries | None = None,
+        *,
+        skip_last: bool = False,
     ) -> tuple[Float[Tensor, "B N+M J C"], list[LayerOutput]]:
         """Decodes the proposals of a batch of frames.
 
@@ -104,6 +109,7 @@ class SpatialDecoder(nn.Module):
             memory: of the frames.
             proposals: the first poses.
             denoising: further poses to decode; M = 0 without them.
+            skip_last: leave the last layer out, so that weights without it can be trained too.
 
         Returns:
             the queries of the last layer, and the prediction of every layer; in both, the N
@@ -120,7 +126,7 @@ class SpatialDecoder(nn.Module):
             mask = mask.unsqueeze(1)  # (B*J, 1, N+M, N+M)
         queries = self._initial_queries(tokens, keypoints, memory)
         outputs = []
-        for layer in self.layers:
+        for layer in self.layers[:-1] if skip_last else self.layers:
             queries, output = layer(queries, keypoints, memory, mask)
             keypoints = output.keypoints_px
             outputs.append(output)

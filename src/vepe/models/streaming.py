@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Float, UInt8
@@ -131,6 +132,27 @@ def clip_windows(
     clock: list[float] = times_s[0].tolist()
     for key in keys:
         yield window_indices(clock, key, window, lookahead, memory_interval_s)
+
+
+def fuse_clips(
+    model: Vepe,
+    frames: Sequence[FrameMemory],
+    times_s: Float[Tensor, "B T"],
+    keys: Sequence[int],
+    memory_interval_s: float = 0.0,
+) -> list[PoseOutput]:
+    """`Vepe.fuse` for key frames of a batch of clips, each with its window (`clip_windows`)."""
+    motions: dict[tuple[int, int], FrameMotion | None] = {}
+    outputs = []
+    windows = clip_windows(times_s, keys, model.window, model.lookahead, memory_interval_s)
+    for indices, key, reads in windows:
+        pairs = list(pairwise(indices))
+        for a, b in pairs:
+            if (a, b) not in motions:
+                motions[a, b] = model.motion(frames[a], frames[b])
+        window = [frames[i] for i in indices]
+        outputs.append(model.fuse(window, [motions[pair] for pair in pairs], key, reads))
+    return outputs
 
 
 # Streams: one frame at a time.

@@ -13,7 +13,6 @@ A frame's poses are finished by `encode_frame`: a window of one frame is exactly
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -29,7 +28,7 @@ from vepe.models.pose_decoder import PoseDecoder
 from vepe.models.pose_encoder import PoseEncoder, fuse_poses
 from vepe.models.proposals import ProposalHead
 from vepe.models.spatial_decoder import DenoisingQueries, SpatialDecoder
-from vepe.models.streaming import FrameMemory, FrameOutput, clip_windows
+from vepe.models.streaming import FrameMemory, FrameOutput, fuse_clips
 
 
 class Vepe(nn.Module):
@@ -81,6 +80,8 @@ class Vepe(nn.Module):
         denoising: DenoisingQueries | None = None,
         *,
         all_cells: bool = False,
+        features: list[Float[Tensor, "B c h w"]] | None = None,
+        skip_last: bool = False,
     ) -> tuple[FrameMemory, FrameOutput]:
         """Encodes each frame on its own: what `fuse` reads of it, and what the losses read.
 
@@ -89,17 +90,19 @@ class Vepe(nn.Module):
             padding: True where a pixel is not part of the image.
             denoising: noised poses to decode too, in training.
             all_cells: also output the predictions of all cells, which the losses need.
+            features: the backbone's maps of the images, if they are known.
+            skip_last: leave out the last layer of the spatial decoder.
         """
         height, width = images.shape[-2:]
         if height % self.stride or width % self.stride:
             raise ValueError(f"{height} x {width} is not a multiple of the stride {self.stride}")
-        features = self.backbone(images)
+        features = self.backbone(images) if features is None else features
         maps = self.pyramid(features, height, width)
         fine = None if self.fine_map is None else self.fine_map(features[0], maps[0])
         memory = Memory(maps, padding_by_level(padding, maps), self.pyramid.strides, fine)
         memory = self.spatial_encoder(memory)
         proposals = self.proposals(memory, all_cells=all_cells)
-        queries, layers = self.spatial_decoder(memory, proposals, denoising)
+        queries, layers = self.spatial_decoder(memory, proposals, denoising, skip_last=skip_last)
         people = slice(proposals.score_logits.shape[1])  # denoising queries come after them
         queries, poses = queries[:, people], layers[-1].people(people).detach()  # (B, N, J, C)
         appearance = None
@@ -129,39 +132,15 @@ class Vepe(nn.Module):
         key: int,
         reads: Sequence[int],
     ) -> PoseOutput:
-        """Poses of the key frame from the frames of its window.
+        """Poses of frame `key` of a window of T frames with T - 1 motions between them.
 
-        Args:
-            window: T successive frames.
-            motions: T - 1 motions between them, see `motion`.
-            key: index of the key frame in the window.
-            reads: indices of the frames it reads; empty: its own poses are the result.
+        `reads` are the indices of the frames it reads; without any, its own poses are the result.
         """
         if not reads:
             return window[key].poses
         aligned = [m for m in motions if m is not None]
         poses = [frame.poses for frame in window]
         return fuse_poses(poses, aligned or None, key, reads, self.consistency)
-
-    def fuse_keys(
-        self,
-        frames: Sequence[FrameMemory],
-        times_s: Float[Tensor, "B T"],
-        keys: Sequence[int],
-        memory_interval_s: float = 0.0,
-    ) -> list[PoseOutput]:
-        """`fuse` for several key frames of clips, each with its own window (see `clip_windows`)."""
-        motions: dict[tuple[int, int], FrameMotion | None] = {}
-        outputs = []
-        windows = clip_windows(times_s, keys, self.window, self.lookahead, memory_interval_s)
-        for indices, key, reads in windows:
-            pairs = list(pairwise(indices))
-            for a, b in pairs:
-                if (a, b) not in motions:
-                    motions[a, b] = self.motion(frames[a], frames[b])
-            window = [frames[i] for i in indices]
-            outputs.append(self.fuse(window, [motions[p] for p in pairs], key, reads))
-        return outputs
 
     def forward(
         self,
@@ -175,4 +154,4 @@ class Vepe(nn.Module):
         paddings = [None] * len(images) if padding is None else padding.unbind(1)
         frames = [self.encode_frame(i, p)[0] for i, p in zip(images, paddings, strict=True)]
         keys = range(len(frames)) if keys is None else keys
-        return self.fuse_keys(frames, times_s, keys, self.memory_interval_s)
+        return fuse_clips(self, frames, times_s, keys, self.memory_interval_s)

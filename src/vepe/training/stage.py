@@ -116,6 +116,7 @@ class StageLoop:
             DenoisingSettings(groups=self.stage.denoising_groups),
             identity=run.model_config.consistency.enabled,
             frozen_frames=frozen,
+            skip_last=self.stage.skip_last,
         )
         optimiser = build_optimiser(run.model, self.stage, run.config.weight_decay)
         self.trained = [p for p in run.model.parameters() if p.requires_grad]

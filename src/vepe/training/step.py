@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -21,6 +22,7 @@ from vepe.formats.files import replacing
 from vepe.losses.criterion import Criterion, Losses, LossNormaliser
 from vepe.losses.denoising import DenoisingGroups, DenoisingSettings, make_denoising
 from vepe.losses.targets import Targets
+from vepe.models.backbone import fold_batch_norms
 from vepe.models.vepe import Vepe
 
 GRADIENTS = "gradients"
@@ -37,6 +39,7 @@ class TrainingStep(nn.Module):
         identity: whether to compute identity losses (instance consistency is on).
         frozen_frames: True if nothing of the per-frame path but identity is trained; its losses
             and gradients are then left out.
+        skip_last: share of steps without the last layer of the spatial decoder.
     """
 
     def __init__(
@@ -47,10 +50,17 @@ class TrainingStep(nn.Module):
         *,
         identity: bool = True,
         frozen_frames: bool = False,
+        skip_last: float = 0.0,
     ) -> None:
         super().__init__()
         self.model, self.criterion, self.noise = model, criterion, noise
-        self.identity, self.frozen_frames = identity, frozen_frames
+        self.identity, self.frozen_frames, self.skip_last = identity, frozen_frames, skip_last
+        # In a tuple, so that it is no submodule: it is in no state dict and always in eval mode.
+        self._folded_backbone: tuple[nn.Module, ...] = ()
+        if not any(parameter.requires_grad for parameter in model.backbone.parameters()):
+            backbone = copy.deepcopy(model.backbone).eval()
+            fold_batch_norms(backbone)
+            self._folded_backbone = (backbone,)
 
     def forward(
         self,
@@ -74,8 +84,14 @@ class TrainingStep(nn.Module):
         denoising = self._denoising(batch, targets, noise_keys)
         queries = None if denoising is None else denoising.queries
         # All frames of all clips at once: rows t * B + b.
+        images = batch.pixels(device)
         memory, output = model.encode_frame(
-            batch.pixels(device), None, queries, all_cells=not self.frozen_frames
+            images,
+            None,
+            queries,
+            all_cells=not self.frozen_frames,
+            features=self._frozen_features(images),
+            skip_last=self.skip_last > 0 and bool(torch.rand(()) < self.skip_last),
         )
         with torch.autocast(device.type, enabled=False):
             if self.frozen_frames:
@@ -96,6 +112,15 @@ class TrainingStep(nn.Module):
                     normaliser.num_anchors,
                 )
         return parts
+
+    @torch.no_grad()
+    def _frozen_features(self, images: Tensor) -> list[Tensor] | None:
+        """The maps of a frozen backbone, whose batch norms are folded; None if it is trained."""
+        if not self._folded_backbone:
+            return None
+        images = images.contiguous(memory_format=torch.channels_last)
+        features: list[Tensor] = self._folded_backbone[0].to(images.device)(images)
+        return features
 
     def _denoising(
         self, batch: Batch, targets: Targets, keys: Sequence[Sequence[int]] | None
