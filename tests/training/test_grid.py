@@ -97,6 +97,20 @@ def test_stop_ends_the_grid_and_it_can_be_resumed(tmp_path: Path) -> None:
     assert FakeTrainer.calls == [("b-0", True), ("c-0", False)]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("result", 3), ("recipe", 3), ("metrics", {"ap": "x"}), ("loss", []), ("name", 3)],
+)
+def test_edited_result_is_an_error(tmp_path: Path, key: str, value: object) -> None:
+    run_grid(planned("a"), tmp_path, lambda _: None)
+    path = tmp_path / "a-0" / "result.json"
+    content = json.loads(path.read_text())
+    (content if key in content else content["result"])[key] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(VepeError, match="not the result of a grid's run"):
+        run_grid(planned("a"), tmp_path, lambda _: None)
+
+
 def test_finished_run_of_another_recipe_is_an_error(tmp_path: Path) -> None:
     run_grid(planned("a"), tmp_path, lambda _: None)
     FakeTrainer.calls = []

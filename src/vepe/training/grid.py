@@ -103,15 +103,27 @@ def finished_result(run: PlannedRun, folder: Path) -> GridResult | None:
         return None
     try:
         content = load_json(path)
-        result, old = GridResult(**content["result"]), content["recipe"]
-    except (KeyError, TypeError) as error:
+        result = _checked(GridResult(**content["result"]))
+        changed = changed_keys(content["recipe"], run.config.model_dump(mode="json"), 1, 1)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise VepeError(f"'{path}' is not the result of a grid's run; remove it.") from error
-    changed = changed_keys(old, run.config.model_dump(mode="json"), 1, 1)
     if changed:
         raise VepeError(
             f"The run in '{folder}' had another recipe ('{changed[0]}' differs); choose another "
             "output folder or remove that one."
         )
+    return result
+
+
+def _checked(result: GridResult) -> GridResult:
+    """The result itself. Raises TypeError where a value has a type that no table can take."""
+    numbers = [result.loss, result.parameters, result.seconds, result.steps]
+    numbers += result.metrics.values()
+    texts = (result.name, result.folder, result.status, result.error)
+    if not all(n is None or type(n) in (int, float) for n in numbers):
+        raise TypeError("no number")
+    if type(result.seed) is not int or not all(isinstance(text, str) for text in texts):
+        raise TypeError("no text")
     return result
 
 
