@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from vepe.models.alignment import FrameMotion
+from vepe.models.alignment import FrameMotion, optical_flow
 from vepe.models.decoder_layer import LayerOutput, PoseOutput
 from vepe.models.proposals import Proposals
 
@@ -44,6 +44,12 @@ class FrameMemory:
     def __getitem__(self, rows: slice) -> FrameMemory:
         """Some rows of the batch."""
         return FrameMemory(self.poses[rows], None if self.grey is None else self.grey[rows])
+
+    def motion_to(self, later: FrameMemory) -> FrameMotion | None:
+        """The motion to the next frame of a window; None without alignment."""
+        if self.grey is None or later.grey is None:
+            return None
+        return optical_flow(self.grey, later.grey)
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,7 @@ def fuse_clips(
         pairs = list(pairwise(indices))
         for a, b in pairs:
             if (a, b) not in motions:
-                motions[a, b] = model.motion(frames[a], frames[b])
+                motions[a, b] = frames[a].motion_to(frames[b])
         window = [frames[i] for i in indices]
         outputs.append(model.fuse(window, [motions[pair] for pair in pairs], key, reads))
     return outputs
@@ -204,7 +210,7 @@ def stream_step(
     frame, _ = model.encode_frame(image, padding)
     motions = state.motions
     if state.frames:
-        motions = (*motions, model.motion(state.frames[-1], frame))
+        motions = (*motions, state.frames[-1].motion_to(frame))
     state = replace(
         state,
         frames=(*state.frames, frame),
@@ -235,7 +241,7 @@ def _emit(model: Vepe, state: StreamState) -> tuple[StreamState, PoseOutput]:
     end = key + 1  # of the frames in memory
     if key and not keep_in_memory(times_s[key] - times_s[key - 1], model.memory_interval_s):
         later = frames[key + 1 : key + 2]
-        bridge = tuple(model.motion(frames[key - 1], frame) for frame in later)
+        bridge = tuple(frames[key - 1].motion_to(frame) for frame in later)
         frames, times_s = frames[:key] + frames[key + 1 :], times_s[:key] + times_s[key + 1 :]
         motions = motions[: key - 1] + bridge + motions[key + 1 :]
         end = key

@@ -5,9 +5,8 @@
     fuse           once per key frame   the window's poses, carried along the motion (STDME) and
                                         averaged (STPE), guided by instance consistency
 
-A frame's poses are finished by `encode_frame`: a window of one frame is exactly that.
-
-`forward` runs both on clips, `vepe.models.streaming` on the frames of a stream.
+A window of one frame is exactly what `encode_frame` gives. `forward` runs both on clips,
+`vepe.models.streaming` on the frames of a stream.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vepe.models.alignment import Alignment, FrameMotion, grey_images, optical_flow
+from vepe.models.alignment import Alignment, FrameMotion, grey_images
 from vepe.models.backbone import Backbone
 from vepe.models.decoder_layer import PoseOutput
 from vepe.models.instance_consistency import Appearance, IdentityHead, InstanceConsistency
@@ -119,12 +118,6 @@ class Vepe(nn.Module):
         frame = FrameMemory(PoseOutput.of(refined[-1], identity), grey)
         return frame, FrameOutput(layers, proposals, refined)
 
-    def motion(self, earlier: FrameMemory, later: FrameMemory) -> FrameMotion | None:
-        """The motion between two successive frames of a window; None without alignment."""
-        if earlier.grey is None or later.grey is None:
-            return None
-        return optical_flow(earlier.grey, later.grey)
-
     def fuse(
         self,
         window: Sequence[FrameMemory],
@@ -138,9 +131,8 @@ class Vepe(nn.Module):
         """
         if not reads:
             return window[key].poses
-        aligned = [m for m in motions if m is not None]
-        poses = [frame.poses for frame in window]
-        return fuse_poses(poses, aligned or None, key, reads, self.consistency)
+        aligned = [motion for motion in motions if motion is not None] or None
+        return fuse_poses([f.poses for f in window], aligned, key, reads, self.consistency)
 
     def forward(
         self,
