@@ -1,9 +1,9 @@
-"""Speed of a model on a clip: the network and tracker alone, and the whole of `vepe track`.
+"""Speed of a model on a clip: network and tracker, with and without window, and `vepe track`.
 
     python benchmarks/bench_inference.py [CLIP] [--model vepe-n] [--runs 5]
 
-The runs of both are interleaved, so that drifting machine speed affects both alike; quote the
-median.
+The runs are interleaved, so that drifting machine speed affects all alike; quote the medians. What
+the window costs is the difference of the first two rows.
 """
 
 from __future__ import annotations
@@ -54,20 +54,26 @@ def main() -> None:
     options = parser.parse_args()
     vepe.keep_freed_memory()
     model = load(options.model)
+    single = load(options.model, window=1)
     network_fps(model, options.clip)  # warm-up
     with open_video(options.clip) as video:
         count = sum(1 for _ in video)
-    alone, whole = [], []
+    window_1, alone, whole = [], [], []
     for _ in range(options.runs):
+        window_1.append(network_fps(single, options.clip))
         alone.append(network_fps(model, options.clip))
         whole.append(command_fps(options.model, options.clip, count))
     threads = torch.get_num_threads()
     print(f"{options.model} at {model.config.input_px} px on {options.clip.name}, {count} frames")
     machine = platform.processor() or platform.machine()
     print(f"{machine}, {threads} threads, torch {torch.__version__}")
-    for name, values in (("network and tracker", alone), ("vepe track", whole)):
+    rows = {"window of one": window_1, "network and tracker": alone, "vepe track": whole}
+    for name, values in rows.items():
         low, middle, high = min(values), statistics.median(values), max(values)
         print(f"{name}: {middle:.1f} frames/s (min {low:.1f}, max {high:.1f}, {len(values)} runs)")
+    cost = 1 / statistics.median(alone) - 1 / statistics.median(window_1)
+    share = 100 * cost * statistics.median(alone)
+    print(f"the window: {1000 * cost:.1f} ms per frame, {share:.0f} % of the frame's time")
 
 
 if __name__ == "__main__":
