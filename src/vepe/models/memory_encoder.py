@@ -16,43 +16,17 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vepe.models.alignment import FrameMotion
-from vepe.models.memory import DeformableEncoderLayer, Memory
+from vepe.models.memory import SpatialEncoder
 
 
-class MemoryEncoder(nn.Module):
-    """A stack of deformable encoder layers over the frame's own memory.
+class MemoryEncoder(SpatialEncoder):
+    """Updates the frame's own memory once more, between the spatial decoder and the pose decoder.
 
-    Args:
-        dim, heads, points, hidden: sizes of attention, sampling and feed-forward.
-        layers: number of layers.
-        levels: indices of the updated levels.
-        num_levels: number of levels of the memory.
+    The same layers as the spatial encoder's, with weights of their own.
     """
-
-    def __init__(
-        self,
-        dim: int,
-        heads: int,
-        points: int,
-        hidden: int,
-        layers: int,
-        levels: tuple[int, ...],
-        num_levels: int,
-    ) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
-            DeformableEncoderLayer(dim, heads, points, hidden, levels, num_levels)
-            for _ in range(layers)
-        )
-
-    def forward(self, memory: Memory) -> Memory:
-        """The updated memory."""
-        for layer in self.layers:
-            memory = layer(memory)
-        return memory
 
 
 def carry_to_key(
