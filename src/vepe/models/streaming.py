@@ -115,8 +115,7 @@ def window_indices(
     place = len(line)
     line += range(key, len(times_s))
     reads = window_reads(place, len(line), window, lookahead)
-    first, end = min(reads, default=place), max([place, *reads]) + 1
-    first = min(first, place)
+    first, end = min([place, *reads]), max([place, *reads]) + 1
     return line[first:end], place - first, [index - first for index in reads]
 
 
