@@ -2,7 +2,7 @@
 
 Whatever a user can fix (a broken file, a wrong option, a missing package) raises `VepeError` with
 one clear sentence that names the thing and says what to do. The command line prints that sentence
-and exits with code 2; anything else is a bug and keeps its traceback.
+and exits with code 2 (3 for a `BatchError`); anything else is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -12,6 +12,13 @@ import re
 
 class VepeError(Exception):
     """A problem that the user can fix; its text is one sentence that says how."""
+
+
+class BatchError(VepeError):
+    """Part of a batch failed and the rest is done; the command line exits with code 3.
+
+    Its text is the last line for the user: how many failed, and how to run those again.
+    """
 
 
 class VepeWarning(UserWarning):

@@ -15,7 +15,7 @@ import pytest
 import vepe
 from vepe.cli import app as cli
 from vepe.cli.output import echo
-from vepe.errors import VepeError, VepeWarning
+from vepe.errors import BatchError, VepeError, VepeWarning
 
 SOURCE = Path(cli.__file__).parents[2]
 
@@ -71,6 +71,12 @@ def test_user_errors_are_one_line(error, line, failing, capsys) -> None:
     failing(error)
     assert cli.run([]) == 2
     assert capsys.readouterr().err == f"vepe: {line}\n"
+
+
+def test_a_batch_that_failed_in_part_is_3(failing, capsys) -> None:
+    failing(BatchError("1 of 3 videos failed."))
+    assert cli.run([]) == 3
+    assert capsys.readouterr().err == "vepe: 1 of 3 videos failed.\n"
 
 
 @pytest.mark.parametrize("bug", [ValueError("ours"), OSError(errno.EIO, "odd"), KeyError("k")])

@@ -29,9 +29,10 @@ from vepe.cli.output import echo
 from vepe.cli.predict import predict
 from vepe.cli.track import track
 from vepe.cli.train import page, report, train
-from vepe.errors import VepeError, VepeWarning, printable
+from vepe.errors import BatchError, VepeError, VepeWarning, printable
 
 EXIT_USER_ERROR = 2
+EXIT_BATCH = 3
 EXIT_INTERRUPTED = 130
 
 # The order of use: run a model, score it, train one, then data.
@@ -106,7 +107,8 @@ def root(
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0 done, 2 user error, 130 interrupted.
+    """Runs one command and returns the exit code: 0 done, 2 user error, 3 part of a batch failed,
+    130 interrupted.
 
     `arguments` defaults to those of the shell. An error that the user can fix becomes one line on
     stderr; anything else is a bug and leaves with its traceback.
@@ -128,7 +130,7 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         if message:
             echo(f"vepe: {message}", err=True)
-        return EXIT_USER_ERROR
+        return EXIT_BATCH if isinstance(error, BatchError) else EXIT_USER_ERROR
 
 
 def main() -> None:
