@@ -25,6 +25,17 @@ class VepeWarning(UserWarning):
     """Something that a user should know and that stops nothing; shown once, in one line."""
 
 
+def missing_extra(what: str, package: str, extra: str) -> VepeError:
+    """The error of a part that needs an optional package; `what` starts the sentence.
+
+    VEPE is not on PyPI, so the extra is installed from where VEPE itself came from.
+    """
+    return VepeError(
+        f"{what} needs the package {package}; install it with pip install '.[{extra}]' in a clone "
+        "of VEPE, or with the wheel's name instead of the dot."
+    )
+
+
 def printable(text: str) -> str:
     """The text with characters that a terminal obeys, or cannot encode, written as escapes.
 

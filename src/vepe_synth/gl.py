@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, missing_extra
 from vepe_synth import shaders
 from vepe_synth.stage import Light
 from vepe_synth.view import View
@@ -32,9 +32,7 @@ def open_context() -> moderngl.Context:
     try:
         import moderngl
     except ImportError:
-        raise VepeError(
-            "Rendering people needs moderngl, which is not installed; pip install 'vepe[synth]'."
-        ) from None
+        raise missing_extra("Rendering people", "moderngl", "synth") from None
     try:
         return moderngl.create_context(standalone=True, require=330, **_BACKEND)
     except Exception as error:  # glcontext raises a bare Exception for every failure

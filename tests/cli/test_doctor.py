@@ -100,7 +100,7 @@ def test_a_missing_extra_says_how_to_get_it(monkeypatch) -> None:
     findings = by_name(doctor.find_optional())
     assert (findings["pyarrow"].state, findings["pyarrow"].value) == ("ok", "1.0")
     assert findings["matplotlib"].state == "optional"
-    assert "pip install 'vepe[report]'" in findings["matplotlib"].advice
+    assert "pip install '.[report]'" in findings["matplotlib"].advice
     monkeypatch.setattr(util, "find_spec", lambda name: None)
     assert by_name(doctor.find_optional())["tkinter"].state == "optional"
 

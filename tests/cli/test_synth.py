@@ -35,7 +35,7 @@ def test_wrong_options_are_one_sentence(options, text, tmp_path, capsys) -> None
 
 def test_missing_package_names_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "moderngl", None)
-    with pytest.raises(VepeError, match=r"pip install 'vepe\[synth\]'"):
+    with pytest.raises(VepeError, match=r"pip install '\.\[synth\]'"):
         open_context()
 
 

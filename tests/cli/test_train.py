@@ -74,7 +74,7 @@ def test_bad_input_is_one_line(
 def test_missing_package_is_named(recipe: str, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert run(["train", recipe, "-o", str(tmp_path / "out"), "--log", "wandb"]) == 2
-    assert "pip install 'vepe[wandb]'" in capsys.readouterr().err
+    assert "pip install '.[wandb]'" in capsys.readouterr().err
 
 
 def test_grid_with_a_run_that_fails(recipe: str, tmp_path: Path, capsys) -> None:

@@ -155,5 +155,5 @@ def test_unknown_format_and_missing_pyarrow(tracks: PoseTracks, tmp_path, monkey
     with pytest.raises(VepeError, match="choose one of posetrack, coco, csv"):
         write_tracks("xml", tmp_path / "a", tracks)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(VepeError, match=r"pip install 'vepe\[parquet\]'"):
+    with pytest.raises(VepeError, match=r"pip install '\.\[parquet\]'"):
         write_tracks("parquet", tmp_path / "a", tracks)

@@ -358,7 +358,7 @@ def test_unwritable_results_fail_before_the_work(tmp_path: Path, monkeypatch) ->
             TrackJob(folder, "a").check(None)
     TrackJob(tmp_path / "new" / "deep", "a", formats=("csv",)).check(None)
     monkeypatch.setattr(pipeline, "find_spec", lambda name: None)
-    with pytest.raises(VepeError, match=r"pip install 'vepe\[parquet\]'"):
+    with pytest.raises(VepeError, match=r"pip install '\.\[parquet\]'"):
         TrackJob(tmp_path, "a", formats=("posetrack", "parquet")).check(None)
 
 

@@ -82,7 +82,7 @@ def test_mlflow_gets_everything_and_resumes_its_run(tmp_path: Path) -> None:
 
 def test_missing_package_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(VepeError, match=r"pip install 'vepe\[wandb\]'"):
+    with pytest.raises(VepeError, match=r"pip install '\.\[wandb\]'"):
         RunLog(tmp_path, tiny_recipe(logging=["wandb"]))
 
 

@@ -49,13 +49,13 @@ _REQUIRED = (
 )
 # Distribution name, what needs it, how to install it.
 _OPTIONAL = (
-    ("accelerate", "vepe train", "pip install 'vepe[train]'"),
-    ("tensorboard", "training curves", "pip install 'vepe[train]'"),
-    ("matplotlib", "reports and plots", "pip install 'vepe[report]'"),
-    ("pyarrow", "Parquet files", "pip install 'vepe[parquet]'"),
-    ("moderngl", "vepe synth", "pip install 'vepe[synth]'"),
-    ("wandb", "vepe train --log wandb", "pip install 'vepe[wandb]'"),
-    ("mlflow", "vepe train --log mlflow", "pip install 'vepe[mlflow]'"),
+    ("accelerate", "vepe train", "pip install '.[train]'"),
+    ("tensorboard", "training curves", "pip install '.[train]'"),
+    ("matplotlib", "reports and plots", "pip install '.[report]'"),
+    ("pyarrow", "Parquet files", "pip install '.[parquet]'"),
+    ("moderngl", "vepe synth", "pip install '.[synth]'"),
+    ("wandb", "vepe train --log wandb", "pip install '.[wandb]'"),
+    ("mlflow", "vepe train --log mlflow", "pip install '.[mlflow]'"),
 )
 # Each of these installs into the same folder `cv2` as the headless build.
 _OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")

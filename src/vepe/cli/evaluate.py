@@ -15,7 +15,7 @@ import typer
 
 from vepe.cli.options import ImageSize, InputPx, image_size, prepare_device
 from vepe.cli.output import echo
-from vepe.errors import VepeError
+from vepe.errors import VepeError, missing_extra
 
 if TYPE_CHECKING:
     from vepe.evaluation.results import JointTable, PoseTrackResult, PoseTrackScores
@@ -122,7 +122,7 @@ def posetrack(
 
     options = _model_options(pred, model, images, device, conf, imgsz, input_px, window)
     if report is not None and find_spec("matplotlib") is None:
-        raise VepeError("The report needs matplotlib; install it with: pip install 'vepe[report]'.")
+        raise missing_extra("The report", "matplotlib", "report")
     if report is not None:
         from vepe.evaluation.report import check_report_folder
 

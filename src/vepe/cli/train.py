@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from vepe.cli.output import echo
-from vepe.errors import VepeError, VepeWarning
+from vepe.errors import VepeError, VepeWarning, missing_extra
 
 
 class Tracker(str, Enum):  # noqa: UP042 - typer shows the plain values
@@ -119,9 +119,7 @@ def _training(module: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "vepe").split(".")[0] == "vepe":
             raise
-        raise VepeError(
-            f"Training needs the package '{error.name}'; run: pip install 'vepe[train]'."
-        ) from error
+        raise missing_extra("Training", str(error.name), "train") from error
 
 
 def _quoted(text: str) -> str:

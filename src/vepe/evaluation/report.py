@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, missing_extra
 from vepe.evaluation.error_analysis import FrameErrors, timelines, worst_frames
 from vepe.evaluation.posetrack import PoseTrackMatch
 from vepe.evaluation.results import HOTA_VALUES, JointTable, PoseTrackResult
@@ -62,7 +62,7 @@ def write_report(
             and `overwrite` is not set.
     """
     if find_spec("matplotlib") is None:
-        raise VepeError("The report needs matplotlib; install it with: pip install 'vepe[report]'.")
+        raise missing_extra("The report", "matplotlib", "report")
     folder = Path(folder)
     check_report_folder(folder, overwrite=overwrite)
     if _foreign_files(folder):

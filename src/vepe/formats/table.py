@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, missing_extra
 from vepe.formats.annotations import (
     AnnotatedFrame,
     AnnotatedSequence,
@@ -216,9 +216,7 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise VepeError(
-            "Parquet needs the package pyarrow; install it with: pip install 'vepe[parquet]'."
-        ) from None
+        raise missing_extra("Parquet", "pyarrow", "parquet") from None
     return pyarrow, pyarrow.parquet
 
 

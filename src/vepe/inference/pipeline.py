@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vepe.errors import VepeError, check_name
+from vepe.errors import VepeError, check_name, missing_extra
 from vepe.formats.tracks import WRITERS
 from vepe.inference.predictor import Predictor
 from vepe.inference.prefetch import DEPTH, read_ahead
@@ -88,9 +88,7 @@ class TrackJob:
         """
         check_name(self.stem)
         if "parquet" in self.formats and find_spec("pyarrow") is None:
-            raise VepeError(
-                "Parquet needs the package pyarrow; install it with: pip install 'vepe[parquet]'."
-            )
+            raise missing_extra("Parquet", "pyarrow", "parquet")
         self._check_folder()
         existing = [path for path in self.paths() if path.exists()]
         if source is not None and source.exists() and any(p.samefile(source) for p in existing):

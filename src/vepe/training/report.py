@@ -19,7 +19,7 @@ import numpy as np
 
 from vepe.config.training import TrainConfig
 from vepe.data.batch import Batch
-from vepe.errors import VepeError
+from vepe.errors import VepeError, missing_extra
 from vepe.formats.files import load_json, replacing
 from vepe.losses.criterion import Criterion
 from vepe.models.vepe import Vepe
@@ -99,7 +99,7 @@ def write_report(folder: str | Path) -> Path:
     if not lines:
         raise VepeError(f"'{folder}' has no '{LOG_NAME}'; give the output folder of a run.")
     if find_spec("matplotlib") is None:
-        raise VepeError("The report needs matplotlib; install it with: pip install 'vepe[train]'.")
+        raise missing_extra("The report", "matplotlib", "train")
     losses = [line for line in lines if "loss" in line]
     evaluations = [line for line in lines if "evaluation" in line]
     metrics = metric_names(evaluations)

@@ -22,7 +22,7 @@ import numpy as np
 from accelerate.tracking import MLflowTracker, TensorBoardTracker, WandBTracker
 from jaxtyping import UInt8
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, missing_extra
 from vepe.formats.files import dump_json, load_json
 
 PROJECT = "vepe"
@@ -62,9 +62,7 @@ class Trackers:
             try:
                 import_module(name)
             except ImportError:
-                raise VepeError(
-                    f"Logging to '{name}' needs its package; run: pip install 'vepe[{name}]'."
-                ) from None
+                raise missing_extra(f"--log {name}", name, name) from None
             try:
                 tracker = _TRACKERS[name](folder, recipe, first_step)
                 tracker.start()
