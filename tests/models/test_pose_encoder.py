@@ -86,3 +86,22 @@ def test_uniform_matching_mixes_people() -> None:
     near = [poses(apart=20.0), poses(apart=20.0)]
     mixed = fuse_poses(near, [still()], 1, [0], control)
     assert (mixed.keypoints_px - near[1].keypoints_px).abs().max() > 1
+
+
+def test_frames_that_are_not_present_are_not_read() -> None:
+    """One row lacks the first frame, the other all: as if the window did not hold them."""
+    window = [poses((9.0, 3.0), score=4.0), poses((2.0, 0.0), score=3.0), poses()]
+    rows = [PoseOutput(*(torch.cat([v, v]) for v in vars(p).values())) for p in window]
+    motion = still()
+    motions = [
+        FrameMotion(
+            *(torch.cat([f, f]) for f in (motion.forward, motion.backward)), motion.image_wh_px
+        )
+    ] * 2
+    present = torch.tensor([[False, True, True], [False, False, True]])
+    fused = fuse_poses(rows, motions, 2, [0, 1], InstanceConsistency(), present)
+    one = fuse(window[1:], [motion], 1)
+    torch.testing.assert_close(fused.keypoints_px[:1], one.keypoints_px)
+    torch.testing.assert_close(fused.score_logits[:1], one.score_logits)
+    torch.testing.assert_close(fused.keypoints_px[1:], poses().keypoints_px, rtol=0, atol=0)
+    torch.testing.assert_close(fused.score_logits[1:], poses().score_logits, rtol=0, atol=0)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vepe.models.alignment import FrameMotion
@@ -75,6 +75,7 @@ def fuse_poses(
     key: int,
     reads: Sequence[int],
     consistency: InstanceConsistency,
+    present: Bool[Tensor, "B T"] | None = None,
 ) -> PoseOutput:
     """The poses of the key frame, from its own and those of the frames it reads.
 
@@ -84,6 +85,9 @@ def fuse_poses(
         key: index of the key frame.
         reads: indices of the frames that it reads, without itself; at least one.
         consistency: associates the people of two frames.
+        present: which frames each row of the batch has, where not all have the same; the others
+            hold any finite values, and are read with weight 0. None: all of them. With it, no part
+            of the computation depends on the data, so that it can be exported.
 
     Returns:
         Poses with fused keypoints and scores; confidences and identities are the key frame's own.
@@ -100,6 +104,8 @@ def fuse_poses(
             carried, error_px = carry_to_key(other.keypoints_px, motions, frame, key)
         moved_px = (carried - other.keypoints_px).norm(dim=-1)  # (B, M, K)
         association, match_confidence = consistency.associate(own, other, carried)
+        if present is not None:
+            match_confidence = match_confidence * present[:, frame, None]  # (B, N)
         reliability = torch.exp(
             -_gather(association, error_px) / ERROR_SCALE_PX
             - _gather(association, moved_px) / size / MOTION_SCALE
@@ -110,7 +116,13 @@ def fuse_poses(
         score = _gather(association, other.score_logits[..., None])[..., 0]  # (B, N)
         score_change = score_change + (score - own.score_logits) * (match_confidence > 0)
     fused = _robust_mean(torch.stack(keypoints), torch.stack(weights), size)
-    score_logits = own.score_logits + SCORE_SHARE / len(reads) * score_change
+    if present is None:
+        score_logits = own.score_logits + SCORE_SHARE / len(reads) * score_change
+    else:
+        num_reads = present[:, list(reads)].sum(dim=1, keepdim=True)  # (B, 1)
+        # Without any other frame the poses are the frame's own, bit for bit.
+        fused = torch.where(num_reads[..., None, None] > 0, fused, own.keypoints_px)
+        score_logits = own.score_logits + SCORE_SHARE / num_reads.clamp_min(1) * score_change
     return PoseOutput(score_logits, fused, own.confidence_logits, own.identity)
 
 

@@ -124,15 +124,14 @@ class Vepe(nn.Module):
         motions: Sequence[FrameMotion | None],
         key: int,
         reads: Sequence[int],
+        present: Bool[Tensor, "B T"] | None = None,
     ) -> PoseOutput:
-        """Poses of frame `key` of a window of T frames with T - 1 motions between them.
-
-        `reads` are the indices of the frames it reads; without any, its own poses are the result.
-        """
+        """Poses of frame `key` of a window, see `fuse_poses`; its own poses without `reads`."""
         if not reads:
             return window[key].poses
         aligned = [motion for motion in motions if motion is not None] or None
-        return fuse_poses([f.poses for f in window], aligned, key, reads, self.consistency)
+        poses = [f.poses for f in window]
+        return fuse_poses(poses, aligned, key, reads, self.consistency, present)
 
     def forward(
         self,
