@@ -79,7 +79,7 @@ def result_records(poses: FramePoses, image_id: int) -> list[dict[str, Any]]:
     """COCO results of one frame, one record per person."""
     table = np.concatenate(
         [
-            rounded(poses.keypoints_px, COORDINATE_DECIMALS),
+            rounded(np.nan_to_num(poses.keypoints_px), COORDINATE_DECIMALS),
             rounded(poses.keypoint_scores, SCORE_DECIMALS)[..., None],
         ],
         axis=2,

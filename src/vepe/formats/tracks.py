@@ -1,4 +1,4 @@
-"""Writing the poses of a video (`PoseTracks`) in any result format of `vepe track`."""
+"""The poses of a video (`PoseTracks`): written in any result format of `vepe track`, and read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, FormatName, Person
 from vepe.formats.coco_writer import results_document
+from vepe.formats.detect import read_any
 from vepe.formats.files import dump_json
 from vepe.formats.geometry import COORDINATE_DECIMALS, SCORE_DECIMALS, person_box, rounded
 from vepe.formats.mot import write_mot
@@ -18,7 +19,10 @@ from vepe.formats.openpose import write_openpose
 from vepe.formats.posetrack18_writer import write_posetrack18
 from vepe.formats.table import write_csv, write_parquet
 from vepe.skeleton import POSETRACK15
-from vepe.types import NO_TRACK, FramePoses, PoseTracks
+from vepe.types import NO_TRACK, FramePoses, PoseTracks, VideoInfo
+
+DEFAULT_FPS = 25.0
+"""Frames per second of poses in a file without times, unless the caller gives another rate."""
 
 
 def write_tracks(format: str, path: Path, tracks: PoseTracks) -> Path:
@@ -40,8 +44,104 @@ def write_tracks(format: str, path: Path, tracks: PoseTracks) -> Path:
     return write(target, tracks)
 
 
+def format_of(path: Path) -> str:
+    """The name of the format in `WRITERS` that a path's ending stands for.
+
+    Raises:
+        VepeError: where no format has this ending; lists those that exist.
+    """
+    matches = [
+        (len(suffix), name)
+        for name, (suffix, _) in WRITERS.items()
+        if path.name.lower().endswith(suffix)
+    ]
+    if not matches:
+        known = ", ".join(f"{suffix} ({name})" for name, (suffix, _) in WRITERS.items())
+        raise VepeError(f"The ending of '{path}' names no format; known are {known}.")
+    return max(matches)[1]  # `.coco.json` is no `.json`
+
+
+def read_tracks(path: Path, *, fps: float | None = None) -> tuple[PoseTracks, ...]:
+    """The poses of every video in a file (or a folder of files) of any format that holds poses.
+
+    Args:
+        path: what `vepe.formats.detect.read_any` reads.
+        fps: frames per second, for files without times; 25 if None.
+
+    Raises:
+        VepeError: if it cannot be read, or has no keypoints.
+    """
+    return tuple(tracks_from_sequence(sequence, fps=fps) for sequence in read_any(path))
+
+
+def tracks_from_sequence(sequence: AnnotatedSequence, *, fps: float | None = None) -> PoseTracks:
+    """The inverse of `sequence_from_tracks`; labels become poses too.
+
+    People come out highest score first. A person without a score has the mean of its keypoints'
+    scores, or 1 without any; an absent keypoint is NaN with the score 0, a present one without a
+    score has 1. Frames without a time get one from their number and `fps`.
+
+    Raises:
+        VepeError: where people have boxes but no keypoints, as in MOT's format.
+    """
+    people = [person for frame in sequence.frames for person in frame.people]
+    if people and not any(person.has_points for person in people):
+        raise VepeError(f"{sequence.source} holds boxes, but no keypoints; give a file of poses.")
+    info = sequence.extra.get("info")
+    rate = fps or _frame_rate(sequence)
+    frames = []
+    for frame in sequence.frames:
+        time_s = frame.index / rate if frame.time_s is None else frame.time_s
+        frames.append(_frame_poses(frame, time_s, len(sequence.skeleton)))
+    sizes = [(f.width, f.height) for f in sequence.frames if f.width and f.height]
+    video = VideoInfo(sequence.name, *(sizes[0] if sizes else (0, 0)), rate, len(frames))
+    names = tuple(frame.file_name for frame in sequence.frames)
+    return PoseTracks(
+        video,
+        sequence.skeleton,
+        tuple(frames),
+        names if all(names) else (),
+        info if isinstance(info, dict) else {},
+    )
+
+
+def _frame_rate(sequence: AnnotatedSequence) -> float:
+    """Frames per second by the times in the file, or 25."""
+    timed = [(f.index, f.time_s) for f in sequence.frames if f.time_s is not None]
+    if len(timed) > 1:
+        (first, start_s), (last, end_s) = timed[0], timed[-1]
+        if last > first and end_s > start_s:
+            return round((last - first) / (end_s - start_s), 3)  # times have six decimals
+    return DEFAULT_FPS
+
+
+def _frame_poses(frame: AnnotatedFrame, time_s: float, num_keypoints: int) -> FramePoses:
+    poses = FramePoses.empty(frame.index, time_s, num_keypoints)
+    if not frame.people:
+        return poses
+    points = np.stack([p.keypoints_px for p in frame.people])
+    stated = np.stack([p.keypoint_scores for p in frame.people])
+    present = np.stack([p.present for p in frame.people])  # (P, K)
+    present &= (points != 0).any(axis=2) | (stated != 0)  # COCO results have 0, 0, 0
+    keypoint_scores = np.where(present, np.where(np.isnan(stated), 1.0, stated), 0.0)
+    means = keypoint_scores.sum(1) / np.maximum(present.sum(1), 1)
+    scores = [p.score for p in frame.people]
+    people = replace(
+        poses,
+        keypoints_px=np.where(present[..., None], points, np.nan).astype(np.float32),
+        keypoint_scores=keypoint_scores.astype(np.float32),
+        scores=np.array(
+            [m if s is None else s for s, m in zip(scores, means, strict=True)], np.float32
+        ),
+        track_ids=np.array(
+            [NO_TRACK if p.track_id is None else p.track_id for p in frame.people], np.int64
+        ),
+    )
+    return people.select(np.argsort(-people.scores, kind="stable"))
+
+
 def sequence_from_tracks(tracks: PoseTracks) -> AnnotatedSequence:
-    """The poses as a sequence: every keypoint present, boxes the extents of the keypoints.
+    """The poses as a sequence: boxes are the extents of the keypoints, NaN is an absent keypoint.
 
     Coordinates are rounded to 0.001 px, scores to 6 decimals, times to a microsecond. A frame
     without a name is called '<video>/<frame number in 6 digits>.jpg'.
@@ -67,19 +167,20 @@ def sequence_from_tracks(tracks: PoseTracks) -> AnnotatedSequence:
         for name, poses in zip(names, tracks.frames, strict=True)
     )
     source = tracks.video.path or Path(tracks.video.name)
-    return AnnotatedSequence(stem, frames, tracks.skeleton, source, kind)
+    extra = {"info": tracks.info} if tracks.info else {}
+    return AnnotatedSequence(stem, frames, tracks.skeleton, source, kind, extra)
 
 
 def _people(poses: FramePoses, visibility: float) -> tuple[Person, ...]:
-    num_keypoints = poses.keypoint_scores.shape[1]
-    xy = rounded(poses.keypoints_px, COORDINATE_DECIMALS)
+    present = np.isfinite(poses.keypoints_px).all(axis=2)  # (P, K)
+    xy = rounded(np.where(present[..., None], poses.keypoints_px, 0.0), COORDINATE_DECIMALS)
     keypoint_scores = rounded(poses.keypoint_scores, SCORE_DECIMALS)
     people = []
     for i in range(len(poses)):
         person = Person(
             keypoints_px=xy[i],
-            present=np.ones(num_keypoints, bool),
-            visibility=np.full(num_keypoints, visibility),
+            present=present[i],
+            visibility=np.where(present[i], visibility, 0.0),
             keypoint_scores=keypoint_scores[i],
             score=round(float(poses.scores[i]), SCORE_DECIMALS),
             track_id=None if poses.track_ids[i] == NO_TRACK else int(poses.track_ids[i]),
