@@ -32,6 +32,7 @@ LAYERS = (
     {"losses"},
     {"data"},
     {"tracking"},
+    {"results"},
     {"inference"},
     {"evaluation"},
     {"training"},
@@ -40,7 +41,9 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # The package's public names, which load lazily, and `python -m vepe`.
 ABOVE_ALL = {"vepe/__init__.py", "vepe/__main__.py"}
-TORCH_FREE_ROOMS = ("config", "video", "formats", "viz", "tracking", "evaluation", "cli")
+TORCH_FREE_ROOMS = (
+    *("config", "video", "formats", "viz", "tracking", "results", "evaluation", "cli"),
+)
 GRAB_BAGS = {"utils", "util", "misc", "helpers", "helper", "common"}
 MAX_LINES, MAX_MEDIAN_LINES = 400, 180
 # Rooms of vepe that vepe_synth may import, and the only module of vepe_synth that vepe imports.
