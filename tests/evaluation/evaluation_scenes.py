@@ -89,8 +89,8 @@ def as_sequences(
     """Both sides as sequences named `seq_0`, `seq_1` ..."""
     names = [Path(f"seq_{i}.json") for i in range(len(pairs))]
     return (
-        [parse_posetrack18(t, n) for (t, _), n in zip(pairs, names, strict=True)],
-        [parse_posetrack18(p, n) for (_, p), n in zip(pairs, names, strict=True)],
+        [parse_posetrack18(t, n)[0] for (t, _), n in zip(pairs, names, strict=True)],
+        [parse_posetrack18(p, n)[0] for (_, p), n in zip(pairs, names, strict=True)],
     )
 
 
@@ -112,4 +112,4 @@ def one_sequence(partners: list[list[int | None]], name: str = "sequence.json") 
                 scores = [0.9 - 0.01 * t] * 17
                 pred.append(person(t, partner, xy, np.ones(15), scores=scores))
     sides = (document(images, gt), document(images, pred))
-    return PoseTrackMatch.load(*([parse_posetrack18(d, Path(name))] for d in sides))
+    return PoseTrackMatch.load(*(parse_posetrack18(d, Path(name)) for d in sides))

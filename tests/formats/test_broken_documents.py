@@ -15,7 +15,7 @@ from vepe.errors import VepeError
 from vepe.formats.coco_writer import write_coco_video
 from vepe.formats.conversion import TARGETS, convert_annotations
 from vepe.formats.dataset_check import check_dataset
-from vepe.formats.posetrack import parse_sequence
+from vepe.formats.posetrack import parse_sequences
 
 DATA = Path(__file__).parent / "data"
 
@@ -28,7 +28,7 @@ def documents() -> list[Any]:
     ids = {image["id"] for image in new["images"]}
     new["annotations"] = [a for a in new["annotations"] if a["image_id"] in ids][:4]
     with tempfile.TemporaryDirectory() as folder:
-        sequence = parse_sequence(copy.deepcopy(new), Path("000902_mpii_test.json"))
+        (sequence,) = parse_sequences(copy.deepcopy(new), Path("000902_mpii_test.json"))
         coco = json.loads(write_coco_video(Path(folder) / "c.json", [sequence]).read_text())
     return [old, new, coco]
 

@@ -98,7 +98,7 @@ def test_posetrack_reads_back(tmp_path: Path, rng) -> None:
     assert len(document["annotations"][0]["keypoints"]) == 3 * 17
     assert len(document["annotations"][0]["scores"]) == 17
     assert {"image_id", "track_id", "score", "bbox"} <= document["annotations"][0].keys()
-    sequence = read_posetrack18(path)
+    (sequence,) = read_posetrack18(path)
     assert [len(f.people) for f in sequence.frames] == [2, 0, 3, 1]
     first = sequence.frames[0].people[0]
     np.testing.assert_allclose(first.keypoints_px, frames[0].keypoints_px[0], atol=5e-4)

@@ -25,7 +25,7 @@ from vepe.data.label_index import LabelIndex
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
 
-VERSION = 3
+VERSION = 4
 """Of the arrays in the file and of how they are computed; increase it when either changes."""
 
 

@@ -19,7 +19,7 @@ from vepe.formats.coco import parse_coco
 from vepe.formats.detect import is_coco
 from vepe.formats.files import load_json
 from vepe.formats.image_files import ImageFinder
-from vepe.formats.posetrack import parse_sequence, read_sequence
+from vepe.formats.posetrack import parse_sequences, read_files, read_sequences
 
 POSETRACK_LAYOUTS = (
     "posetrack_data/annotations/{split}",
@@ -33,6 +33,8 @@ POSETRACK_LAYOUTS = (
 def posetrack_files(root: Path, split: str) -> list[Path]:
     """The annotation files of a split in any of the releases' layouts, by name.
 
+    Without such a folder, the merged file of the split as mmpose has it.
+
     Raises:
         VepeError: if none of the layouts exists.
     """
@@ -42,6 +44,9 @@ def posetrack_files(root: Path, split: str) -> list[Path]:
         files |= {file.stem: file for file in sorted(folder.glob("*.json"))}
         if files:
             return [files[name] for name in sorted(files)]
+    merged = sorted((root / "annotations").glob(f"posetrack[12]?_{split}.json"))
+    if merged:
+        return merged
     folders = ", ".join(f"'{layout.format(split=split)}'" for layout in POSETRACK_LAYOUTS)
     raise VepeError(
         f"'{root}' has no annotation files of the split '{split}' (looked in {folders}); check "
@@ -115,16 +120,15 @@ def read_label_files(
 
 def _located(files: list[Path], *, single: bool) -> Iterator[Located]:
     """All sequences. Their place is the annotation file, because images may be moved later."""
-    for file in files:
-        for sequence in _sequences(file):
-            yield Located(sequence, str(file), single)
+    for sequence in read_files(files, _sequences):
+        yield Located(sequence, str(sequence.source), single)
 
 
 def _sequences(file: Path) -> tuple[AnnotatedSequence, ...]:
     if file.suffix.lower() == ".mat":
-        return (read_sequence(file),)
+        return read_sequences(file)
     data = load_json(file)
-    return parse_coco(data, file) if is_coco(data) else (parse_sequence(data, file),)
+    return parse_coco(data, file) if is_coco(data) else parse_sequences(data, file)
 
 
 def _with_places(index: LabelIndex, images: Path) -> LabelIndex:

@@ -9,7 +9,13 @@ import numpy as np
 
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, frame_place
-from vepe.formats.posetrack import posetrack_files, read_sequence
+from vepe.formats.posetrack import (
+    posetrack_files,
+    read_files,
+    read_posetrack,
+    read_sequence,
+    read_sequences,
+)
 
 MAX_TRACK_ID = 10_000
 """Track ids have to be below this (poseval since May 2018)."""
@@ -43,30 +49,39 @@ def _paired_files(
 ) -> Iterator[tuple[AnnotatedSequence, AnnotatedSequence]]:
     gt_files, pred_files = posetrack_files(gt), posetrack_files(pred)
     if gt.is_file() and pred.is_file():
-        yield read_sequence(gt), read_sequence(pred)
-        return
+        sides = read_sequences(gt), read_sequences(pred)
+        if len(sides[0]) == len(sides[1]) == 1:
+            yield sides[0][0], sides[1][0]
+            return
     by_name = {file.stem: file for file in pred_files}
-    for file in gt_files:
-        if file.stem not in by_name:
-            where = pred / f"{file.stem}.json" if pred.is_dir() else pred
+    merged: dict[str, AnnotatedSequence] | None = None  # sequences of files with other names
+    used: set[str] = set()
+    for sequence in read_files(gt_files):
+        if sequence.name in by_name:
+            used.add(sequence.name)
+            yield sequence, read_sequence(by_name[sequence.name])
+            continue
+        if merged is None:
+            others = [by_name[name] for name in sorted(by_name.keys() - used)]
+            merged = {s.name: s for s in read_files(others)} if others else {}
+        if sequence.name not in merged:
+            where = pred / f"{sequence.name}.json" if pred.is_dir() else f"'{sequence.name}'"
             raise VepeError(
-                f"{where} does not exist; every sequence of the ground truth needs a prediction "
-                "file of the same name, even if it has no people."
+                f"{where} does not exist in the predictions; every sequence of the ground truth "
+                "needs one of the same name, even if it has no people."
             )
-    extra = sorted(by_name.keys() - {file.stem for file in gt_files})
+        used.add(merged[sequence.name].source.stem)
+        yield sequence, merged[sequence.name]
+    extra = sorted(by_name.keys() - used)
     if extra:
         warnings.append(
             f"{len(extra)} prediction files have no ground truth and are left out: "
             f"{', '.join(extra[:3])}{' ...' if len(extra) > 3 else ''}."
         )
-    for file in gt_files:
-        yield read_sequence(file), read_sequence(by_name[file.stem])
 
 
 def _sequences(source: Source) -> list[AnnotatedSequence]:
-    if isinstance(source, str | Path):
-        return [read_sequence(file) for file in posetrack_files(Path(source))]
-    return list(source)
+    return list(read_posetrack(Path(source)) if isinstance(source, str | Path) else source)
 
 
 def _paired_in_memory(

@@ -19,7 +19,7 @@ from vepe.formats.dataset_rules import DatasetFinding, check_images, check_seque
 from vepe.formats.detect import is_coco
 from vepe.formats.files import load_json
 from vepe.formats.image_files import IMAGE_SUFFIXES, ImageFinder
-from vepe.formats.posetrack import parse_sequence, read_sequence
+from vepe.formats.posetrack import parse_sequences, read_sequences
 
 TITLES = {
     "posetrack17": "PoseTrack17",
@@ -187,11 +187,11 @@ def annotation_files(root: Path) -> list[Path]:
 def _read(file: Path) -> tuple[AnnotatedSequence, ...]:
     """The sequences of a file; none if it holds something else (lists, settings)."""
     if file.suffix.lower() == ".mat":
-        return (read_sequence(file),)
+        return read_sequences(file)
     data = load_json(file)
     if not isinstance(data, dict) or not ({"annolist", "images", "annotations"} & set(data)):
         return ()
-    return parse_coco(data, file) if is_coco(data) else (parse_sequence(data, file),)
+    return parse_coco(data, file) if is_coco(data) else parse_sequences(data, file)
 
 
 def _split_of(file: Path, root: Path) -> str:

@@ -114,7 +114,7 @@ def _whole_rules(sequence: AnnotatedSequence) -> Iterator[DatasetFinding]:
 
 
 def _frame_counts(sequence: AnnotatedSequence) -> Iterator[DatasetFinding]:
-    """Compares the number of frames with `nframes`, for every video of the file."""
+    """Compares the number of frames with `nframes`."""
     records = [f.extra for f in sequence.frames if isinstance(f.extra.get("nframes"), int)]
     counts = Counter((str(r.get("vid_id")), int(r["nframes"])) for r in records)
     for (video, stated), count in counts.items():
@@ -123,11 +123,6 @@ def _frame_counts(sequence: AnnotatedSequence) -> Iterator[DatasetFinding]:
                 "problem", str(sequence.source), f"{count} of {stated} frames of video {video}",
                 "Restore the missing frames, or correct 'nframes' where a part is meant.",
             )  # fmt: skip
-    if len(counts) > 1:
-        yield DatasetFinding(
-            "note", str(sequence.source), f"it holds {len(counts)} videos",
-            "PoseTrack's evaluators take a file for one sequence; split it.",
-        )  # fmt: skip
 
 
 def _frame_rules(

@@ -12,7 +12,7 @@ from vepe.formats.coco import parse_coco, read_coco
 from vepe.formats.files import load_json
 from vepe.formats.mot import read_mot
 from vepe.formats.openpose import read_openpose
-from vepe.formats.posetrack import parse_sequence, read_sequence
+from vepe.formats.posetrack import parse_sequences, read_files, read_sequences
 from vepe.formats.posetrack17 import read_posetrack17
 from vepe.formats.posetrack18 import read_posetrack18
 from vepe.formats.table import read_csv, read_parquet
@@ -20,8 +20,8 @@ from vepe.skeleton import POSETRACK15
 
 READERS: dict[str, Callable[[Path], tuple[AnnotatedSequence, ...]]] = {
     "posetrack17": lambda path: (read_posetrack17(path),),
-    "posetrack18": lambda path: (read_posetrack18(path),),
-    "posetrack21": lambda path: (read_posetrack18(path),),
+    "posetrack18": read_posetrack18,
+    "posetrack21": read_posetrack18,
     "coco": read_coco,
     "csv": lambda path: (read_csv(path),),
     "parquet": lambda path: (read_parquet(path),),
@@ -36,6 +36,8 @@ _POSETRACK_IMAGE_KEYS = ("vid_id", "is_labeled", "frame_id", "has_labeled_person
 
 def read_any(path: Path, format: str | None = None) -> tuple[AnnotatedSequence, ...]:
     """All sequences of a file, or of the files in a folder, sorted by name.
+
+    Files of a folder that hold no poses are left out with a warning.
 
     Args:
         path: file or folder.
@@ -63,7 +65,7 @@ def read_any(path: Path, format: str | None = None) -> tuple[AnnotatedSequence, 
         raise VepeError(
             f"{path} holds no .json, .mat, .csv, .parquet or .txt file; check the path."
         )
-    return tuple(s for f in files for s in (READERS[format](f) if format else _read_file(f)))
+    return tuple(read_files(files, READERS[format] if format else _read_file))
 
 
 def _is_openpose_folder(path: Path) -> bool:
@@ -73,11 +75,11 @@ def _is_openpose_folder(path: Path) -> bool:
 def _read_file(path: Path) -> tuple[AnnotatedSequence, ...]:
     by_suffix = _BY_SUFFIX.get(path.suffix.lower())
     if by_suffix == "posetrack17":
-        return (read_sequence(path),)
+        return read_sequences(path)
     if by_suffix is not None:
         return READERS[by_suffix](path)
     data = load_json(path)
-    return parse_coco(data, path) if is_coco(data) else (parse_sequence(data, path),)
+    return parse_coco(data, path) if is_coco(data) else parse_sequences(data, path)
 
 
 def is_coco(data: Any) -> bool:

@@ -1,5 +1,6 @@
-"""Reading PoseTrack 2018 and 2021: COCO-like JSON, one file per sequence.
+"""Reading PoseTrack 2018 and 2021: COCO-like JSON, one file per sequence, or many in one file.
 
+In a merged file (mmpose's `posetrack18_val.json`) `vid_id` tells the sequences apart.
 17 keypoint slots, of which the two ears stay empty. PoseTrack21 adds `has_labeled_person` to
 images (there are boxes, but perhaps no poses) and `person_id` to people (an identity over all
 sequences), and frames with `is_labeled` false may have records with only boxes.
@@ -13,13 +14,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from vepe.errors import VepeError
-from vepe.formats.annotations import AnnotatedSequence, Person, frame_place
+from vepe.formats.annotations import AnnotatedSequence, FormatName, Person, frame_place
 from vepe.formats.files import load_json
 from vepe.formats.geometry import xywh_to_xyxy
 from vepe.formats.records import (
@@ -85,13 +86,15 @@ SLOTS_2018 = (*POSETRACK15.keypoints[:3], "left_ear", "right_ear", *POSETRACK15.
 """Names of the 17 slots; the ears are never annotated."""
 
 
-def read_posetrack18(path: Path) -> AnnotatedSequence:
-    """Reads one sequence of PoseTrack18 or PoseTrack21.
+def read_posetrack18(path: Path) -> tuple[AnnotatedSequence, ...]:
+    """Reads the sequences of a file of PoseTrack18 or PoseTrack21.
 
     Returns:
-        An `AnnotatedSequence` over `POSETRACK15`; ears, if a file has them, are kept in
-        `Person.extra["ears"]` and `Person.extra["ear_scores"]`. `index` is the frame number from
-        `frame_id`, or the position in the file if those do not ascend.
+        The sequence of the file, or one for each `vid_id`, over `POSETRACK15`; ears, if a file has
+        them, are kept in `Person.extra["ears"]` and `Person.extra["ear_scores"]`. `index` is the
+        frame number from `frame_id`, or the position in the sequence if those do not ascend.
+        A single sequence has the name of the file. One of several has that of its images' folder,
+        which is how PoseTrack names files too, or its `vid_id` if folders do not tell them apart.
 
     Raises:
         VepeError: names the file and the frame if something is missing or not a number.
@@ -99,8 +102,8 @@ def read_posetrack18(path: Path) -> AnnotatedSequence:
     return parse_posetrack18(load_json(path), path)
 
 
-def parse_posetrack18(data: Any, source: Path) -> AnnotatedSequence:
-    """The sequence in a document; `source` is for messages and names it."""
+def parse_posetrack18(data: Any, source: Path) -> tuple[AnnotatedSequence, ...]:
+    """The sequences in a document; `source` is for messages and names a single one."""
     names = keypoint_names(data, source)
     missing = [name for name in POSETRACK15.keypoints if name not in names]
     if missing:
@@ -111,13 +114,45 @@ def parse_posetrack18(data: Any, source: Path) -> AnnotatedSequence:
     images = image_table(data, source)
     places = [frame_place(source, i, str(m.get("file_name", ""))) for i, m in enumerate(images)]
     people = _read_people(data, names, source, images, places)
-    indices = _frame_indices(images)
-    frames = tuple(
-        read_frame(image, indices[i], people[i], places[i]) for i, image in enumerate(images)
-    )
     extra = {key: v for key, v in data.items() if key not in ("images", "annotations")}
-    kind = "posetrack21" if is_posetrack21(data) else "posetrack18"
-    return AnnotatedSequence(source.stem, frames, POSETRACK15, source, kind, extra)  # type: ignore[arg-type]
+    kind: FormatName = "posetrack21" if is_posetrack21(data) else "posetrack18"
+    sequences = []
+    for name, members in _videos(images, source).items():
+        indices = _frame_indices([images[i] for i in members])
+        frames = tuple(
+            read_frame(images[i], index, people[i], places[i])
+            for i, index in zip(members, indices, strict=True)
+        )
+        sequences.append(AnnotatedSequence(name, frames, POSETRACK15, source, kind, extra))
+    return tuple(sequences)
+
+
+def _videos(images: list[dict[str, Any]], source: Path) -> dict[str, list[int]]:
+    """Positions of the images of each sequence, by its name; see `read_posetrack18`.
+
+    Raises:
+        VepeError: if an image does not say to which of several sequences it belongs.
+    """
+    ids = [image.get("vid_id") for image in images]
+    if len(set(map(str, ids)) - {"None"}) <= 1:
+        return {source.stem: list(range(len(images)))}
+    by_video: defaultdict[str, list[int]] = defaultdict(list)
+    for i, image in enumerate(images):
+        video = ids[i] if ids[i] is not None else video_id(str(image.get("file_name", "")))
+        if not isinstance(video, int | str):
+            raise VepeError(
+                f"{source}, frame {i}: the image has no usable 'vid_id', but the file holds "
+                "several videos; add it."
+            )
+        by_video[str(video)].append(i)
+    folders = {
+        video: {PurePosixPath(str(images[i].get("file_name", ""))).parent.name for i in members}
+        for video, members in by_video.items()
+    }
+    names = [next(iter(f)) for f in folders.values() if len(f) == 1]
+    if "" in names or len(set(names)) < len(by_video):
+        return dict(by_video)
+    return dict(zip(names, by_video.values(), strict=True))
 
 
 def _frame_indices(images: list[dict[str, Any]]) -> list[int]:

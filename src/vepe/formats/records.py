@@ -13,6 +13,14 @@ from jaxtyping import Float
 from vepe.errors import VepeError, VepeWarning
 from vepe.formats.annotations import AnnotatedFrame, Person
 
+
+class NoPosesError(VepeError):
+    """A readable file that holds something else than poses: lists, settings, captions.
+
+    Readers of folders skip such a file with a warning.
+    """
+
+
 _IMAGE_KEYS = frozenset({
     "id", "file_name", "is_labeled", "width", "height", "time_s",
     "ignore_regions_x", "ignore_regions_y",
@@ -38,14 +46,14 @@ def keypoint_names(data: Any, source: Path) -> list[str]:
 
 def _keypoint_category(data: Any, source: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise VepeError(f"{source} is not a JSON object with 'images'; check what it is.")
+        raise NoPosesError(f"{source} is not a JSON object with 'images'; check what it is.")
     categories = data.get("categories")
     if not isinstance(categories, list) or not categories:
         raise VepeError(f"{source} has no 'categories'; add the category with its keypoint names.")
     candidates = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
     candidates = [c for c in candidates if c.get("name") == "person"] or candidates
     if not candidates:
-        raise VepeError(f"{source}: no category has keypoint names; add them to 'categories'.")
+        raise NoPosesError(f"{source}: no category has keypoint names; add them to 'categories'.")
     category: dict[str, Any] = candidates[0]
     return category
 

@@ -81,7 +81,7 @@ def write_submission(
             )
         names.add(target.name)
         aligned = _align(by_name[target.name], target, notes)
-        ready.append((target.source.stem, aligned, target.format == "posetrack17"))
+        ready.append((target.name, aligned, target.format == "posetrack17"))
     if not names:
         ready = [(s.name, s, False) for s in by_name.values()]
     elif names != set(by_name):
