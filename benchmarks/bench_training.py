@@ -1,6 +1,6 @@
 """Training speed on this machine: the loader alone, the step alone, and both together.
 
-    python benchmarks/bench_training.py [--model vepe-n] [--device auto] [--precision no]
+    python benchmarks/bench_training.py [--model vepe-n] [--device auto] [--precision fp32]
         [--workers 1 2] [--rounds 5] [--profile] [--json FILE]
 
 Data are drawn (JPEGs of 640 x 480) unless --recipe and --data-root name real ones. Rounds of loader
@@ -299,7 +299,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--stage", type=int, default=0, help="which stage of the recipe")
     parser.add_argument("--set", action="append", default=[], help="change an option: key=value")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
-    parser.add_argument("--precision", choices=["no", "bf16", "fp16"], default="no")
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--frames", type=int, default=1)
     parser.add_argument("--size", type=int, default=320)

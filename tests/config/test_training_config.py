@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vepe.config.load import override
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
 
@@ -28,3 +29,9 @@ def test_a_budget_is_shared_out(planned: list, minutes: float, wanted: list) -> 
 def test_steps_cannot_be_shortened_to_minutes() -> None:
     with pytest.raises(VepeError, match="s1"):
         run({"minutes": 5}, {"steps": 5}).within(3)
+
+
+@pytest.mark.parametrize("setting", ["precision=no", "precision=fp32"])
+def test_fp32_has_an_earlier_name_that_yaml_reads_as_false(setting: str) -> None:
+    data = override(run({"steps": 1}).model_dump(mode="json"), [setting])
+    assert TrainConfig.model_validate(data).precision == "fp32"

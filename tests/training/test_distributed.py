@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -89,6 +90,16 @@ def test_second_run_of_a_process_may_have_another_precision() -> None:
     assert start_processes(recipe()).accelerator.mixed_precision == "no"
     assert start_processes(recipe(precision="bf16")).accelerator.mixed_precision == "bf16"
     assert start_processes(recipe()).accelerator.mixed_precision == "no"
+
+
+@pytest.mark.parametrize(("capability", "warns"), [("AVX2", True), ("AVX512", False)])
+def test_bf16_on_a_cpu_without_its_instructions_is_a_warning(
+    capability: str, warns: bool, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    start_processes(recipe(precision="bf16", device="cpu"))
+    assert any("emulates bf16" in str(w.message) for w in recwarn) == warns
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])

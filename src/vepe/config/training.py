@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vepe.config.base import Settings
 from vepe.config.data import SourceConfig
@@ -168,7 +168,9 @@ class TrainConfig(Settings):
     clip_norm: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of the network in training; losses stay in float32"
+    )
     accumulate: int = Field(1, ge=1, le=65536, description="micro-batches per optimiser step")
     gradient_checkpointing: bool = Field(
         False, description="less memory for about a third more time"
@@ -193,6 +195,12 @@ class TrainConfig(Settings):
     )
     losses: LossConfig = LossConfig()
     stages: tuple[StageConfig, ...] = Field(min_length=1)
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _accept_no(cls, value: Any) -> Any:
+        """`no`, an earlier name of fp32, which YAML reads as False."""
+        return "fp32" if value in (False, "no") else value
 
     @model_validator(mode="after")
     def _check_names(self) -> TrainConfig:

@@ -7,6 +7,7 @@ left the loop alone would make the others wait forever.
 
 from __future__ import annotations
 
+import platform
 import signal
 import threading
 import time
@@ -26,7 +27,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from vepe.config.training import TrainConfig
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 from vepe.inference.devices import choose_device
 
 MAX_WAIT = timedelta(hours=2)
@@ -93,7 +94,14 @@ def start_processes(config: TrainConfig) -> Processes:
     kind = choose_device(config.device).type
     if config.precision == "fp16" and kind != "cuda":
         raise VepeError(
-            f"precision 'fp16' needs an NVIDIA GPU, but the device is '{kind}'; use bf16 or no."
+            f"precision 'fp16' needs an NVIDIA GPU, but the device is '{kind}'; use bf16 or fp32."
+        )
+    if config.precision == "bf16" and kind == "cpu" and not _multiplies_bf16():
+        warnings.warn(
+            "This CPU has neither AVX-512 nor AMX and emulates bf16, many times slower than fp32; "
+            "set precision=fp32.",
+            VepeWarning,
+            stacklevel=2,
         )
     if not torch.distributed.is_initialized():
         # accelerate stores one state per process, and refuses a second run of another precision.
@@ -101,7 +109,7 @@ def start_processes(config: TrainConfig) -> Processes:
         AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         cpu=kind == "cpu",
-        mixed_precision=config.precision,
+        mixed_precision="no" if config.precision == "fp32" else config.precision,
         kwargs_handlers=[
             # The people in a clip decide which weights it uses (denoising, identity), so a process
             # may use fewer than another. Batch statistics are never updated and not sent.
@@ -110,6 +118,11 @@ def start_processes(config: TrainConfig) -> Processes:
         ],
     )
     return Processes(accelerator)
+
+
+def _multiplies_bf16() -> bool:
+    """Whether the CPU may have instructions for bf16: AVX-512 is the least they need."""
+    return "AVX512" in torch.backends.cpu.get_cpu_capability() or platform.machine() != "x86_64"
 
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
