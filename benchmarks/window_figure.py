@@ -19,7 +19,9 @@ import numpy as np
 from vepe.inference.predictor import Predictor, load
 from vepe.types import Frame, FramePoses
 from vepe.video.reader import open_video
-from vepe.viz.drawing import DARK, WHITE, draw_poses
+from vepe.viz.colours import DARK, WHITE
+from vepe.viz.drawing import draw_poses
+from vepe.viz.options import DrawingOptions
 
 BEFORE, AFTER = 10, 3
 """Frames that are read before and after the drawn one."""
@@ -89,7 +91,7 @@ def main() -> None:
         (with_ids_of(of_frame, of_window), "this frame alone"),
         (of_window, f"window of {full.config.temporal.window} frames"),
     ):
-        drawn = draw_poses(image, poses, full.skeleton, labels=False)
+        drawn = draw_poses(image, poses, full.skeleton, DrawingOptions(ids=False))
         panels.append(panel(drawn[y : y + height, x : x + width], heading))
     gap = np.full((len(panels[0]), GAP_PX, 3), WHITE, np.uint8)
     figure = np.concatenate([panels[0], gap, panels[1]], axis=1)

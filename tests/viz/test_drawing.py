@@ -1,17 +1,20 @@
-"""Poses are drawn at their position in the person's colour; colours differ and stay the same."""
+"""Poses are drawn at their position, in sizes that suit the person, as the options say."""
 
 from __future__ import annotations
 
-from itertools import combinations
+from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 
 from vepe.errors import VepeError
 from vepe.skeleton import COCO17, POSETRACK15, Skeleton
 from vepe.types import FramePoses
-from vepe.viz.drawing import WHITE, Colour, draw_poses, mix, person_colour, readable_on
+from vepe.viz.colours import person_colour
+from vepe.viz.drawing import PoseRenderer, draw_poses
+from vepe.viz.options import DrawingOptions
+
+NO_LABELS = DrawingOptions(ids=False)
 
 GREY = 128
 # A person who faces the camera: the left side is on the image's right.
@@ -77,7 +80,7 @@ def test_no_people_returns_an_equal_copy() -> None:
 def test_keypoint_is_drawn_at_its_position(at: tuple[float, float]) -> None:
     skeleton = Skeleton("dot", ("only",), (), (), (0.1,))
     poses = frame(np.asarray([at], np.float32))
-    drawn = draw_poses(grey_image(100, 100), poses, skeleton)
+    drawn = draw_poses(grey_image(100, 100), poses, skeleton, DrawingOptions(line_width_px=6))
     weight = np.abs(drawn.astype(float) - GREY).sum(axis=-1)
     rows, columns = np.mgrid[:100, :100] + 0.5
     centre = (weight * columns).sum() / weight.sum(), (weight * rows).sum() / weight.sum()
@@ -93,7 +96,7 @@ def test_low_scoring_keypoints_and_their_limbs_are_not_drawn() -> None:
     assert not changed(drawn)[y - 5 : y + 6, x - 5 : x + 6].any()
     assert not changed(drawn)[middle_of(poses, "left_elbow", "left_wrist")]
     assert changed(drawn)[middle_of(poses, "right_elbow", "right_wrist")]
-    low = draw_poses(grey_image(), poses, POSETRACK15, min_keypoint_score=0.05)
+    low = draw_poses(grey_image(), poses, POSETRACK15, DrawingOptions(min_keypoint_score=0.05))
     assert changed(low)[y, x]
 
 
@@ -102,8 +105,9 @@ def test_track_keeps_its_colour_in_any_order() -> None:
     first = frame(a, b, ids=(7, 3))
     second = frame(b, a, ids=(3, 7))
     at = middle_of(first, "left_shoulder", "right_shoulder")
-    one = draw_poses(grey_image(), first, POSETRACK15, labels=False)
-    two = draw_poses(grey_image(), second, POSETRACK15, labels=False)
+    options = DrawingOptions(ids=False, line_width_px=6)
+    one = draw_poses(grey_image(), first, POSETRACK15, options)
+    two = draw_poses(grey_image(), second, POSETRACK15, options)
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(one[at], person_colour(7))
     other = middle_of(first, "left_shoulder", "right_shoulder", person=1)
@@ -134,7 +138,7 @@ def test_only_tracked_people_get_labels() -> None:
     image, person = grey_image(), standing(160, 80)
     plain = draw_poses(image, frame(person), POSETRACK15)
     tracked = draw_poses(image, frame(person, ids=(12,)), POSETRACK15)
-    unlabelled = draw_poses(image, frame(person, ids=(12,)), POSETRACK15, labels=False)
+    unlabelled = draw_poses(image, frame(person, ids=(12,)), POSETRACK15, NO_LABELS)
     above = slice(0, 74)
     assert not changed(plain)[above].any()
     assert not changed(unlabelled)[above].any()
@@ -172,6 +176,102 @@ def test_any_skeleton_can_be_drawn() -> None:
     assert changed(drawn)[y, x].all()
 
 
+@pytest.mark.parametrize("scale", [0.3, 0.6, 1.0, 2.0, 8.0])
+def test_figure_covers_a_small_part_of_the_person(scale: float) -> None:
+    """A small person must not become a blob: the drawing leaves most of the body visible."""
+    person = standing(450, 40, scale)
+    drawn = draw_poses(grey_image(1000, 900), frame(person), POSETRACK15)
+    box = np.ptp(person, axis=0)
+    share = changed(drawn).sum() / (box[0] * box[1])
+    assert share < (0.65 if scale < 0.5 else 0.4)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0, 8.0])
+def test_label_is_no_larger_than_the_head(scale: float) -> None:
+    poses = frame(standing(450, 120, scale), ids=(3,))
+    image = grey_image(1100, 900)
+    unlabelled = draw_poses(image, poses, POSETRACK15, NO_LABELS)
+    label = (draw_poses(image, poses, POSETRACK15) != unlabelled).any(axis=-1)
+    rows = np.flatnonzero(label.any(axis=1))
+    head = 1.3 * np.hypot(0, 20 * scale)  # head_top to head_bottom, and the hair
+    assert 10 <= np.ptp(rows) + 1 <= max(head, 10)
+    assert rows.max() <= 120, "it stands above the head"
+
+
+def test_labels_show_names_in_place_of_ids() -> None:
+    poses = frame(standing(160, 80), ids=(12,))
+    options = DrawingOptions(names={12: "Ada Lovelace"})
+    wide = (draw_poses(grey_image(), poses, POSETRACK15, options)[:74] != GREY).any(axis=(0, 2))
+    narrow = (draw_poses(grey_image(), poses, POSETRACK15)[:74] != GREY).any(axis=(0, 2))
+    assert wide.sum() > 2 * narrow.sum()
+
+
+def test_only_some_ids() -> None:
+    poses = frame(standing(90, 60), standing(230, 60), ids=(1, 2))
+    drawn = draw_poses(grey_image(), poses, POSETRACK15, DrawingOptions(only_ids=frozenset({2})))
+    assert not changed(drawn)[:, :160].any()
+    assert changed(drawn)[:, 160:].any()
+
+
+def test_fade_makes_low_scores_transparent() -> None:
+    sure, unsure = frame(standing(160, 60)), frame(standing(160, 60))
+    unsure.keypoint_scores[:] = 0.35
+    options = DrawingOptions(fade=True)
+    plain = draw_poses(grey_image(), sure, POSETRACK15)
+    strong = draw_poses(grey_image(), sure, POSETRACK15, options).astype(int)
+    weak = draw_poses(grey_image(), unsure, POSETRACK15, options).astype(int)
+    assert np.abs(strong - plain).mean() < 0.1, "a score of 0.9 is opaque"
+    ratio = np.abs(weak - GREY).sum() / np.abs(strong - GREY).sum()
+    assert 0.2 < ratio < 0.45
+
+
+def test_boxes_enclose_the_keypoints() -> None:
+    poses = frame(standing(160, 60))
+    options = DrawingOptions(skeleton=False, boxes=True)
+    x1, y1, x2, y2 = poses.boxes_xyxy_px()[0].round().astype(int)
+    box = changed(draw_poses(grey_image(), poses, POSETRACK15, options))
+    assert box[y1, x1:x2].all()
+    assert box[y1:y2, x2].all()
+    assert not box[y1 + 5 : y2 - 5, x1 + 5 : x2 - 5].any()
+
+
+def test_trails_show_the_way_of_the_last_seconds() -> None:
+    renderer = PoseRenderer(POSETRACK15, DrawingOptions(skeleton=False, ids=False, trail_s=1.0))
+    for i in range(31):
+        poses = replace(frame(standing(20 + 5 * i, 60), ids=(1,)), time_s=i / 10)
+        drawn = renderer.draw(grey_image(), poses)
+    hips = slice(115, 126)
+    columns = np.flatnonzero(changed(drawn)[hips].any(axis=0))
+    assert columns.min() == pytest.approx(120, abs=4)
+    assert columns.max() == pytest.approx(170, abs=4)
+    again = renderer.draw(grey_image(), replace(poses, time_s=0.0))
+    assert not changed(again).any(), "another video starts without a trail"
+
+
+def test_trails_end_where_a_person_was_away() -> None:
+    renderer = PoseRenderer(POSETRACK15, DrawingOptions(skeleton=False, ids=False, trail_s=1.0))
+    for time_s, x in ((0.0, 50), (0.1, 60), (5.0, 250), (5.1, 260)):
+        drawn = renderer.draw(
+            grey_image(), replace(frame(standing(x, 60), ids=(1,)), time_s=time_s)
+        )
+    assert not changed(drawn)[:, :240].any()
+
+
+def test_background_and_side_by_side() -> None:
+    poses = frame(standing(160, 60), ids=(1,))
+    noise = np.random.default_rng(3).integers(0, 256, (240, 320, 3), np.uint8)
+    black = draw_poses(noise, poses, POSETRACK15, DrawingOptions(background="black"))
+    assert not black[:, :100].any()
+    blurred = draw_poses(noise, poses, POSETRACK15, DrawingOptions(background="blur", ids=False))
+    assert blurred[:, :100].std() < 0.4 * noise[:, :100].std()
+    np.testing.assert_array_equal(blurred[100, 150:156], noise[100, 150:156])  # within the person
+    options = DrawingOptions(side_by_side=True)
+    both = draw_poses(noise, poses, POSETRACK15, options)
+    assert both.shape[1::-1] == options.output_size(320, 240) == (640, 240)
+    np.testing.assert_array_equal(both[:, :320], noise)
+    np.testing.assert_array_equal(both[:, 320:], draw_poses(noise, poses, POSETRACK15))
+
+
 @pytest.mark.parametrize(
     ("image", "skeleton", "message"),
     [
@@ -183,49 +283,3 @@ def test_any_skeleton_can_be_drawn() -> None:
 def test_wrong_input_is_refused(image: np.ndarray, skeleton: Skeleton, message: str) -> None:
     with pytest.raises(VepeError, match=message):
         draw_poses(image, frame(standing(5, 5)), skeleton)
-
-
-def lab(colour: Colour) -> np.ndarray:
-    pixel = np.asarray(colour, np.float32).reshape(1, 1, 3) / 255
-    return cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB)[0, 0]
-
-
-def luminance(colour: Colour) -> float:
-    c = np.asarray(colour) / 255
-    linear = np.where(c <= 0.03928, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
-
-
-def test_the_first_colours_are_far_apart() -> None:
-    distances = [
-        np.linalg.norm(lab(person_colour(a)) - lab(person_colour(b)))
-        for a, b in combinations(range(10), 2)
-    ]
-    assert min(distances) > 18
-
-
-def test_consecutive_numbers_always_differ_strongly() -> None:
-    for first in range(0, 3000, 7):
-        a, b = lab(person_colour(first)), lab(person_colour(first + 1))
-        assert np.linalg.norm(a - b) > 40
-
-
-def test_all_colours_are_in_range_and_stable() -> None:
-    colours = [person_colour(n) for n in range(-50, 2000)]
-    assert all(0 <= channel <= 255 for colour in colours for channel in colour)
-    assert all(max(colour) - min(colour) > 40 for colour in colours), "no greys"
-    assert colours == [person_colour(n) for n in range(-50, 2000)]
-
-
-def test_text_is_readable_on_every_colour() -> None:
-    for n in range(200):
-        ground = person_colour(n)
-        a, b = sorted((luminance(ground), luminance(readable_on(ground))))
-        assert (b + 0.05) / (a + 0.05) >= 4.0
-
-
-@pytest.mark.parametrize(
-    ("weight", "expected"), [(0.0, (10, 20, 30)), (1.0, WHITE), (0.5, (132, 138, 142))]
-)
-def test_mix(weight: float, expected: Colour) -> None:
-    assert mix((10, 20, 30), WHITE, weight) == expected

@@ -7,7 +7,7 @@ import pytest
 
 from vepe.skeleton import POSETRACK15
 from vepe.types import NO_TRACK, FramePoses
-from vepe.viz.drawing import WHITE, person_colour
+from vepe.viz.colours import WHITE, person_colour
 from vepe.viz.matches import YELLOW, Labels, caption, draw_matches
 
 GREY = 128

@@ -1,135 +1,203 @@
-"""Draws people onto images: limbs, keypoints and track ids. OpenCV only, no torch.
+"""Draws people onto images: limbs, keypoints, boxes, trails and track ids, as `DrawingOptions` say.
 
-One colour per person, the same in every frame; left limbs are lighter and right limbs darker. A
-dark outline keeps lines readable on any background. Hues step by the golden angle in OKLCH
-(Ottosson 2020, "A perceptual color space for image processing"), where equal steps look equally
-different; lightness cycles, so that similar hues still differ after many people.
+Left limbs are lighter than a person's colour and right limbs darker. A dark rim keeps lines
+readable on any background. Widths of lines and sizes of texts follow the size of each person.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from vepe.errors import VepeError
 from vepe.skeleton import Skeleton
 from vepe.types import NO_TRACK, FramePoses
-
-Colour = tuple[int, int, int]
-"""Red, green, blue in 0..255."""
-
-WHITE: Colour = (255, 255, 255)
-DARK: Colour = (16, 18, 22)
-
-_GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
-_FIRST_HUE = 0.55
-_LIGHTNESS = (0.74, 0.66, 0.82)
-_CHROMA = 0.19
-
-
-@lru_cache(maxsize=4096)
-def person_colour(number: int) -> Colour:
-    """The colour of a track id, or of a person's index if there are no ids.
-
-    Negative numbers are allowed; each number always has the same colour.
-    """
-    hue = _FIRST_HUE + number * _GOLDEN_ANGLE
-    return _from_oklch(_LIGHTNESS[number % len(_LIGHTNESS)], _CHROMA, hue)
-
-
-def mix(colour: Colour, other: Colour, weight: float) -> Colour:
-    """The mean of two colours; `weight` (0..1) is that of the other one."""
-    red, green, blue = (round(a + weight * (b - a)) for a, b in zip(colour, other, strict=True))
-    return red, green, blue
-
-
-def readable_on(background: Colour) -> Colour:
-    """Dark or white, whichever contrasts better with a background (WCAG relative luminance)."""
-    red, green, blue = (_to_linear(c / 255) for c in background)
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return DARK if luminance > 0.18 else WHITE
-
-
-def _from_oklch(lightness: float, chroma: float, hue: float) -> Colour:
-    """OKLCH to sRGB; chroma is reduced until the colour lies in the sRGB gamut."""
-    while True:
-        linear = _oklab_to_linear(lightness, chroma * math.cos(hue), chroma * math.sin(hue))
-        if all(-1e-4 <= c <= 1.0001 for c in linear) or chroma < 0.01:
-            red, green, blue = (round(255 * _to_srgb(min(max(c, 0.0), 1.0))) for c in linear)
-            return red, green, blue
-        chroma -= 0.005
-
-
-def _oklab_to_linear(lightness: float, a: float, b: float) -> tuple[float, float, float]:
-    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
-    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
-    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    return (
-        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
-        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
-        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
-    )
-
-
-def _to_srgb(linear: float) -> float:
-    return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
-
-
-def _to_linear(srgb: float) -> float:
-    return srgb / 12.92 if srgb <= 0.04045 else float(((srgb + 0.055) / 1.055) ** 2.4)
-
-
-SHIFT = 4
-"""Fractional bits of the coordinates that OpenCV draws with."""
-
-_FONT = cv2.FONT_HERSHEY_DUPLEX
-_LEFT_TINT, _RIGHT_SHADE = 0.42, 0.38
-_FAR_PX = 30_000.0
+from vepe.viz.body import body_height, head_circle
+from vepe.viz.colours import person_colour, side_tints
+from vepe.viz.labels import draw_label, plate_height
+from vepe.viz.options import DrawingOptions
+from vepe.viz.privacy import HeldRegions, blur_background, hide, regions
+from vepe.viz.strokes import Strokes, paint
 
 Image = UInt8[np.ndarray, "H W 3"]
 
+_FAR_PX = 30_000.0
+_DOT_PER_LINE = 1.75
+"""Diameter of a keypoint in widths of a limb."""
+
+_TRAIL_PIECES = 48
+"""Most lines that a trail is drawn with."""
+
+_FADED_ALPHA = 0.25
+"""Alpha of a keypoint whose score is just high enough, with `fade`; 1 from `_FULL_SCORE` on."""
+
+_FULL_SCORE = 0.9
+
 
 @dataclass(frozen=True)
-class _Sizes:
-    """Line widths and text size for one person in one image; pixels, OpenCV's font scale."""
+class _Person:
+    """One person to draw.
 
-    line: int
-    outline: int
-    dot: float
-    text: float
+    Attributes:
+        points_px: (K, 2); NaN where a keypoint is unknown.
+        shown: (K,) which keypoints are drawn.
+        alphas: (K,) how opaque they are.
+        track_id: of the person, or `NO_TRACK`.
+        number: which decides the colour.
+        line_px, rim_px: width of limbs, and of the rim on each side.
+        head_px: height of the head.
+        head_top_px: x, y above the head, where labels stand.
+        text: of the label; "" for none.
+    """
+
+    points_px: Float[np.ndarray, "K 2"]
+    shown: Bool[np.ndarray, "K"]
+    alphas: Float[np.ndarray, "K"]
+    track_id: int
+    number: int
+    line_px: float
+    rim_px: float
+    head_px: float
+    head_top_px: tuple[float, float]
+    text: str
+
+
+class PoseRenderer:
+    """Draws the frames of one video in order; remembers trails, and what is hidden.
+
+    Args:
+        skeleton: of all poses.
+        options: how they are drawn.
+    """
+
+    def __init__(self, skeleton: Skeleton, options: DrawingOptions | None = None) -> None:
+        self.skeleton, self.options = skeleton, options or DrawingOptions()
+        self._trails: dict[int, deque[tuple[float, float, float]]] = {}
+        self._held = HeldRegions()
+
+    def draw(self, image_rgb: Image, poses: FramePoses, texts: Sequence[str] = ()) -> Image:
+        """Draws all people on a copy of the image.
+
+        Args:
+            image_rgb: (H, W, 3) uint8 RGB.
+            poses: the people, in pixels of this image.
+            texts: labels in place of ids and names, one per person.
+
+        Returns:
+            (H, W, 3) uint8 RGB, of twice the width with `side_by_side`.
+
+        Raises:
+            VepeError: if the image is not uint8 RGB or the poses have another skeleton.
+        """
+        _check(image_rgb, poses, self.skeleton)
+        options = self.options
+        canvas = np.array(image_rgb, order="C", copy=True)
+        if options.hide != "none":
+            current = regions(poses, self.skeleton, options.hide)
+            hide(canvas, self._held.update(current, poses.time_s), options)
+        plain = canvas.copy() if options.side_by_side else None
+        if options.background == "black":
+            canvas[:] = 0
+        elif options.background == "blur":
+            people = regions(poses, self.skeleton, "people")
+            canvas = blur_background(canvas, list(people.values()))
+        self._draw_people(canvas, poses, texts)
+        return canvas if plain is None else np.concatenate([plain, canvas], axis=1)
+
+    def _draw_people(self, canvas: Image, poses: FramePoses, texts: Sequence[str]) -> None:
+        # The highest-scoring person comes first in `poses` and is drawn last, over the others.
+        people = [
+            person
+            for n in range(len(poses) - 1, -1, -1)
+            if (person := self._person(poses, n, canvas.shape, texts)) is not None
+        ]
+        self._draw_trails(canvas, people, poses.time_s)
+        for person in people:
+            if self.options.boxes:
+                _draw_box(canvas, person)
+            if self.options.skeleton:
+                _draw_figure(canvas, person, self.skeleton, fade=self.options.fade)
+        diagonal = math.hypot(*canvas.shape[:2])
+        for person in people:
+            if person.text:
+                draw_label(
+                    canvas,
+                    person.text,
+                    person.head_top_px,
+                    person_colour(person.number),
+                    plate_height(person.head_px, diagonal),
+                )
+
+    def _person(
+        self, poses: FramePoses, n: int, shape: tuple[int, ...], texts: Sequence[str]
+    ) -> _Person | None:
+        """What to draw of the n-th person; None if that is nothing."""
+        options, track = self.options, int(poses.track_ids[n])
+        if options.only_ids is not None and track not in options.only_ids:
+            return None
+        points = np.asarray(poses.keypoints_px[n], np.float64)
+        scores = poses.keypoint_scores[n]
+        shown = (scores >= options.min_keypoint_score) & np.isfinite(points).all(axis=1)
+        if not shown.any():
+            return None
+        alphas = np.ones(len(points))
+        if options.fade:
+            span = max(_FULL_SCORE - options.min_keypoint_score, 0.05)
+            rise = (scores - options.min_keypoint_score) / span
+            alphas = _FADED_ALPHA + (1 - _FADED_ALPHA) * np.clip(rise, 0, 1)
+        height = body_height(points, shown, self.skeleton)
+        line, rim = _widths(height, math.hypot(*shape[:2]), options.line_width_px)
+        head_px, head_top = _head(points, shown, self.skeleton, height, line)
+        text = texts[n] if texts else options.names.get(track, str(track) if options.ids else "")
+        return _Person(
+            points_px=points,
+            shown=shown,
+            alphas=alphas,
+            track_id=track,
+            number=n if track == NO_TRACK else track,
+            line_px=line,
+            rim_px=rim,
+            head_px=head_px,
+            head_top_px=head_top,
+            text="" if track == NO_TRACK and not texts else text,
+        )
+
+    def _draw_trails(self, canvas: Image, people: Sequence[_Person], time_s: float) -> None:
+        """Adds each person's place to its trail, and draws the trails of those in this frame."""
+        length_s = self.options.trail_s
+        if not length_s:
+            return
+        for person in people:
+            if person.track_id == NO_TRACK:
+                continue
+            trail = self._trails.setdefault(person.track_id, deque())
+            if trail and trail[-1][0] >= time_s:  # another video, or the same one again
+                trail.clear()
+            trail.append((time_s, *_place(person, self.skeleton)))
+            while trail[0][0] < time_s - length_s:
+                trail.popleft()
+            paint(canvas, [_trail_strokes(trail, person, length_s)], person.rim_px)
 
 
 def draw_poses(
     image_rgb: Image,
     poses: FramePoses,
     skeleton: Skeleton,
+    options: DrawingOptions | None = None,
     *,
-    min_keypoint_score: float = 0.3,
-    labels: bool = True,
-    names: Sequence[str] = (),
+    texts: Sequence[str] = (),
 ) -> Image:
-    """Draws all people on a copy of the image.
+    """Draws all people of one image, without trails; see `PoseRenderer.draw`."""
+    return PoseRenderer(skeleton, options).draw(image_rgb, poses, texts)
 
-    Args:
-        image_rgb: (H, W, 3) uint8 RGB.
-        poses: the people, in pixels of this image.
-        skeleton: the skeleton of `poses`.
-        min_keypoint_score: keypoints below it, and the limbs that end in them, are not drawn.
-        labels: whether tracked people get their track id at the head.
-        names: labels in place of the track ids, one per person.
 
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        VepeError: if the image is not uint8 RGB or the poses have another skeleton.
-    """
+def _check(image_rgb: Image, poses: FramePoses, skeleton: Skeleton) -> None:
     if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3:
         raise VepeError(
             f"Cannot draw on an array of {image_rgb.dtype} and shape {image_rgb.shape}; give a "
@@ -140,159 +208,116 @@ def draw_poses(
             f"Poses of {poses.keypoints_px.shape[1]} keypoints do not fit skeleton "
             f"'{skeleton.name}' of {len(skeleton)}; give the skeleton they were made with."
         )
-    canvas = np.array(image_rgb, order="C", copy=True)
-    shown = (poses.keypoint_scores >= min_keypoint_score) & np.isfinite(poses.keypoints_px).all(-1)
-    # The highest-scoring person comes first in `poses` and is drawn last, over the others.
-    people = [n for n in range(len(poses) - 1, -1, -1) if shown[n].any()]
-    sizes = {n: _sizes(poses.keypoints_px[n][shown[n]], canvas.shape) for n in people}
-    for n in people:
-        colour = _colour_of(poses, n)
-        _draw_person(canvas, poses.keypoints_px[n], shown[n], skeleton, colour, sizes[n])
-    if labels:
-        for n in people:
-            track = int(poses.track_ids[n])
-            if track != NO_TRACK:
-                at = _label_place(poses.keypoints_px[n], shown[n], skeleton)
-                _draw_label(
-                    canvas, names[n] if names else str(track), at, person_colour(track), sizes[n]
-                )
-    return canvas
 
 
-def _colour_of(poses: FramePoses, person: int) -> Colour:
-    track = int(poses.track_ids[person])
-    return person_colour(person if track == NO_TRACK else track)
+def _widths(height_px: float, diagonal_px: float, line_px: float | None) -> tuple[float, float]:
+    """Widths of limbs and of their rims, which grow with the person and not beyond the image's."""
+    if line_px is None:
+        line_px = min(max(0.018 * height_px, 1.0), max(0.0042 * diagonal_px, 1.5))
+    return line_px, max(0.25, 0.28 * line_px)
 
 
-def _sizes(points_px: Float[np.ndarray, "S 2"], shape: tuple[int, ...]) -> _Sizes:
-    """Sizes that grow with the person, within bounds that grow with the image."""
-    diagonal = math.hypot(shape[0], shape[1])
-    person = float(np.linalg.norm(np.ptp(points_px, axis=0)))
-    width = min(max(0.014 * person, 0.0016 * diagonal), 0.0042 * diagonal)
-    line = max(1, round(width))
-    return _Sizes(
-        line=line,
-        outline=line + 2 * max(1, round(0.3 * width)) if line > 1 else 0,
-        dot=max(1.0, 0.85 * width),
-        text=min(max(0.0026 * person, 0.0005 * diagonal, 0.36), 0.0007 * diagonal + 0.2),
-    )
+def _head(
+    points_px: Float[np.ndarray, "K 2"],
+    shown: Bool[np.ndarray, "K"],
+    skeleton: Skeleton,
+    height_px: float,
+    line_px: float,
+) -> tuple[float, tuple[float, float]]:
+    """The head's height, and the place above it where a label stands."""
+    circle = head_circle(points_px, shown, skeleton, height_px)
+    top = points_px[shown][points_px[shown][:, 1].argmin()]
+    x, y, size = float(top[0]), float(top[1]) - line_px, 0.16 * height_px
+    if circle is not None:
+        x, y, size = circle.x, min(circle.y - circle.radius, y), 1.7 * circle.radius
+    return size, (min(max(x, -_FAR_PX), _FAR_PX), min(max(y, -_FAR_PX), _FAR_PX) - 2)
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """What is drawn of a skeleton.
+
+    Attributes:
+        edges: (E, 2) keypoints that are joined; right ones first, so that left ones lie on top.
+        sides: of each edge: 1 left, -1 right, 0 middle.
+        dot_sides: of each keypoint.
+        neck: head_bottom, left and right shoulder; or () where the skeleton lacks one. The neck
+            goes to the middle of the shoulders, which is no keypoint.
+    """
+
+    edges: Int[np.ndarray, "E 2"]
+    sides: Int[np.ndarray, "E"]
+    dot_sides: list[int]
+    neck: tuple[int, ...]
 
 
 @lru_cache(maxsize=64)
-def _edges(skeleton: Skeleton) -> tuple[Int[np.ndarray, "E 2"], Int[np.ndarray, "E"]]:
-    """The skeleton's edges, and the side of each: 1 left, -1 right, 0 middle."""
-    sides = np.array([_side(name) for name in skeleton.keypoints])
+def _figure(skeleton: Skeleton) -> _Figure:
+    dot_sides = [
+        1 if name.startswith("left_") else -1 if name.startswith("right_") else 0
+        for name in skeleton.keypoints
+    ]
     edges = np.asarray(skeleton.edges, np.int64).reshape(-1, 2)
-    return edges, np.sign(sides[edges].sum(axis=1))
+    sides = np.sign(np.asarray(dot_sides)[edges].sum(axis=1))
+    order = np.argsort(sides, kind="stable")
+    joints = ("head_bottom", "left_shoulder", "right_shoulder")
+    has_neck = set(joints) <= set(skeleton.keypoints)
+    neck = tuple(skeleton.index(name) for name in joints) if has_neck else ()
+    return _Figure(edges[order], sides[order], dot_sides, neck)
 
 
-def _side(name: str) -> int:
-    return 1 if name.startswith("left_") else -1 if name.startswith("right_") else 0
+def _draw_figure(canvas: Image, person: _Person, skeleton: Skeleton, *, fade: bool) -> None:
+    figure = _figure(skeleton)
+    tints = side_tints(person_colour(person.number))
+    points, alphas, shown = person.points_px, person.alphas, person.shown
+    whole = shown[figure.edges].all(axis=1)
+    edges = figure.edges[whole]
+    ends, of_ends = points[edges], alphas[edges].min(axis=1)
+    colours = [tints[side][0] for side in figure.sides[whole].tolist()]
+    if figure.neck and all(shown[k] for k in figure.neck):
+        head, left, right = figure.neck
+        neck = np.stack([points[head], (points[left] + points[right]) / 2])
+        ends, of_ends = np.concatenate([ends, neck[None]]), np.append(of_ends, alphas[head])
+        colours.append(tints[0][0])
+    lines = Strokes(ends, np.full(len(ends), person.line_px), colours, of_ends if fade else None)
+    which = np.flatnonzero(shown).tolist()
+    dots = Strokes(
+        points[which],
+        np.full(len(which), _DOT_PER_LINE * person.line_px),
+        [tints[figure.dot_sides[k]][1] for k in which],
+        alphas[which] if fade else None,
+    )
+    paint(canvas, [lines, dots], person.rim_px)
 
 
-@lru_cache(maxsize=1024)
-def _tints(colour: Colour) -> dict[int, tuple[Colour, Colour]]:
-    """Colours of limbs and of keypoints, by side; right first, so that left limbs are on top."""
-    limbs = {
-        -1: mix(colour, DARK, _RIGHT_SHADE),
-        0: colour,
-        1: mix(colour, WHITE, _LEFT_TINT),
-    }
-    return {side: (limb, mix(limb, WHITE, 0.35)) for side, limb in limbs.items()}
+def _draw_box(canvas: Image, person: _Person) -> None:
+    """The box around the shown keypoints, as files have it for the whole person."""
+    shown = person.points_px[person.shown]
+    (x1, y1), (x2, y2) = shown.min(axis=0), shown.max(axis=0)
+    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
+    lines = Strokes.chain(corners, max(0.7 * person.line_px, 1.0), person_colour(person.number))
+    paint(canvas, [lines], 0.6 * person.rim_px)
 
 
-def fixed_point(points_px: Float[np.ndarray, "*S 2"]) -> Int[np.ndarray, "*S 2"]:
-    """Points as OpenCV takes them: in 1/16 px, counted from the centre of the first pixel."""
-    points_px = np.nan_to_num(np.clip(points_px, -_FAR_PX, _FAR_PX))
-    return np.rint((points_px - 0.5) * 2**SHIFT).astype(np.int32)
+def _place(person: _Person, skeleton: Skeleton) -> tuple[float, float]:
+    """Where a person is: between the hips, else between the shoulders, else amid the keypoints."""
+    for part in ("hip", "shoulder"):
+        names = (f"left_{part}", f"right_{part}")
+        both = [k for k, name in enumerate(skeleton.keypoints) if name in names]
+        if len(both) == 2 and person.shown[both].all():
+            x, y = person.points_px[both].mean(axis=0)
+            return float(x), float(y)
+    x, y = person.points_px[person.shown].mean(axis=0)
+    return float(x), float(y)
 
 
-def _draw_person(
-    canvas: Image,
-    keypoints_px: Float[np.ndarray, "K 2"],
-    shown: Bool[np.ndarray, "K"],
-    skeleton: Skeleton,
-    colour: Colour,
-    sizes: _Sizes,
-) -> None:
-    edges, sides = _edges(skeleton)
-    whole = shown[edges].all(axis=1)
-    limbs, sides = keypoints_px[edges[whole]], sides[whole]
-    neck = _neck(keypoints_px, shown, skeleton)
-    if neck is not None:
-        limbs, sides = np.concatenate([limbs, neck[None]]), np.append(sides, 0)
-    ends, tints = list(fixed_point(limbs)), _tints(colour)
-    if sizes.outline and ends:
-        cv2.polylines(canvas, ends, False, DARK, sizes.outline, cv2.LINE_AA, SHIFT)
-    for side, (tint, _) in tints.items():
-        lines = [line for line, at in zip(ends, sides.tolist(), strict=True) if at == side]
-        if lines:
-            cv2.polylines(canvas, lines, False, tint, sizes.line, cv2.LINE_AA, SHIFT)
-    radius = round(sizes.dot * 2**SHIFT)
-    outline = radius + (max(1, round(0.35 * sizes.dot)) << SHIFT)
-    which = np.flatnonzero(shown)
-    for k, point in zip(which.tolist(), fixed_point(keypoints_px[which]).tolist(), strict=True):
-        if sizes.outline:
-            cv2.circle(canvas, point, outline, DARK, -1, cv2.LINE_AA, SHIFT)
-        dot = tints[_side(skeleton.keypoints[k])][1]
-        cv2.circle(canvas, point, radius, dot, -1, cv2.LINE_AA, SHIFT)
-
-
-def _neck(
-    keypoints_px: Float[np.ndarray, "K 2"], shown: Bool[np.ndarray, "K"], skeleton: Skeleton
-) -> Float[np.ndarray, "2 2"] | None:
-    """The line from head_bottom to the middle of the shoulders, which is no pair of keypoints.
-
-    None if one of the three is not shown.
-    """
-    names = ("head_bottom", "left_shoulder", "right_shoulder")
-    if not set(names) <= set(skeleton.keypoints):
-        return None
-    head, left, right = (skeleton.index(name) for name in names)
-    if not shown[[head, left, right]].all():
-        return None
-    return np.stack([keypoints_px[head], keypoints_px[[left, right]].mean(axis=0)])
-
-
-_HEAD = ("head_top", "head", "nose", "left_ear", "right_ear", "left_eye", "right_eye")
-
-
-def _label_place(
-    keypoints_px: Float[np.ndarray, "K 2"], shown: Bool[np.ndarray, "K"], skeleton: Skeleton
-) -> tuple[float, float]:
-    """Middle of the label's lower edge: above the head, or above the topmost keypoint."""
-    head = [k for k, name in enumerate(skeleton.keypoints) if name in _HEAD and shown[k]]
-    points = keypoints_px[head] if head else keypoints_px[shown]
-    x, y = points[points[:, 1].argmin()].tolist()
-    return float(np.clip(x, -_FAR_PX, _FAR_PX)), float(np.clip(y, -_FAR_PX, _FAR_PX))
-
-
-def _draw_label(
-    canvas: Image, text: str, at: tuple[float, float], colour: Colour, sizes: _Sizes
-) -> None:
-    """The text on a plate of the person's colour, moved so that it lies inside the image."""
-    height, width = canvas.shape[:2]
-    weight = 2 if sizes.text >= 1.1 else 1
-    (text_width, text_height), _ = cv2.getTextSize(text, _FONT, sizes.text, weight)
-    pad = max(2, round(0.35 * text_height))
-    plate_width, plate_height = text_width + 2 * pad, text_height + 2 * pad
-    gap = sizes.line * 2 + pad
-    left = min(max(round(at[0] - plate_width / 2), 0), max(width - plate_width, 0))
-    top = min(max(round(at[1] - gap - plate_height), 0), max(height - plate_height, 0))
-    right, bottom = left + plate_width, top + plate_height
-    radius = max(1, plate_height // 4)
-    _plate(canvas, (left - 1, top - 1, right + 1, bottom + 1), radius + 1, DARK)
-    _plate(canvas, (left, top, right, bottom), radius, colour)
-    origin = (left + pad, bottom - pad)
-    ink = readable_on(colour)
-    cv2.putText(canvas, text, origin, _FONT, sizes.text, ink, weight, cv2.LINE_AA)
-
-
-def _plate(canvas: Image, box: tuple[int, int, int, int], radius: int, colour: Colour) -> None:
-    """A filled rectangle with rounded corners."""
-    left, top, right, bottom = box
-    cv2.rectangle(canvas, (left + radius, top), (right - radius, bottom), colour, -1)
-    cv2.rectangle(canvas, (left, top + radius), (right, bottom - radius), colour, -1)
-    for x in (left + radius, right - radius):
-        for y in (top + radius, bottom - radius):
-            cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA)
+def _trail_strokes(
+    trail: Sequence[tuple[float, float, float]], person: _Person, length_s: float
+) -> Strokes:
+    """A trail as pieces that become thin and transparent with their age."""
+    table = np.asarray(trail)  # (N, 3) time, x, y
+    if len(table) > _TRAIL_PIECES:
+        table = table[np.linspace(0, len(table) - 1, _TRAIL_PIECES + 1).round().astype(int)]
+    freshness = 1 - (table[-1, 0] - table[1:, 0]) / length_s  # 1 now, 0 at the end of the trail
+    widths, alphas = person.line_px * (0.5 + 0.5 * freshness), 0.15 + 0.75 * freshness
+    return Strokes.chain(table[:, 1:], widths, person_colour(person.number), alphas)

@@ -16,7 +16,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from vepe.skeleton import Skeleton
 from vepe.types import NO_TRACK, FramePoses
-from vepe.viz.drawing import DARK, SHIFT, WHITE, Colour, draw_poses, fixed_point
+from vepe.viz.colours import DARK, WHITE, Colour
+from vepe.viz.drawing import draw_poses
+from vepe.viz.options import DrawingOptions
+from vepe.viz.strokes import SHIFT, fixed_point
 
 YELLOW: Colour = (255, 214, 64)
 
@@ -93,9 +96,9 @@ def _draw_people(
         keypoint_scores=np.ones((len(people), len(skeleton)), np.float32),
         track_ids=np.asarray(ids, np.int64) if len(people) else np.zeros(0, np.int64),
     )
-    names = [f"{score:.2f}" for score in some.scores]
+    texts = [f"{score:.2f}" for score in some.scores]
     assert (some.track_ids != NO_TRACK).all()
-    return draw_poses(image, some, skeleton, min_keypoint_score=0.0, names=names)
+    return draw_poses(image, some, skeleton, DrawingOptions(min_keypoint_score=0.0), texts=texts)
 
 
 def _draw_lines(
