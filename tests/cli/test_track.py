@@ -19,10 +19,8 @@ from PIL import Image
 
 from tiny_models import TINY, moving_frames, tiny_model, tiny_weights_file, write_video
 from vepe.cli import app as cli
-from vepe.cli.track import result_name
 from vepe.errors import VepeWarning
 from vepe.inference.weights import bundled_weights, save_weights
-from vepe.types import VideoInfo
 
 SOURCE = Path(cli.__file__).parents[2]
 DEMO = Path(__file__).parents[2] / "assets" / "store_aisle.mp4"
@@ -154,21 +152,27 @@ def test_a_folder_of_frames(track, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 1), (47, 33), (31, 64)])
-def test_odd_sizes_and_one_frame(size, track, tmp_path: Path) -> None:
-    Image.fromarray(np.full((size[1], size[0], 3), 99, np.uint8)).save(tmp_path / "one.png")
-    assert track(tmp_path / "one.png") == 0
+def test_odd_sizes_and_one_frame(size, track, tmp_path: Path, capsys) -> None:
+    (tmp_path / "one").mkdir()
+    image = tmp_path / "one" / "0.png"
+    Image.fromarray(np.full((size[1], size[0], 3), 99, np.uint8)).save(image)
+    assert track(tmp_path / "one") == 0
+    assert capsys.readouterr().out.startswith("1 frame, ")
     assert frame_count(tmp_path / "out" / "one.mp4") == 1
     (image,) = json.loads((tmp_path / "out" / "one.json").read_text())["images"]
     assert (image["width"], image["height"]) == size
-    assert image["file_name"] == "one.png"
+    assert image["file_name"] == "one/0.png"
 
 
-def test_no_people(track, place: Path, tmp_path: Path) -> None:
+def test_no_people(track, place: Path, tmp_path: Path, capsys) -> None:
     assert track(place / "clip.mp4", "--conf", 1) == 0
     document = json.loads((tmp_path / "out" / "clip.json").read_text())
     assert len(document["images"]) == 12
     assert document["annotations"] == []
     assert frame_count(tmp_path / "out" / "clip.mp4") == 12
+    assert capsys.readouterr().err == (
+        "vepe: Nobody was detected; try --conf 0.5, --model vepe-s, or a larger --imgsz.\n"
+    )
 
 
 def test_variable_frame_rate(track, tmp_path: Path) -> None:
@@ -229,7 +233,7 @@ def bad_source(kind: str, folder: Path) -> Path:
         ("missing", "There is no file or folder"),
         ("empty", "is empty (0 bytes)"),
         ("noise", "is not a video"),
-        ("text", "not a video"),
+        ("text", "There is no file or folder"),  # a list of one name
         ("sound", "has no video stream (only audio)"),
         ("empty folder", "holds no images"),
         ("mixed folder", "differ in size"),
@@ -261,7 +265,8 @@ def test_bad_sources(kind: str, says: str, track, tmp_path: Path, capsys) -> Non
         ("--start 0.3 --end 0.2", "is not after the start"),
         ("--fps 30", "The frame rate 30 is for folders of images"),
         ("--smooth much", "Invalid value for '--smooth'"),
-        ("--format txt", "Invalid value for '--format'"),
+        ("--format txt", "Invalid value for '--format': there is no format 'txt'; known are json"),
+        ("--format csv,cocoo", "there is no format 'cocoo'; did you mean 'coco'? Known are"),
         ("--start soon", "Invalid value for '--start'"),
     ],
 )
@@ -320,25 +325,6 @@ def test_a_model_with_another_skeleton(place: Path, tmp_path: Path) -> None:
     document = json.loads((tmp_path / "out" / "clip.json").read_text())
     assert document["categories"][0]["keypoints"] == list(config.skeleton.keypoints)
     assert len(document["annotations"][0]["keypoints"]) == 51
-
-
-@pytest.mark.parametrize(
-    ("source", "info", "name"),
-    [
-        (
-            "a/my.clip.mp4",
-            VideoInfo("my.clip.mp4", 1, 1, 25, path=Path("a/my.clip.mp4")),
-            "my.clip",
-        ),
-        ("0", VideoInfo("camera0", 1, 1, 25, live=True), "camera0"),
-        ("x", VideoInfo("rtsp://host:554/live/front door.sdp", 1, 1, 25, live=True), "front_door"),
-        ("x", VideoInfo("rtsp://host:554", 1, 1, 25, live=True), "host_554"),
-        ("x", VideoInfo("https://host/v.mp4?a=1/2", 1, 1, 25), "v"),
-        ("x", VideoInfo("rtsp://host/..", 1, 1, 25, live=True), "video"),
-    ],
-)
-def test_result_names(source: str, info: VideoInfo, name: str) -> None:
-    assert result_name(source, info) == name
 
 
 def test_show_without_a_display(track, place: Path, tmp_path: Path, monkeypatch, capsys) -> None:

@@ -17,7 +17,8 @@ import pytest
 from tiny_models import moving_frames, tiny_predictor, write_video
 from vepe.errors import VepeError
 from vepe.inference import pipeline
-from vepe.inference.pipeline import TrackJob, run
+from vepe.inference.pipeline import run
+from vepe.inference.track_job import TrackJob
 from vepe.skeleton import POSETRACK15
 from vepe.types import Frame, FramePoses, VideoInfo
 from vepe.video.reader import open_video

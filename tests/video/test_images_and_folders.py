@@ -228,9 +228,9 @@ def test_grey_of_32_bits(tmp_path: Path, mode: str, values: tuple, expected: tup
 @pytest.mark.parametrize(
     ("names", "text"),
     [
-        (["b.mp4"], r"holds no images, but a video; track one at a time: vepe track '.*b\.mp4'"),
-        (["b.MOV", "c.mkv", "notes.txt"], r"but 2 videos; track one .*b\.MOV'"),
-        (["sub/a.jpg"], r"holds no images, but its subfolders do; give one of them, .*sub'"),
+        (["b.mp4"], r"holds no images, but a video; for videos: vepe track '.*'"),
+        (["b.MOV", "c.mkv", "notes.txt"], r"but 2 videos; for videos: vepe track"),
+        (["sub/a.jpg"], r"holds no images, but its subfolders do; give them as '.*/\*'"),
         (["notes.txt"], "give one with jpg or png files"),
     ],
 )

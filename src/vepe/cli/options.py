@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from typing import Annotated
 
@@ -11,6 +12,32 @@ from vepe.errors import VepeWarning
 
 Model = Annotated[
     str, typer.Option(help="Preset with bundled weights, .safetensors file, or hf://OWNER/REPO.")
+]
+FORMATS = ("posetrack", "coco", "csv", "mot", "parquet", "openpose")
+"""Names of `vepe.formats.tracks.WRITERS`, which loads NumPy."""
+
+
+def _formats(values: list[str] | None) -> list[str] | None:
+    """The formats, also separated by commas; `json` is PoseTrack's."""
+    names = [name.strip() for value in values or [] for name in value.split(",")]
+    names = ["posetrack" if name == "json" else name for name in names]
+    for name in names:
+        if name not in FORMATS:
+            close = difflib.get_close_matches(name, FORMATS, n=1)
+            hint = f"did you mean '{close[0]}'? Known are" if close else "known are json,"
+            raise typer.BadParameter(f"there is no format '{name}'; {hint} {', '.join(FORMATS)}.")
+    return names or None
+
+
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FORMAT,...",
+        callback=_formats,
+        help=f"Also write the poses as {', '.join(FORMATS[1:])} (several with commas). PoseTrack's "
+        "JSON is always written. All others need the poses of the whole video in memory.",
+        show_default=False,
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 ImageSize = Annotated[
@@ -32,6 +59,13 @@ def image_size(imgsz: int | None, input_px: int | None) -> int | None:
     message = "--input-px is now called --imgsz; the old name will go in version 0.3."
     warnings.warn(message, VepeWarning, stacklevel=2)
     return input_px if imgsz is None else imgsz
+
+
+def nobody(conf: float, model: str) -> str:
+    """What to try where no person was detected at all."""
+    larger = "" if model != "vepe-n" else " --model vepe-s,"
+    lower = f" --conf {max(conf / 2, 0.05):.2g}," if conf > 0.05 else ""
+    return f"Nobody was detected; try{lower}{larger} or a larger --imgsz."
 
 
 def prepare_device(device: str) -> None:

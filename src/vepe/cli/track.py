@@ -1,44 +1,45 @@
-"""`vepe track`: poses and identities of the people in a video."""
+"""`vepe track`: poses and identities of the people in videos."""
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vepe.cli.options import Device, ImageSize, InputPx, Model, image_size, prepare_device
-from vepe.cli.output import echo
+from vepe.cli.options import (
+    Device,
+    Formats,
+    ImageSize,
+    InputPx,
+    Model,
+    image_size,
+    nobody,
+    prepare_device,
+)
+from vepe.cli.output import Quiet, counted, echo, loading, note
+from vepe.cli.progress import batch_progress, video_progress
+from vepe.cli.stop import stop_on_interrupt
+from vepe.errors import BatchError, VepeError
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from vepe.inference.pipeline import TrackReport
+    from vepe.inference.batch import BatchPlan, Outcome, SharedSettings
+    from vepe.inference.predictor import Predictor
+    from vepe.inference.track_job import TrackReport
     from vepe.types import VideoInfo
+    from vepe.video.sources import NamedSource
 
 _INTERRUPTED = 130
 _INCOMPLETE = 2
 
 
-class Format(str, Enum):  # noqa: UP042 - typer shows the plain values
-    """File formats of poses."""
-
-    posetrack = "posetrack"
-    coco = "coco"
-    csv = "csv"
-    mot = "mot"
-    parquet = "parquet"
-    openpose = "openpose"
-
-
-class Smooth(str, Enum):  # noqa: UP042
+class Smooth(str, Enum):  # noqa: UP042 - typer shows the plain values
     """Keypoint smoothing."""
 
     off = "off"
@@ -47,10 +48,14 @@ class Smooth(str, Enum):  # noqa: UP042
 
 
 def track(
-    source: Annotated[
-        str,
+    sources: Annotated[
+        list[str],
         typer.Argument(
-            help="Video file, folder of images, camera number, or an rtsp or http URL.",
+            metavar="SOURCE...",
+            help="Video files; folders of videos, or of the frames of one; patterns such as "
+            "'clips/*.mp4'; a .txt file with one of these per line; a camera's number; `screen`; "
+            "`-` for a video on stdin, which is read to its end first; an rtsp or http address; a "
+            "page of YouTube.",
             show_default=False,
         ),
     ],
@@ -86,20 +91,21 @@ def track(
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(help="Frames per second of a folder of images.", show_default="25"),
+        typer.Option(help="Frames per second of folders of images.", show_default="25"),
     ] = None,
     no_video: Annotated[bool, typer.Option("--no-video", help="Write no video.")] = False,
-    format: Annotated[
-        list[Format] | None,
-        typer.Option(
-            help="Also write the poses in this format (repeatable). PoseTrack's JSON is always "
-            "written. All others need the poses of the whole video in memory.",
-            show_default=False,
-        ),
-    ] = None,
+    format: Formats = None,
     show: Annotated[bool, typer.Option("--show", help="Show the frames in a window.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing results.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Skip videos whose results are complete and of the same model and options; "
+            "finish those that were stopped.",
+        ),
     ] = False,
     smooth: Annotated[
         Smooth,
@@ -108,35 +114,36 @@ def track(
             "and fills short gaps (not for live sources)."
         ),
     ] = Smooth.off,
+    quiet: Quiet = False,
 ) -> None:
-    """Estimate, track and draw the poses of the people in a video.
+    """Estimate, track and draw the poses of the people in videos.
 
     Writes DIR/<name>.mp4, the video with skeletons and ids, and DIR/<name>.json, the poses with
-    times and ids in PoseTrack18's layout. Ctrl-C stops early and writes what is finished. Exit
-    code 2: part of the video could not be read, and the results lack it.
+    times and ids in PoseTrack18's layout and an `info` block that says how they were made. Ctrl-C
+    stops early and writes what is finished.
+
+    Of many videos, one that fails does not stop the others; it is listed at the end. Exit code 2:
+    part of the video could not be read, and the results lack it; 3: some of many videos failed.
     """
-    from vepe.errors import VepeError
-    from vepe.inference.pipeline import TrackJob, run
-    from vepe.video.reader import VideoSource, open_video
-
-    def reopen() -> VideoSource:
-        return open_video(source, start_s=start, end_s=end, stride=stride, fps=fps)
-
     input_size = image_size(imgsz, input_px)
-    with reopen() as video:
-        formats = dict.fromkeys(["posetrack", *(f.value for f in format or [])])
-        name = result_name(source, video.info)
-        job = TrackJob(output, name, not no_video, tuple(formats), overwrite, start, stride)
-        job.check(video.info.path)
-        if video.info.live and smooth is Smooth.offline:
-            raise VepeError(
-                "Offline smoothing needs the whole video, and this source is live; use "
-                "--smooth causal."
-            )
+    formats = tuple(dict.fromkeys(["posetrack", *(format or [])]))
+    options = {
+        "conf": conf,
+        "window": window,
+        "lookahead": lookahead,
+        "input_px": input_size,
+        "smooth": smooth.value,
+        "start_s": start,
+        "end_s": end,
+        "stride": stride,
+        "fps": fps,
+    }
+
+    def load() -> Predictor:
         from vepe.inference.predictor import load
 
         prepare_device(device)
-        predictor = load(
+        return load(
             model,
             device=device,
             conf=conf,
@@ -145,99 +152,134 @@ def track(
             input_px=input_size,
             smooth=smooth.value,
         )
-        with (
-            _stop_on_interrupt() as stop,
-            _progress(video.info) as on_frame,
-            _preview(video.info.name, stop, enabled=show) as show_image,
-        ):
-            report = run(
-                predictor, video, job, on_frame=on_frame, show=show_image, stop=stop, reopen=reopen
-            )
-    _print_report(report)
+
+    with loading(model):
+        from vepe.inference.track_job import TrackJob
+        from vepe.video.source import Span
+        from vepe.video.sources import list_sources, refuse_single_images
+
+        refuse_single_images(sources)
+        listed = list_sources(sources)
+        Span(start, end, stride)  # checked once, not for each video
+        if show and listed.several:
+            raise VepeError("--show is for one source; leave it out to track many.")
+        job = TrackJob(output, "", not no_video, formats, overwrite, start, stride)
+        job.check_formats()
+        for sentence in listed.notes:
+            note(f"vepe: {sentence}", err=True)
+        if not listed.several:
+            listed.sources[0].check()
+        from vepe.inference.batch import SharedSettings, plan_batch
+        from vepe.inference.result_info import RunInfo
+        from vepe.inference.weights import find_weights
+
+        info = RunInfo.of(model, find_weights(model), options)
+        settings = SharedSettings(job, info, end, fps)
+        plan = plan_batch(listed.sources, settings, resume=resume)
+    for source in plan.done if not listed.several else ():
+        note(f"'{source.source}' is done already: {output / source.name}.json")
+    if listed.several:
+        _track_many(plan, settings, load)
+    elif plan.todo:
+        _track_one(*plan.todo[0], settings, load, show=show)
+
+
+def _track_one(
+    source: NamedSource,
+    overwrite: bool,
+    settings: SharedSettings,
+    load: Callable[[], Predictor],
+    *,
+    show: bool,
+) -> None:
+    """Tracks the only video of a call; its errors are the command's."""
+    from vepe.inference.batch import run_source
+    from vepe.video.sources import with_stdin_as_file
+
+    with with_stdin_as_file(source) as source, ExitStack() as stack:
+        with loading(settings.info.model):
+            video = stack.enter_context(settings.open(source))
+            _check_smoothing(video.info, settings)
+            predictor = load()
+        stop = stack.enter_context(stop_on_interrupt())
+        on_frame = stack.enter_context(video_progress(video.info))
+        image = stack.enter_context(_preview(video.info.name, stop, enabled=show))
+        report = run_source(
+            predictor, video, source, settings,
+            overwrite=overwrite, on_frame=on_frame, show=image, stop=stop,
+        )  # fmt: skip
+    _print_report(report, settings)
     if report.stopped and not video.info.live and not show:
         raise typer.Exit(_INTERRUPTED)
     if report.incomplete:
         raise typer.Exit(_INCOMPLETE)
 
 
-def result_name(source: str, info: VideoInfo) -> str:
-    """Name of the results of a source, without ending."""
-    path = Path(source)
-    if path.is_dir():
-        return path.absolute().name or "video"
-    if info.path is not None:
-        return path.stem
-    # A camera, or a URL: its last part, or the host where there is none.
-    name = Path(info.name.partition("?")[0].rstrip("/")).stem
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "video"
+def _track_many(plan: BatchPlan, settings: SharedSettings, load: Callable[[], Predictor]) -> None:
+    """Tracks all videos of a call, and lists those that failed at the end.
+
+    Raises:
+        BatchError: if some failed, or lack a part.
+    """
+    from vepe.inference.batch import run_batch, run_source
+
+    begun_s = time.monotonic()
+    outcomes: list[Outcome] = []
+    if plan.todo:
+        with loading(settings.info.model):
+            predictor = load()
+        sources = [source for source, _ in plan.todo]
+        with stop_on_interrupt() as stop, batch_progress(sources) as bar:
+
+            def track_one(source: NamedSource, overwrite: bool) -> TrackReport:
+                bar.begin(source)
+                with settings.open(source) as video:
+                    if video.info.live:
+                        raise VepeError(f"'{source.source}' never ends; track it alone.")
+                    bar.opened(video.info)
+                    return run_source(
+                        predictor, video, source, settings,
+                        overwrite=overwrite, on_frame=bar.frames, stop=stop,
+                    )  # fmt: skip
+
+            def on_done(outcome: Outcome) -> None:
+                bar.end()
+                if outcome.report is not None:
+                    _print_report(outcome.report, settings)
+
+            outcomes = run_batch(plan, track_one, stop, on_done)
+    _print_summary(plan, outcomes, time.monotonic() - begun_s)
+    problems = [outcome for outcome in outcomes if outcome.problem]
+    for outcome in problems:
+        what = "Failed" if outcome.report is None else "Incomplete"
+        echo(f"vepe: {what}: {outcome.problem}", err=True)
+    if len(outcomes) < len(plan.todo) or any(o.report and o.report.stopped for o in outcomes):
+        raise typer.Exit(_INTERRUPTED)
+    if problems:
+        raise BatchError(
+            f"{len(problems)} of {counted(len(plan.todo) + len(plan.done), 'video')} failed or "
+            "lack a part; repeat the command with --resume to try what is not done."
+        )
 
 
-@contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C stops the work and writes what is finished; a second one aborts it."""
-    stop = threading.Event()
-    line = "Stopping and writing what is finished. Ctrl-C again discards it.\n"
-    if sys.stderr is not None and sys.stderr.isatty():
-        line = "\n" + line  # not into the progress bar
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def request_stop(number: int, frame: object) -> None:
-        if not stop.is_set() and sys.stderr is not None:
-            os.write(2, line.encode())  # a handler must not use sys.stderr: it may be in use
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    for number in numbers:
-        signal.signal(number, request_stop)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _print_summary(plan: BatchPlan, outcomes: list[Outcome], seconds: float) -> None:
+    reports = [outcome.report for outcome in outcomes if outcome.report is not None]
+    frames = sum(report.frames for report in reports)
+    parts = [f"{len(reports)} of {counted(len(plan.todo) + len(plan.done), 'video')} tracked"]
+    if plan.done:
+        parts.append(f"{len(plan.done)} skipped, since they were done")
+    if failed := len(outcomes) - len(reports):
+        parts.append(f"{failed} failed")
+    if left := len(plan.todo) - len(outcomes):
+        parts.append(f"{left} not begun; add --resume to continue")
+    note(f"{', '.join(parts)}: {counted(frames, 'frame')} in {seconds:.0f} s")
 
 
-@contextmanager
-def _progress(info: VideoInfo) -> Iterator[Callable[[int], None]]:
-    """A bar with frames per second and remaining time, on terminals only."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
-
-    from vepe.errors import printable
-
-    class Speed(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed or 0:.1f} frames/s")
-
-    console = Console(stderr=True)
-    ends = info.frame_count is not None
-    columns = [
-        TextColumn("[progress.description]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Speed(),
-        TextColumn("left" if ends else ""),
-        TimeRemainingColumn(compact=True) if ends else TimeElapsedColumn(),
-    ]
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(escape(printable(info.name)), total=info.frame_count)
-        yield lambda frames: bar.update(task, completed=frames)
+def _check_smoothing(info: VideoInfo, settings: SharedSettings) -> None:
+    if info.live and settings.info.options["smooth"] == Smooth.offline.value:
+        raise VepeError(
+            "Offline smoothing needs the whole video, and this source is live; use --smooth causal."
+        )
 
 
 @contextmanager
@@ -263,16 +305,18 @@ def _preview(
         preview.destroy()
 
 
-def _print_report(report: TrackReport) -> None:
-    """The last lines: what was detected, how fast, and where the results are."""
+def _print_report(report: TrackReport, settings: SharedSettings) -> None:
+    """What was detected, how fast, and where the results are."""
     for warning in report.warnings:
         echo(f"vepe: {warning}", err=True)
     if not report.frames:
-        echo("Stopped before the first frame was finished; nothing was written.")
+        note("Stopped before the first frame was finished; nothing was written.")
         return
     mean = report.people / report.frames
-    echo(
-        f"{report.frames} frames{' (stopped early)' if report.stopped else ''}, "
-        f"{mean:.1f} people per frame, {report.track_ids} ids, {report.fps:.1f} frames/s: "
-        + ", ".join(str(path) for path in report.paths)
+    note(
+        f"{counted(report.frames, 'frame')}{' (stopped early)' if report.stopped else ''}, "
+        f"{mean:.1f} people per frame, {counted(report.track_ids, 'id')}, "
+        f"{report.fps:.1f} frames/s: " + ", ".join(str(path) for path in report.paths)
     )
+    if not report.people:
+        note(f"vepe: {nobody(settings.info.options['conf'], settings.info.model)}", err=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -115,22 +115,33 @@ def result_paths(stem: Path, formats: tuple[str, ...]) -> list[Path]:
     return [stem.with_name(stem.name + WRITERS[name][0]) for name in formats]
 
 
-def write_results(spool: PoseSpool, stem: Path, formats: tuple[str, ...]) -> list[Path]:
+InfoOf = Callable[[list[Path]], Mapping[str, Any]]
+"""The `info` block of a result, from the other files that belong to it."""
+
+
+def write_results(
+    spool: PoseSpool, stem: Path, formats: tuple[str, ...], info_of: InfoOf | None = None
+) -> list[Path]:
     """Writes the poses in each format; PoseTrack's takes no memory that grows with the video.
+
+    PoseTrack's is written last, so that its `info` describes files that exist.
 
     Raises:
         VepeError: where a file cannot be written.
     """
-    written, rest = [], [name for name in formats if name != "posetrack"]
-    if "posetrack" in formats:
-        written.append(write_posetrack(spool, result_paths(stem, ("posetrack",))[0]))
+    rest = [name for name in formats if name != "posetrack"]
+    written = {}
     if rest:
         tracks = spool.tracks()
-        written += [write_tracks(name, stem, tracks) for name in rest]
-    return written
+        written = {name: write_tracks(name, stem, tracks) for name in rest}
+    if "posetrack" in formats:
+        info = info_of([*written.values()]) if info_of else None
+        path = result_paths(stem, ("posetrack",))[0]
+        written["posetrack"] = write_posetrack(spool, path, info)
+    return [written[name] for name in formats]
 
 
-def write_posetrack(spool: PoseSpool, path: Path) -> Path:
+def write_posetrack(spool: PoseSpool, path: Path, info: Mapping[str, Any] | None = None) -> Path:
     """PoseTrack18's JSON as `vepe.formats.posetrack18_writer` writes it, but frame by frame."""
     ids, records = _coded_ids(spool), _Records(spool.video, spool.skeleton)
 
@@ -139,7 +150,8 @@ def write_posetrack(spool: PoseSpool, path: Path) -> Path:
             yield poses, name, poses.frame_index if ids is None else ids[i]
 
     with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
-        file.write('{"images": [')
+        block = "" if info is None else f'"info": {json.dumps(info, allow_nan=False)}, '
+        file.write(f'{{{block}"images": [')
         for i, (poses, name, image_id) in enumerate(entries()):
             record = records.image(poses, name, image_id, coded=ids is not None)
             file.write((", " if i else "") + json.dumps(record, allow_nan=False))

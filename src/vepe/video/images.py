@@ -89,11 +89,11 @@ def _instead(entries: list[Path]) -> str:
     videos = [p for p in entries if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
     if videos:
         what = "a video" if len(videos) == 1 else f"{len(videos)} videos"
-        return f", but {what}; track one at a time: vepe track '{videos[0]}'."
+        return f", but {what}; for videos: vepe track '{videos[0].parent}'."
     for folder in (p for p in entries if p.is_dir()):
         with suppress(OSError):
             if any(is_image_file(p) for p in folder.iterdir()):
-                return f", but its subfolders do; give one of them, such as '{folder}'."
+                return f", but its subfolders do; give them as '{folder.parent}/*'."
     return "; give one with jpg or png files."
 
 

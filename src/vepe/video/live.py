@@ -6,6 +6,7 @@ memory: a thread receives frames and keeps only the newest; older ones are dropp
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import av.error
 import cv2
 import numpy as np
 from av.container import InputContainer
@@ -139,6 +141,38 @@ def stream_source(container: InputContainer, url: str, span: Span) -> LiveSource
     has_audio = bool(container.streams.audio)
     info = VideoInfo(name, width, height, nominal_fps(stream), has_audio=has_audio, live=True)
     return LiveSource(images(), info, span)
+
+
+_SCREENS = {
+    "linux": ("x11grab", ""),
+    "darwin": ("avfoundation", "Capture screen 0"),
+    "win32": ("gdigrab", "desktop"),
+}
+"""libav's device for the screen, and how it is called, by platform; Linux has `DISPLAY`."""
+
+
+def screen_source(span: Span) -> LiveSource:
+    """The screen of this computer. Raises VepeError where PyAV or the system cannot capture it."""
+    device, name = _SCREENS.get(sys.platform, ("", ""))
+    if device not in av.formats_available:
+        raise VepeError(
+            "PyAV cannot capture the screen here: its FFmpeg was built without "
+            f"{device or 'such a device'}; record the screen to a file, and give that."
+        )
+    name = name or os.environ.get("DISPLAY", "")
+    if not name:
+        raise VepeError(
+            "There is no X display to capture (DISPLAY is not set); record the screen to a file, "
+            "and give that."
+        )
+    try:
+        container = av.open(name, format=device, options={"framerate": str(round(NOMINAL_FPS))})
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise VepeError(
+            f"The screen cannot be captured ({reason}); record it to a file, and give that."
+        ) from None
+    return stream_source(container, "screen", span)
 
 
 def camera_source(index: int, span: Span) -> LiveSource:

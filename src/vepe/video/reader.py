@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from vepe.errors import VepeError
@@ -11,6 +12,9 @@ from vepe.video.source import Span, VideoSource
 __all__ = ["VideoSource", "open_video"]
 
 _URL = re.compile(r"(rtsps?|rtmps?|https?|udp|rtp|srt|tcp)://", re.IGNORECASE)
+SCREEN = "screen"
+"""The source that is the screen of this computer, unless a file has this name."""
+
 FOLDER_FPS = 25.0
 """Frames per second of a folder of images, unless the caller gives another rate."""
 
@@ -29,8 +33,8 @@ def open_video(
 
     Args:
         source: a video file; a folder of images (one video, in natural order) or a single
-            image, which may be animated; a camera's number (`0` or `"0"`); an rtsp, rtmp, udp,
-            srt, http or https URL.
+            image, which may be animated; a camera's number (`0` or `"0"`); `screen`; an rtsp, rtmp,
+            udp, srt, http or https URL; a page of YouTube (with the extra `youtube`).
         start_s: time in seconds of the first frame to read; the source's first frame is near 0.
         end_s: time at which to stop; a frame at exactly this time is not read.
         stride: reads every n-th frame, those whose index in the source is divisible by it.
@@ -51,7 +55,7 @@ def open_video(
     if isinstance(source, int):
         _refuse(fps)
         return _camera(source, span)
-    if isinstance(source, str) and _URL.match(source):
+    if isinstance(source, str) and is_address(source):
         _refuse(fps)
         return _network(source, span)
     if not str(source).strip():
@@ -60,6 +64,11 @@ def open_video(
     if not path.exists() and str(source).isdecimal():
         _refuse(fps)
         return _camera(int(str(source)), span)
+    if not path.exists() and str(source) == SCREEN:
+        from vepe.video.live import screen_source
+
+        _refuse(fps)
+        return screen_source(span)
     from vepe.video.images import is_image_file
 
     if path.is_dir() or is_image_file(path):
@@ -74,6 +83,11 @@ def open_video(
     from vepe.video.file import FileSource
 
     return FileSource(path, span)
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is a network address rather than a path."""
+    return _URL.match(source) is not None
 
 
 def _refuse(fps: float | None) -> None:
@@ -98,7 +112,12 @@ def _network(url: str, span: Span) -> VideoSource:
     from vepe.video.container import open_network
     from vepe.video.file import FileSource
     from vepe.video.live import stream_source
+    from vepe.video.web_page import is_page, media_address, page_name
 
+    if is_page(url):
+        video = _network(media_address(url), span)
+        video.info = replace(video.info, name=page_name(url) or url)
+        return video
     container = open_network(url)
     if _ENDED_BY.match(url) and container.duration:
         container.close()

@@ -109,6 +109,11 @@ class VideoWriter:
         """One sentence if the audio is damaged or was left out, else None."""
         return self._audio.warning if self._audio else None
 
+    @property
+    def bytes(self) -> int:
+        """Size of the file so far; once the video is finished, that of the whole."""
+        return self._partial.stat().st_size
+
     def write(self, image_rgb: UInt8[np.ndarray, "H W 3"], time_s: float) -> None:
         """Adds a frame shown from `time_s` (of the source, in seconds; later than the last one).
 

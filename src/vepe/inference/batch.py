@@ -1,0 +1,228 @@
+"""Many videos: which are still to be tracked, and tracking them until all are done or reported.
+
+`SharedSettings` and a `NamedSource` are all that a worker needs besides the model, and both can be
+pickled. `run_batch` does the work one after the other in this process; a worker elsewhere that
+calls `run_source` writes the same results, and `plan_batch` recognises them.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vepe.errors import VepeError
+from vepe.inference.pipeline import run
+from vepe.inference.result_info import ResultState, RunInfo, result_state
+from vepe.inference.track_job import TrackJob, TrackReport
+from vepe.video.reader import open_video
+from vepe.video.source import VideoSource
+from vepe.video.sources import NamedSource
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vepe.inference.predictor import Predictor
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class SharedSettings:
+    """What all videos of a call share, besides the model.
+
+    Attributes:
+        job: what to write, and where; its `stem` and `source` are filled in for each video.
+        end_s, fps: as `vepe.video.reader.open_video`.
+    """
+
+    job: TrackJob
+    info: RunInfo
+    end_s: float | None = None
+    fps: float | None = None
+
+    def job_of(self, source: NamedSource, *, overwrite: bool) -> TrackJob:
+        """The job of one video."""
+        return replace(
+            self.job, stem=source.name, source=source, info=self.info, overwrite=overwrite
+        )
+
+    def open(self, source: NamedSource) -> VideoSource:
+        """Opens one video. Raises VepeError as `open_video`."""
+        job = self.job
+        return open_video(
+            source.location,
+            start_s=job.start_s,
+            end_s=self.end_s,
+            stride=job.stride,
+            fps=self.fps,
+        )
+
+    def state(self, source: NamedSource) -> ResultState:
+        """What there is of the result of a video."""
+        job = self.job_of(source, overwrite=False)
+        result = job.folder / f"{job.stem}.json"
+        others = [path for path in job.paths() if path != result]
+        return result_state(result, self.info.key(source), others)
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """The videos to track, each with whether results may be replaced; and those that are done."""
+
+    todo: tuple[tuple[NamedSource, bool], ...]
+    done: tuple[NamedSource, ...]
+
+
+def plan_batch(
+    sources: Sequence[NamedSource], settings: SharedSettings, *, resume: bool
+) -> BatchPlan:
+    """Decides what to track, and checks before the work that all results can be written.
+
+    Args:
+        sources: the videos, with names that differ.
+        settings: of all of them; `job.overwrite` allows to replace results of other runs.
+        resume: skip what is done, and replace what was stopped on the way to the same result.
+
+    Raises:
+        VepeError: where a result would replace a source, the result of another run without
+            `overwrite`, or any result without `resume`; or the folder cannot be written to.
+    """
+    overwrite = settings.job.overwrite
+    _check_disjoint(sources, settings)
+    todo, done = [], []
+    for source in sources:
+        state = settings.state(source) if resume else "missing"
+        if state == "done":
+            done.append(source)
+            continue
+        if state == "different" and not overwrite:
+            raise VepeError(
+                f"The result '{settings.job.folder / source.name}.json' is of another model, "
+                "other options, another video or another version of VEPE; add --overwrite to "
+                "replace it, or give another folder: -o DIR."
+            )
+        replaces = overwrite or state == "unfinished"
+        settings.job_of(source, overwrite=replaces).check(source.path)
+        todo.append((source, replaces))
+    return BatchPlan(tuple(todo), tuple(done))
+
+
+def run_source(
+    predictor: Predictor,
+    video: VideoSource,
+    source: NamedSource,
+    settings: SharedSettings,
+    *,
+    overwrite: bool = False,
+    on_frame: Callable[[int], None] = lambda frames: None,
+    show: Callable[[np.ndarray], None] | None = None,
+    stop: threading.Event | None = None,
+) -> TrackReport:
+    """Tracks one video.
+
+    Args:
+        predictor: the model that `settings.info` describes.
+        video: what `settings.open(source)` gave.
+        source, settings: what to track, and how.
+        overwrite: whether results of this name may be replaced.
+        on_frame, show, stop: as `vepe.inference.pipeline.run`.
+
+    Raises:
+        VepeError: where it cannot be read, or results cannot be written.
+    """
+    return run(
+        predictor,
+        video,
+        settings.job_of(source, overwrite=overwrite),
+        on_frame=on_frame,
+        show=show,
+        stop=stop,
+        reopen=lambda: settings.open(source),
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one video: a report, or the sentence why there is none."""
+
+    source: NamedSource
+    report: TrackReport | None = None
+    failure: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why its results are missing, or lack something."""
+        if self.failure is None and self.report is not None and self.report.incomplete:
+            return " ".join(self.report.warnings) or "part of it could not be read"
+        return self.failure
+
+
+def run_batch(
+    plan: BatchPlan,
+    track_one: Callable[[NamedSource, bool], TrackReport],
+    stop: threading.Event,
+    on_done: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Tracks all videos of a plan one after the other; a failure does not stop the others.
+
+    Args:
+        plan: what to do.
+        track_one: tracks a video, which may replace results.
+        stop: ends the work after the present video; what is finished of that is written.
+        on_done: called after each video.
+
+    Raises:
+        VepeError: on a full disk, which would hit every further video.
+    """
+    outcomes: list[Outcome] = []
+    for source, overwrite in plan.todo:
+        if stop.is_set():
+            break
+        try:
+            outcome = Outcome(source, track_one(source, overwrite))
+        except VepeError as error:
+            if _disk_is_full(error):
+                raise
+            outcome = Outcome(source, failure=str(error))
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
+            outcome = Outcome(source, failure=str(error))
+        except Exception as error:  # a bug must not cost the other videos of a night
+            kind = type(error).__name__
+            outcome = Outcome(source, failure=f"unexpected error ({kind}: {error}); track it alone")
+        outcomes.append(outcome)
+        on_done(outcome)
+    return outcomes
+
+
+def _check_disjoint(sources: Sequence[NamedSource], settings: SharedSettings) -> None:
+    """Raises VepeError where the result of one video is a file of another."""
+    originals = {s.path.resolve(): s for s in sources if s.path is not None}
+    owners: dict[Path, NamedSource] = {}
+    for source in sources:
+        for path in settings.job_of(source, overwrite=True).paths():
+            target = path.resolve()
+            if target in originals:
+                raise VepeError(
+                    f"The result of '{source.source}' would replace '{originals[target].source}'; "
+                    "give another folder: -o DIR."
+                )
+            if owners.setdefault(target, source) is not source:
+                raise VepeError(
+                    f"'{owners[target].source}' and '{source.source}' would both write '{path}'; "
+                    "rename one of them."
+                )
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

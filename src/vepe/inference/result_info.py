@@ -1,0 +1,149 @@
+"""The `info` block of a result: of which video, by which model and options, and whether complete.
+
+It makes a result its own manifest: with the same video, model and options, the file alone shows
+that there is nothing to do, on this machine or on another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vepe import __version__
+from vepe.errors import VepeError
+from vepe.formats.files import load_json
+from vepe.skeleton import Skeleton
+from vepe.types import VideoInfo
+from vepe.video.container import public_name
+from vepe.video.images import list_images
+from vepe.video.sources import NamedSource
+
+ResultState = Literal["missing", "done", "unfinished", "different"]
+"""`unfinished`: stopped or killed on the way to the same result; `different`: another result."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What decides the poses of a video, besides the video.
+
+    Attributes:
+        model: name of the weights, as the user gave it.
+        weights_sha256: hash of their file.
+        options: everything else, in values of JSON; None stands for the model's own value.
+    """
+
+    model: str
+    weights_sha256: str
+    options: Mapping[str, Any]
+
+    @staticmethod
+    def of(model: str, weights: Path, options: Mapping[str, Any]) -> RunInfo:
+        """For the weights in a file. Raises VepeError where it cannot be read."""
+        try:
+            with weights.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise VepeError(f"'{weights}' cannot be read ({error.strerror}).") from None
+        return RunInfo(model, digest, dict(options))
+
+    def key(self, source: NamedSource) -> str:
+        """Equal for two runs that give the same poses: a hash of model, options, version, video."""
+        parts = [__version__, self.weights_sha256, dict(self.options), _identity(source)]
+        text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def block(
+        self,
+        source: NamedSource,
+        video: VideoInfo,
+        skeleton: Skeleton,
+        *,
+        complete: bool,
+        files: Mapping[str, int | None],
+    ) -> dict[str, Any]:
+        """The block of a result.
+
+        Args:
+            source: what was tracked.
+            video: what is known about it.
+            skeleton: of the poses.
+            complete: whether all of it was tracked.
+            files: the other files of the result, in the same folder, with their bytes; None for a
+                folder.
+        """
+        path = source.path
+        return {
+            "vepe": __version__,
+            "key": self.key(source),
+            "complete": complete,
+            "source": {
+                **_identity(source),
+                "path": None if path is None else str(path.absolute()),
+                "fps": video.fps,
+                "width": video.width,
+                "height": video.height,
+            },
+            "model": {"name": self.model, "sha256": self.weights_sha256},
+            "options": dict(self.options),
+            "skeleton": {
+                "name": skeleton.name,
+                "keypoints": list(skeleton.keypoints),
+                "edges": [list(edge) for edge in skeleton.edges],
+            },
+            "files": dict(files),
+        }
+
+
+def result_state(result: Path, key: str, required: list[Path]) -> ResultState:
+    """What is known of an earlier result.
+
+    Args:
+        result: its JSON file.
+        key: of the run that would write it, see `RunInfo.key`.
+        required: the other files and folders that the run would write.
+    """
+    if not result.exists():
+        return "missing"
+    try:
+        document = load_json(result)
+    except VepeError:
+        return "different"
+    info = document.get("info") if isinstance(document, dict) else None
+    if not isinstance(info, dict) or info.get("key") != key:
+        return "different"
+    files = info.get("files")
+    if info.get("complete") is not True or not isinstance(files, dict):
+        return "unfinished"
+    whole = all(path.name in files and _has_bytes(path, files[path.name]) for path in required)
+    return "done" if whole else "unfinished"
+
+
+def bytes_of(path: Path) -> int | None:
+    """The size of a file; None for a folder."""
+    return path.stat().st_size if path.is_file() else None
+
+
+def _has_bytes(path: Path, size: object) -> bool:
+    return path.exists() and bytes_of(path) == size
+
+
+def _identity(source: NamedSource) -> dict[str, Any]:
+    """What tells a video from another of its name, without reading it."""
+    path = source.path
+    if path is None:
+        return {"name": public_name(source.source) if "://" in source.source else source.name}
+    try:
+        files = list_images(path) if path.is_dir() else [path]
+        states = [file.stat() for file in files]
+    except (OSError, VepeError):  # it fails, with its reason, when it is opened
+        return {"name": path.name}
+    return {
+        "name": path.absolute().name,
+        "bytes": sum(state.st_size for state in states),
+        "mtime_ns": max(state.st_mtime_ns for state in states),
+        **({"images": len(files)} if path.is_dir() else {}),
+    }
