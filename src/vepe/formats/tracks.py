@@ -40,7 +40,8 @@ def write_tracks(format: str, path: Path, tracks: PoseTracks) -> Path:
     if format not in WRITERS:
         raise VepeError(f"Format '{format}' is unknown; choose one of {', '.join(WRITERS)}.")
     suffix, write = WRITERS[format]
-    target = path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
+    has_suffix = path.name.lower().endswith(suffix)
+    target = path if has_suffix else path.with_name(path.name + suffix)
     return write(target, tracks)
 
 

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, overload
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
 from PIL import Image
 
 from vepe.config.model import ModelConfig
 from vepe.config.tracking import ShotSettings, SmoothingSettings, SmoothMode, TrackerSettings
 from vepe.errors import VepeError
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
-from vepe.inference.arguments import as_array, describe, number, whole_number
+from vepe.inference.arguments import Rgb, describe, number, whole_number
 from vepe.inference.devices import choose_device
-from vepe.inference.prefetch import read_ahead
+from vepe.inference.predicted import predict_images
 from vepe.inference.prepost import frame_poses
-from vepe.inference.stream import Stream, StreamRunner, track_frames
+from vepe.inference.stream import Stream, StreamRunner
+from vepe.inference.tracked import ResultStream, TrackedFrames, VideoPart
 from vepe.inference.weights import load_weights
 from vepe.models.backbone import fold_batch_norms
 from vepe.models.vepe import Vepe
+from vepe.results.events import OnFrame, OnTrack, TrackEvents
+from vepe.results.frame import FrameResult
 from vepe.skeleton import Skeleton
 from vepe.tracking.shots import ShotDetector
 from vepe.tracking.smoothing import OneEuroSmoother
 from vepe.tracking.smoothing_offline import OfflineSmoother
 from vepe.tracking.tracker import Tracker
 from vepe.types import FramePoses
-from vepe.video.images import read_image
-from vepe.video.reader import open_video
+
+_log = logging.getLogger(__name__)
+
+ImageLike = Rgb | Image.Image | str | Path
+"""An image: an RGB array, a PIL image, or a file; tensors of torch are accepted, too."""
 
 MAX_INPUT_PX = 4096
 """Larger inputs would need more memory than machines have."""
@@ -77,28 +84,39 @@ def load(
     Raises:
         VepeError: where the weights or the device are missing, or an option is out of range.
     """
+    options: dict[str, Any] = {
+        "conf": conf,
+        "window": window,
+        "lookahead": lookahead,
+        "input_px": input_px,
+        "smooth": smooth,
+        "tracker": tracker,
+        "smoothing": smoothing,
+        "shots": shots,
+        "shot_cuts": shot_cuts,
+        "max_people": max_people,
+    }
+    begun = time.monotonic()
     torch_device = choose_device(device)
+    _log.info("Loading '%s'", name)
     model, config, _ = load_weights(name)
     fold_batch_norms(model)
-    return Predictor(
-        model,
-        config,
-        device=torch_device,
-        conf=conf,
-        window=window,
-        lookahead=lookahead,
-        input_px=input_px,
-        smooth=smooth,
-        tracker=tracker,
-        smoothing=smoothing,
-        shots=shots,
-        shot_cuts=shot_cuts,
-        max_people=max_people,
-    )
+    predictor = Predictor(model, config, device=torch_device, **options)
+    predictor._loaded_from = (name, {**options, "device": device})
+    _log.info("Loaded '%s' on %s in %.1f s", name, torch_device, time.monotonic() - begun)
+    return predictor
+
+
+def _load_again(name: str | Path, options: dict[str, Any]) -> Predictor:
+    """What a pickled predictor calls."""
+    return load(name, **options)
 
 
 class Predictor:
     """A model on a device, with settings. It remembers nothing of any image or video.
+
+    Threads may share it. Pickled, as for other processes, one from `load` is loaded again by its
+    name there, and any other takes its model with it.
 
     Args: as `load`, with a model instead of its name. The predictor works on a copy of the model,
         in eval mode on the device; the caller's model stays as it is.
@@ -157,35 +175,88 @@ class Predictor:
             lookahead=config.temporal.lookahead,
         )
         self._live_lookahead = config.temporal.lookahead if lookahead is not None else 0
+        self._loaded_from: tuple[str | Path, dict[str, Any]] | None = None
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return (
+            super().__reduce__() if self._loaded_from is None else (_load_again, self._loaded_from)
+        )
+
+    def __repr__(self) -> str:
+        temporal = self.config.temporal
+        return (
+            f"Predictor('{self.config.name}' on {self.device}: {len(self.skeleton)} keypoints, "
+            f"input {self.config.input_px} px, window {temporal.window})"
+        )
 
     @property
     def skeleton(self) -> Skeleton:
         """Names, edges and sigmas of the K keypoints."""
         return self.config.skeleton
 
-    @torch.inference_mode()
-    def predict(self, image: UInt8[np.ndarray, "H W 3"] | Image.Image | str | Path) -> FramePoses:
-        """The people of one image, without track ids.
+    @overload
+    def predict(  # type: ignore[overload-overlap]  # nothing is both an image and a list
+        self, images: ImageLike, *, batch: int = ...
+    ) -> FrameResult: ...
+
+    @overload
+    def predict(self, images: Sequence[ImageLike], *, batch: int = ...) -> list[FrameResult]: ...
+
+    @overload
+    def predict(
+        self, images: Iterator[ImageLike], *, batch: int = ...
+    ) -> Iterator[FrameResult]: ...
+
+    def predict(self, images: Any, *, batch: int = 1) -> Any:
+        """The people of images, without track ids.
 
         Args:
-            image: an RGB array, a PIL image, or the path of an image file.
+            images: one image: an RGB array of uint8 (H, W, 3), a PIL image, the path of a file,
+                or a tensor (C, H, W) of uint8 or of floats in 0..1. Or several: a list of these, a
+                generator of them, an array (B, H, W, 3) or a tensor (B, C, H, W).
+            batch: how many images of one size go through the network at a time. It makes GPUs
+                faster and takes memory; the results are the same up to rounding.
+
+        Returns:
+            One result for one image, a list for several, and for a generator an iterator, which
+            reads `batch` images at a time. In results of several, `frame_index` counts images.
 
         Raises:
-            VepeError: where the file cannot be read, or the image is none of these.
+            VepeError: where a file cannot be read, or something is no image; says what to do.
         """
-        pixels = read_image(image) if isinstance(image, str | Path) else as_array(image)
+        whole_number(batch, "batch")
+        if batch < 1:
+            raise VepeError(f"batch is {batch}; give 1 or more.")
+        return predict_images(images, batch, self._poses_of, self.skeleton)
+
+    @torch.inference_mode()
+    def _poses_of(self, images: Sequence[Rgb]) -> list[FramePoses]:
+        """The people of each image; images whose inputs have one size share a pass."""
         runner, model = self._runner, self._runner.model
-        tensor, padding, fit = runner.network_input(pixels)
-        frame, _ = model.encode_frame(tensor, padding)
-        return frame_poses(
-            frame.poses,
-            fit,
-            frame_index=0,
-            time_s=0.0,
-            conf=self.conf,
-            max_people=runner.max_people,
-            embeddings=runner.embeddings,
-        )
+        inputs = [runner.network_input(image) for image in images]
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for index, (_, _, fit) in enumerate(inputs):
+            by_size.setdefault(fit.input_wh, []).append(index)
+        poses: dict[int, FramePoses] = {}
+        for indices in by_size.values():
+            pixels = torch.cat([inputs[i][0] for i in indices])
+            masks = [inputs[i][1] for i in indices]
+            padding = None
+            if any(mask is not None for mask in masks):
+                none = pixels.new_zeros((1, *pixels.shape[2:]), dtype=torch.bool)
+                padding = torch.cat([none if mask is None else mask for mask in masks])
+            frames, _ = model.encode_frame(pixels, padding)
+            for row, index in enumerate(indices):
+                poses[index] = frame_poses(
+                    frames.poses[row : row + 1],
+                    inputs[index][2],
+                    frame_index=0,
+                    time_s=0.0,
+                    conf=self.conf,
+                    max_people=runner.max_people,
+                    embeddings=runner.embeddings,
+                )
+        return [poses[index] for index in range(len(images))]
 
     def track(
         self,
@@ -195,16 +266,24 @@ class Predictor:
         end_s: float | None = None,
         stride: int = 1,
         fps: float | None = None,
-    ) -> Iterator[FramePoses]:
+        on_frame: OnFrame | None = None,
+        on_track_start: OnTrack | None = None,
+        on_track_end: OnTrack | None = None,
+    ) -> TrackedFrames:
         """Poses with track ids, frame by frame, of a file, folder, camera number or URL.
 
         Memory does not grow with the length of the video. People without a track are left out.
+        The work is done while the result is iterated, or by its `collect()` and `save()`.
 
         Args:
             source: see `vepe.video.reader.open_video`.
             start_s, end_s: part of the video, in seconds.
             stride: take every n-th frame.
             fps: frames per second of a folder of images; 25 if None.
+            on_frame: called with the result of every frame.
+            on_track_start: called with a new id and the result of its first frame.
+            on_track_end: called with an id and the result of the last frame that it was seen in,
+                as soon as it cannot come back: `config.tracker.max_gap_s` later, or at the end.
 
         Raises:
             VepeError: where an argument is wrong; where the source cannot be read, or `fps` is
@@ -219,26 +298,10 @@ class Predictor:
             if value is not None:
                 number(value, name)
         whole_number(stride, "stride")
-        return self._track(source, start_s, end_s, stride, fps)
+        events = TrackEvents(self.config.tracker.max_gap_s, on_frame, on_track_start, on_track_end)
+        return TrackedFrames(self, VideoPart(source, start_s, end_s, stride, fps), events)
 
-    def _track(
-        self,
-        source: str | Path | int,
-        start_s: float,
-        end_s: float | None,
-        stride: int,
-        fps: float | None,
-    ) -> Iterator[FramePoses]:
-        with (
-            open_video(source, start_s=start_s, end_s=end_s, stride=stride, fps=fps) as video,
-            read_ahead(video) as frames,
-        ):
-            for step in track_frames(
-                self.new_stream(live=video.info.live), frames, self.offline_smoother()
-            ):
-                yield from step.poses
-
-    def stream(self, fps: float | None = None, *, tracking: bool = True) -> Stream:
+    def stream(self, fps: float | None = None, *, tracking: bool = True) -> ResultStream:
         """A new stream for a caller's own frames; streams of one predictor are independent.
 
         Args:
@@ -254,7 +317,7 @@ class Predictor:
             )
         if fps is not None:
             number(fps, "fps")
-        return self.new_stream(fps, tracking=tracking, live=True)
+        return ResultStream(self._stream_runner(tracking, live=True), fps, self.skeleton)
 
     def new_stream(
         self, fps: float | None = None, *, tracking: bool = True, live: bool = False
@@ -263,10 +326,11 @@ class Predictor:
 
         Only a `live` stream has no lookahead unless the predictor was loaded with one.
         """
+        return Stream(self._stream_runner(tracking, live=live), fps)
+
+    def _stream_runner(self, tracking: bool, *, live: bool) -> StreamRunner:
         runner = self._runner if tracking else replace(self._runner, tracker=None, smoother=None)
-        if live:
-            runner = replace(runner, lookahead=self._live_lookahead)
-        return Stream(runner, fps)
+        return replace(runner, lookahead=self._live_lookahead) if live else runner
 
     def offline_smoother(self) -> OfflineSmoother | None:
         """The smoother of a whole video, for `track_frames`; None unless `smooth` is `offline`."""

@@ -54,6 +54,11 @@ class FrameResult(FramePoses):
         return FrameResult(**values, skeleton=skeleton, name=name, load_image=load_image)
 
     @property
+    def poses(self) -> FramePoses:
+        """The poses alone, without what holds the image."""
+        return FramePoses(**{f.name: getattr(self, f.name) for f in fields(FramePoses)})
+
+    @property
     def image(self) -> Image:
         """The image, RGB.
 

@@ -101,3 +101,8 @@ class FrameImages:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._reset()
+
+
+def held(image: Image) -> Image:
+    """For `FrameResult.load_image` of an image in memory: `partial(held, image)`, to be pickled."""
+    return image

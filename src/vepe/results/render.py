@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from vepe.errors import VepeError
 from vepe.formats.files import check_targets
@@ -15,10 +18,13 @@ from vepe.video.writer import VideoWriter
 from vepe.viz.drawing import PoseRenderer
 from vepe.viz.options import DrawingOptions
 
+_MIN_SIDE_PX, _MAX_SIDE_PX = 64, 7680
+"""Limits of a black video's sides where the poses do not say how large theirs is."""
+
 
 def draw_video(
     tracks: PoseTracks,
-    video: str | Path,
+    video: str | Path | None,
     output: Path,
     options: DrawingOptions | None = None,
     *,
@@ -33,7 +39,7 @@ def draw_video(
 
     Args:
         tracks: the poses.
-        video: what they belong to: a file or a folder of images.
+        video: what they belong to: a file or a folder of images; None draws on black.
         output: the .mp4 file to write.
         options: how to draw.
         overwrite: whether `output` may be replaced; `video` never is.
@@ -48,18 +54,16 @@ def draw_video(
     """
     options = options or DrawingOptions()
     check_video_path(output)
-    check_output(output, video, overwrite=overwrite)
+    check_output(output, *([] if video is None else [video]), overwrite=overwrite)
     if not len(tracks):
         raise VepeError(f"The poses of '{tracks.video.name}' have no frames; nothing to draw.")
-    folder_fps = tracks.video.fps if Path(video).is_dir() else None
-    start_s = max(tracks.frames[0].time_s - 1e-3, 0.0)
     stride = math.gcd(*(f.frame_index - tracks.frames[0].frame_index for f in tracks.frames)) or 1
-    with open_video(video, start_s=start_s, fps=folder_fps) as source:
+    with _open(tracks, video) as source:
         _check_size(tracks, source)
         pairs = _pairs(tracks, source, stride)
         first = next(pairs, None)
         if first is None:
-            raise _other_video(tracks.frames[0].frame_index, video)
+            raise _other_video(tracks.frames[0].frame_index, source.info.name)
         total = (tracks.frames[-1].frame_index - first[0].index) // stride + 1
         info, renderer = source.info, PoseRenderer(tracks.skeleton, options)
         width, height = options.output_size(info.width, info.height)
@@ -78,6 +82,39 @@ def draw_video(
                 writer.write(renderer.draw(frame.image, poses), frame.time_s)
                 on_frame(done, total)
     return output
+
+
+def _open(tracks: PoseTracks, video: str | Path | None) -> VideoSource:
+    """The video, from shortly before the first frame with poses; a black one if it is None."""
+    if video is None:
+        return _BlackVideo(tracks)
+    folder_fps = tracks.video.fps if Path(video).is_dir() else None
+    return open_video(video, start_s=max(tracks.frames[0].time_s - 1e-3, 0.0), fps=folder_fps)
+
+
+class _BlackVideo(VideoSource):
+    """Black frames at the times of the poses, as large as their video or at least their people."""
+
+    def __init__(self, tracks: PoseTracks) -> None:
+        self._frames = tracks.frames
+        size = np.array([tracks.video.width, tracks.video.height], np.float64)
+        if not size.all():
+            points = np.concatenate([f.keypoints_px.reshape(-1, 2) for f in tracks.frames])
+            farthest = points[np.isfinite(points).all(axis=1)].max(axis=0, initial=_MIN_SIDE_PX)
+            size = np.clip(np.ceil(1.05 * farthest), _MIN_SIDE_PX, _MAX_SIDE_PX)
+        width, height = size.astype(int).tolist()
+        self.info = replace(
+            tracks.video, width=width, height=height, path=None, has_audio=False,
+            frame_count=len(tracks),
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Frame]:
+        for poses in self._frames:
+            image = np.zeros((self.info.height, self.info.width, 3), np.uint8)
+            yield Frame(poses.frame_index, poses.time_s, image)
+
+    def close(self) -> None:
+        """Holds nothing open."""
 
 
 def check_video_path(path: Path) -> None:
