@@ -10,7 +10,7 @@ from tiny_networks import lively_model
 from torch import nn
 
 from vepe.errors import VepeError
-from vepe.models.backbone import POSE_TRUNKS, Backbone, fold_batch_norms
+from vepe.models.backbone import POSE_TRUNKS, Backbone, SplitResidual, fold_batch_norms
 
 STRIDES = (8, 16, 32, 64)
 
@@ -101,6 +101,9 @@ def test_folding_changes_no_map(name: str) -> None:
     folded = deepcopy(plain)
     count = fold_batch_norms(folded)
     assert (count > 40) == name.startswith("mobilenet")
+    split = [m for m in folded.modules() if isinstance(m, SplitResidual)]
+    assert len(split) == (3 if name.startswith("mobilenet") else 0)
+    assert {m.residual for m in split} == ({True, False} if split else set())
     images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(5))
     for a, b in zip(plain(images), folded(images), strict=True):
         assert float((a - b).abs().max()) < 1e-4 * max(1.0, float(a.abs().max()))
