@@ -79,7 +79,7 @@ class Backbone(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B c h w"]]:
         """One map per stride for RGB images in 0..1, finest first."""
-        normalised = (images - self.shift) / self.scale
+        normalised = (images - self.shift) * self.scale.reciprocal()
         height, width = images.shape[-2:]
         patch = self.strides[-1]
         if height % patch or width % patch:
@@ -231,10 +231,10 @@ def _hidden_part(conv: Any, part: slice, *, outputs: bool = True) -> nn.Module:
     piece = copy.copy(conv)
     piece._parameters = dict(conv._parameters)
     weight = conv.weight[part] if outputs else conv.weight[:, part]
-    piece.weight = nn.Parameter(weight.detach().clone())
+    piece.weight = nn.Parameter(weight.detach().clone(), conv.weight.requires_grad)
     if outputs:
         piece.out_channels = weight.shape[0]
-        piece.bias = nn.Parameter(conv.bias[part].detach().clone())
+        piece.bias = nn.Parameter(conv.bias[part].detach().clone(), conv.bias.requires_grad)
         if conv.groups > 1:
             piece.groups = piece.in_channels = weight.shape[0]
     else:

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vepe.models.attention import FeedForwardBlock, SelfAttentionBlock, mlp
-from vepe.models.deformable import DeformableAttention, sample_map
+from vepe.models.deformable import DeformableAttention, sample_grid
 from vepe.models.memory import Memory
 from vepe.models.positions import PointEmbedding
 
@@ -187,17 +187,27 @@ class LocalRefinement(nn.Module):
             deltas in units of the person's size, the logit of the best match, and the matched
             features as an update of the queries.
         """
-        people, keypoints = queries.shape[1:3]
-        radius_px = (self.radius * size_px)[:, :, None, None, None]  # (B, N, 1, 1, 1)
-        points = keypoints_px.unsqueeze(3) + self.grid * radius_px  # (B, N, K, P, 2)
-        sampled = sample_map(keys, points.flatten(1, 2), image_wh_px)  # (B, D, N*K, P)
-        sampled = sampled.unflatten(2, (people, keypoints))  # (B, D, N, K, P)
-        query = self.to_query(queries) / keys.shape[1] ** 0.5  # (B, N, K, D)
-        logits = torch.einsum("bnkc,bcnkp->bnkp", query, sampled) + self.distance_bias
-        weights = logits.float().softmax(dim=-1)  # (B, N, K, P)
-        delta = (weights @ self.grid) * self.radius  # (B, N, K, 2)
-        content = torch.einsum("bnkp,bcnkp->bnkc", weights.to(sampled.dtype), sampled)
-        return delta, logits.amax(dim=-1), self.to_content(content)
+        people, channels = queries.shape[1], keys.shape[1]
+        # Queries and points with the people's keypoints innermost, see `vepe.models.deformable`.
+        scale = 2 / image_wh_px.float()
+        centre = (keypoints_px.float() * scale - 1).flatten(1, 2)  # (B, N*K, 2)
+        radius = (self.radius * size_px)[:, :, None, None] * scale  # (B, N, 1, 2)
+        radius = radius.expand_as(keypoints_px).flatten(1, 2)  # (B, N*K, 2)
+        grid = centre.unsqueeze(1) + self.grid.unsqueeze(1) * radius.unsqueeze(1)
+        sampled = sample_grid(keys, grid)  # (B, D, P, N*K)
+        query = self.to_query(queries).flatten(1, 2) * channels**-0.5
+        query = query.transpose(1, 2).unsqueeze(2)  # (B, D, 1, N*K)
+        logits = (sampled * query).sum(dim=1).transpose(1, 2) + self.distance_bias
+        weights = logits.float().softmax(dim=-1)  # (B, N*K, P)
+        delta = (weights @ self.grid) * self.radius  # (B, N*K, 2)
+        spread = weights.to(sampled.dtype).transpose(1, 2).unsqueeze(1)  # (B, 1, P, N*K)
+        content = self.to_content((sampled * spread).sum(dim=2).transpose(1, 2))  # (B, N*K, C)
+        by_person = (people, -1)
+        return (
+            delta.unflatten(1, by_person),
+            logits.amax(dim=-1).unflatten(1, by_person),
+            content.unflatten(1, by_person),
+        )
 
 
 class PoseDecoderLayer(nn.Module):
@@ -272,13 +282,12 @@ class PoseDecoderLayer(nn.Module):
         queries = by_keypoint.view(batch, tokens, people, -1).transpose(1, 2)  # (B, N, J, C)
 
         # To the image: N*J tokens sample the memory.
-        values = [v.unsqueeze(1) for v in memory.projected(self.image.project)]  # (B, 1, C, h, w)
         radius = (0.3 * size).repeat_interleave(tokens, dim=1).unsqueeze(-1)  # (B, N*J, 1)
         sampled = self.image(
             (self.norm(queries) + positions).flatten(1, 2),  # (B, N*J, C)
             points.flatten(1, 2),  # (B, N*J, 2)
             radius,
-            values,
+            memory.projected(self.image.project),
             memory.image_wh_px,
         )
         queries = self.feed_forward(queries + sampled.view_as(queries))

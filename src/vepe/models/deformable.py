@@ -1,11 +1,10 @@
-"""Deformable attention over frames, levels and points, on top of `grid_sample`.
+"""Deformable attention over levels and points (arXiv 2010.04159), on top of `grid_sample`.
 
-Every query samples a few points around its reference point in every frame and level, and averages
-them with one softmax over frames x levels x points. With one frame this is Deformable DETR
-(arXiv 2010.04159); the softmax over the frames of a window follows Snipper (arXiv 2207.04320).
-Plain PyTorch: the same code runs on CPU and GPU.
+Every query samples a few points around its reference point in every level, and averages them with
+one softmax over levels x points. Plain PyTorch: the same code runs on CPU and GPU. Samples are laid
+out with the queries innermost, so that every runtime weighs and adds whole rows of them.
 
-Dimensions: B batch, T frames, Q queries, H heads, L levels, P points, C channels, c = C / H.
+Dimensions: B batch, Q queries, H heads, L levels, P points, C channels, c = C / H.
 """
 
 from __future__ import annotations
@@ -33,19 +32,25 @@ def sample_map(
         points_px: (x, y) in pixels of the network's input.
         image_wh_px: width and height of the input that the maps cover.
     """
-    grid = points_px.float() / image_wh_px.float() * 2 - 1  # (X, Q, P, 2) in -1..1
+    return sample_grid(values, points_px.float() * (2 / image_wh_px.float()) - 1)
+
+
+def sample_grid(
+    values: Float[Tensor, "X C h w"], grid: Float[Tensor, "X Q P 2"]
+) -> Float[Tensor, "X C Q P"]:
+    """As `sample_map`, for float32 points in -1..1 from border to border of the map."""
     sampled = F.grid_sample(values.float(), grid, align_corners=False, padding_mode="zeros")
     return sampled.to(values.dtype)
 
 
 class DeformableAttention(nn.Module):
-    """Multi-frame, multi-level deformable attention.
+    """Multi-level deformable attention.
 
     Args:
         dim: channels C of queries and maps.
         heads: attention heads H; each samples its own points.
-        levels: maps L per frame.
-        points: points P per head, level and frame.
+        levels: maps L.
+        points: points P per head and level.
     """
 
     def __init__(self, dim: int, heads: int, levels: int, points: int) -> None:
@@ -81,49 +86,40 @@ class DeformableAttention(nn.Module):
         query: Float[Tensor, "B Q C"],
         reference_px: Float[Tensor, "B Q 2"],
         radius_px: Float[Tensor, "#B #Q #L"],
-        values: list[Float[Tensor, "B T C h w"]],
+        values: list[Float[Tensor, "B C h w"]],
         image_wh_px: Float[Tensor, "2"],
     ) -> Float[Tensor, "B Q C"]:
         """Samples the maps and mixes the samples.
 
         Args:
             query: queries with their positions added.
-            reference_px: reference points, the same in all frames.
+            reference_px: reference points.
             radius_px: distance in pixels of an offset of 1, per query and level.
-            values: one tensor of `project`ed maps per level, frames in axis 1.
+            values: one `project`ed map per level.
             image_wh_px: width and height of the input that the maps cover.
 
         Returns:
             The weighted mean of the samples for every query, after the output projection.
         """
-        batch, queries, _ = query.shape
-        frames = values[0].shape[1]
+        batch, queries, channels = query.shape
         heads, levels, points = self.heads, self.levels, self.points
+        # One softmax over all points of all levels.
+        logits = self.to_weights(query).unflatten(-1, (heads, -1))  # (B, Q, H, L*P)
+        weights = logits.float().softmax(dim=-1).permute(0, 2, 3, 1)  # (B, H, L*P, Q)
+        weights = weights.flatten(0, 1).unsqueeze(1).split(points, dim=2)  # (B*H, 1, P, Q) each
 
-        offsets = self.to_offsets(query).unsqueeze(1)  # (B, 1, Q, H*L*P*2)
-        logits = self.to_weights(query).unsqueeze(1)  # (B, 1, Q, H*L*P)
-        shape = (batch, frames, queries, heads, levels, points)
-        offsets = offsets.unflatten(-1, (heads, levels, points, 2)).expand(*shape, 2)
-        logits = logits.unflatten(-1, (heads, levels, points)).expand(shape)
+        # Points in -1..1, as `sample_grid` takes them.
+        scale = 2 / image_wh_px.float()
+        centre = (reference_px.float() * scale - 1)[:, None, None]  # (B, 1, 1, Q, 2)
+        radius = (radius_px.float().unsqueeze(-1) * scale).permute(2, 0, 1, 3)  # (L, B, Q, 2)
+        offsets = self.to_offsets(query).unflatten(-1, (heads, levels, points, 2))
+        offsets = offsets.float().permute(3, 0, 2, 4, 1, 5)  # (L, B, H, P, Q, 2)
+        grids = centre + offsets * radius[:, :, None, None]
+        grids = grids.flatten(1, 2).unbind(0)  # (B*H, P, Q, 2) each
 
-        # One softmax over all points of all levels and frames.
-        logits = logits.permute(0, 2, 3, 1, 4, 5)  # (B, Q, H, T, L, P)
-        weights = logits.flatten(3).float().softmax(dim=-1).view(logits.shape)
-        radius = radius_px[:, None, :, None, :, None, None]  # (B, 1, Q, 1, L, 1, 1)
-        centre = reference_px[:, None, :, None, None, None]  # (B, 1, Q, 1, 1, 1, 2)
-        points_px = centre + offsets.float() * radius  # (B, T, Q, H, L, P, 2)
-
-        out = query.new_zeros(batch * heads, query.shape[-1] // heads, queries)  # (B*H, c, Q)
-        for level, maps in enumerate(values):
-            height, width = maps.shape[-2:]
-            by_head = maps.unflatten(2, (heads, -1)).transpose(1, 2)  # (B, H, T, c, h, w)
-            by_head = by_head.reshape(batch * heads * frames, -1, height, width)
-            at = points_px[:, :, :, :, level].permute(0, 3, 1, 2, 4, 5)  # (B, H, T, Q, P, 2)
-            at = at.reshape(batch * heads * frames, queries, points, 2)
-            sampled = sample_map(by_head, at, image_wh_px)  # (B*H*T, c, Q, P)
-            sampled = sampled.unflatten(0, (batch * heads, frames))  # (B*H, T, c, Q, P)
-            weight = weights[:, :, :, :, level].permute(0, 2, 3, 1, 4)  # (B, H, T, Q, P)
-            weight = weight.flatten(0, 1).unsqueeze(2)  # (B*H, T, 1, Q, P)
-            out = out + (sampled * weight.to(sampled.dtype)).sum(dim=(1, 4))  # (B*H, c, Q)
-        out = out.view(batch, -1, queries).transpose(1, 2)  # (B, Q, C)
-        return self.to_out(out)
+        mean = query.new_zeros(())
+        for level, grid, weight in zip(values, grids, weights, strict=True):
+            by_head = level.unflatten(1, (heads, -1)).flatten(0, 1)  # (B*H, c, h, w)
+            sampled = sample_grid(by_head, grid)  # (B*H, c, P, Q)
+            mean = mean + (sampled * weight.to(sampled.dtype)).sum(dim=2)  # (B*H, c, Q)
+        return self.to_out(mean.view(batch, channels, queries).transpose(1, 2))

@@ -185,13 +185,12 @@ class DeformableEncoderLayer(nn.Module):
 
     def forward(self, memory: Memory) -> Memory:
         """The updated memory."""
-        values = [v.unsqueeze(1) for v in memory.projected(self.attention.project)]  # (B,1,C,h,w)
         tokens, positions, centres, radii = self.tokens.read(memory)
         sampled = self.attention(
             self.norm(tokens) + positions,
             centres.expand(len(tokens), -1, -1),  # (B, S, 2)
             radii.unsqueeze(0),  # (1, S, L)
-            values,
+            memory.projected(self.attention.project),
             memory.image_wh_px,
         )
         return self.tokens.write(memory, self.feed_forward(tokens + sampled))
