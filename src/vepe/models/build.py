@@ -15,6 +15,7 @@ from vepe.models.memory_encoder import MemoryEncoder
 from vepe.models.neck import FpnNeck, HighResolutionFeatures
 from vepe.models.pose_decoder import PoseDecoder
 from vepe.models.pose_encoder import PoseEncoder
+from vepe.models.pose_fusion import PoseFusion
 from vepe.models.proposals import ProposalHead
 from vepe.models.spatial_decoder import SpatialDecoder
 from vepe.models.vepe import Vepe
@@ -97,6 +98,7 @@ def build_model(config: ModelConfig, *, pretrained_backbone: bool = False) -> Ve
         pose_decoder=pose_decoder,
         pose_encoder=pose_encoder,
         memory_encoder=memory_encoder,
+        pose_fusion=PoseFusion(temporal.fusion_dim),
         window=temporal.window,
         lookahead=temporal.lookahead,
         memory_interval_s=temporal.memory_interval_s,

@@ -24,7 +24,8 @@ from vepe.models.memory import Memory, SpatialEncoder, padding_by_level
 from vepe.models.memory_encoder import MemoryEncoder
 from vepe.models.neck import FpnNeck, HighResolutionFeatures
 from vepe.models.pose_decoder import PoseDecoder
-from vepe.models.pose_encoder import PoseEncoder, fuse_poses
+from vepe.models.pose_encoder import PoseEncoder
+from vepe.models.pose_fusion import PoseFusion
 from vepe.models.proposals import ProposalHead
 from vepe.models.spatial_decoder import DenoisingQueries, SpatialDecoder
 from vepe.models.streaming import FrameMemory, FrameOutput, fuse_clips
@@ -55,6 +56,7 @@ class Vepe(nn.Module):
         pose_decoder: PoseDecoder,
         pose_encoder: PoseEncoder | None,
         memory_encoder: MemoryEncoder | None,
+        pose_fusion: PoseFusion,
         window: int,
         lookahead: int = 0,
         memory_interval_s: float = 0.0,
@@ -68,8 +70,8 @@ class Vepe(nn.Module):
         self.spatial_decoder, self.identity = spatial_decoder, identity
         self.consistency, self.pose_decoder = consistency, pose_decoder
         self.pose_encoder, self.memory_encoder = pose_encoder, memory_encoder
+        self.pose_fusion, self.alignment = pose_fusion, alignment
         self.window, self.lookahead, self.memory_interval_s = window, lookahead, memory_interval_s
-        self.alignment = alignment
         self.stride = pyramid.strides[-1]  # height and width of the input are multiples of it
 
     def encode_frame(
@@ -126,12 +128,11 @@ class Vepe(nn.Module):
         reads: Sequence[int],
         present: Bool[Tensor, "B T"] | None = None,
     ) -> PoseOutput:
-        """Poses of frame `key` of a window, see `fuse_poses`; its own poses without `reads`."""
+        """Poses of frame `key`, see `gather_candidates`; its own poses without `reads`."""
         if not reads:
             return window[key].poses
-        aligned = [motion for motion in motions if motion is not None] or None
-        poses = [f.poses for f in window]
-        return fuse_poses(poses, aligned, key, reads, self.consistency, present)
+        poses = [frame.poses for frame in window]
+        return self.pose_fusion(poses, motions, key, reads, self.consistency, present)
 
     def forward(
         self,

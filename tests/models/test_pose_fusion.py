@@ -7,7 +7,7 @@ import torch
 from vepe.models.alignment import FrameMotion
 from vepe.models.decoder_layer import PoseOutput
 from vepe.models.instance_consistency import InstanceConsistency
-from vepe.models.pose_encoder import SCORE_SHARE, fuse_poses
+from vepe.models.pose_fusion import SCORE_SHARE, PoseFusion
 
 BODY = torch.tensor([[0.0, 0.0], [40.0, 0.0], [0.0, 100.0], [40.0, 100.0]])
 IDENTITY = torch.eye(2)[None]  # (1, 2, 2)
@@ -33,9 +33,16 @@ def still(x: float = 0.0) -> FrameMotion:
     return FrameMotion(flow, -flow, torch.tensor([512.0, 512.0]))
 
 
-def fuse(window: list[PoseOutput], motions: list[FrameMotion] | None, key: int) -> PoseOutput:
+def fuse(
+    window: list[PoseOutput],
+    motions: list[FrameMotion] | None,
+    key: int,
+    consistency: InstanceConsistency | None = None,
+    present: torch.Tensor | None = None,
+) -> PoseOutput:
     reads = [i for i in range(len(window)) if i != key]
-    return fuse_poses(window, motions, key, reads, InstanceConsistency())
+    consistency = consistency or InstanceConsistency()
+    return PoseFusion(0)(window, motions or [], key, reads, consistency, present)
 
 
 def test_equal_frames_give_the_mean() -> None:
@@ -81,10 +88,10 @@ def test_scores_move_towards_the_other_frames() -> None:
 def test_uniform_matching_mixes_people() -> None:
     window = [poses(), poses()]
     control = InstanceConsistency("uniform")
-    mixed = fuse_poses(window, [still()], 1, [0], control)
+    mixed = fuse(window, [still()], 1, control)
     assert (mixed.keypoints_px - poses().keypoints_px).abs().max() < 1e-3  # far from both: left out
     near = [poses(apart=20.0), poses(apart=20.0)]
-    mixed = fuse_poses(near, [still()], 1, [0], control)
+    mixed = fuse(near, [still()], 1, control)
     assert (mixed.keypoints_px - near[1].keypoints_px).abs().max() > 1
 
 
@@ -99,7 +106,7 @@ def test_frames_that_are_not_present_are_not_read() -> None:
         )
     ] * 2
     present = torch.tensor([[False, True, True], [False, False, True]])
-    fused = fuse_poses(rows, motions, 2, [0, 1], InstanceConsistency(), present)
+    fused = fuse(rows, motions, 2, present=present)
     one = fuse(window[1:], [motion], 1)
     torch.testing.assert_close(fused.keypoints_px[:1], one.keypoints_px)
     torch.testing.assert_close(fused.score_logits[:1], one.score_logits)
