@@ -39,8 +39,13 @@ def failing(monkeypatch: pytest.MonkeyPatch):
         (["nosuch"], "No such command 'nosuch'. Try 'vepe --help'."),
         (["--nosuch"], "No such option: --nosuch. Try 'vepe --help'."),
         (["doctor", "--nosuch"], "No such option: --nosuch. Try 'vepe doctor --help'."),
-        (["track"], "Missing argument 'source'. Try 'vepe track --help'."),
+        (["track"], "Missing argument 'SOURCE...'. Try 'vepe track --help'."),
         (["data", "nosuch"], "No such command 'nosuch'. Try 'vepe data --help'."),
+        (["trak"], "No such command 'trak'. Did you mean 'track', 'train'? Try 'vepe --help'."),
+        (
+            ["track", "a.mp4", "--smooth", "no"],
+            "Invalid value for '--smooth': 'no' is not one of 'off', 'causal', 'offline'. Try",
+        ),
         (["doctor", "surplus"], "Got unexpected extra argument"),
     ],
 )
@@ -99,10 +104,13 @@ def test_no_arguments_print_only_the_help(capsys) -> None:
     assert "vepe: " not in captured.err
 
 
-@pytest.mark.parametrize("start", [["-m", "vepe"], ["-c", "from vepe.cli.app import main; main()"]])
-def test_the_process_prints_its_version(start: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("start", "option"),
+    [(["-m", "vepe"], "--version"), (["-c", "from vepe.cli.app import main; main()"], "-V")],
+)
+def test_the_process_prints_its_version(start: list[str], option: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    command = [sys.executable, *start, "--version"]
+    command = [sys.executable, *start, option]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (0, f"vepe {vepe.__version__}\n")
 

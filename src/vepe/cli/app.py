@@ -3,7 +3,8 @@
 Only Typer and the standard library load here, and the command modules do the same, so that
 `vepe --help` is fast. What a command needs beyond that, it imports when it runs.
 
-To add a command, write a function in a new module, register it below and add it to `ORDER`.
+To add a command, write a function in a new module, register it below with an example or two, and
+add it to `ORDER`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from vepe import __version__
 from vepe.cli import data, evaluate
 from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
+from vepe.cli.help_pages import Command, examples, plain_help
 from vepe.cli.models import models
 from vepe.cli.output import echo
 from vepe.cli.predict import predict
@@ -44,6 +46,12 @@ ORDER = [
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 
+_SYNTH_EXAMPLES = examples(
+    "vepe synth data/rendered --videos 200 --people 2-5",
+    "vepe synth data/rendered --videos 20 --split val",
+)
+
+
 class _Commands(TyperGroup):
     """Lists the commands in `ORDER`, and loads `vepe synth` only when it runs."""
 
@@ -58,7 +66,7 @@ class _Commands(TyperGroup):
             from vepe_synth.command import synth
 
             lazy = typer.Typer(add_completion=False, context_settings=_HELP_OPTIONS)
-            lazy.command("synth")(synth)
+            lazy.command("synth", cls=Command, epilog=_SYNTH_EXAMPLES)(synth)
             command = typer.main.get_command(lazy)
         return name, command, rest
 
@@ -71,21 +79,56 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=_HELP_OPTIONS,
 )
-app.command()(track)
-app.command()(predict)
-app.command()(models)
-app.command()(train)
-app.command("train report")(report)
+app.command(
+    epilog=examples(
+        "vepe track walk.mp4",
+        "vepe track walk.mp4 -o out --model vepe-s --smooth offline --format csv,coco",
+        "vepe track clips/ 'more/*.mov' list.txt -o out --resume",
+        "vepe track frames/ --fps 30",
+        "vepe track 0 --show",
+        "ffmpeg -i tape.avi -f matroska - | vepe track -",
+    )
+)(track)
+app.command(
+    epilog=examples(
+        "vepe predict photo.jpg -o photo.json --draw drawn",
+        "vepe predict photos/ -o photos.json --conf 0.2",
+    )
+)(predict)
+app.command(epilog=examples("vepe models", "vepe models runs/mine/weights.safetensors --verbose"))(
+    models
+)
+app.command(
+    epilog=examples(
+        "vepe train vepe-n --data-root data",
+        "vepe train finetune --set stages.0.data.0.path=mine.json -o runs/mine",
+        "vepe train vepe-n -o runs/mine --resume",
+        "vepe train --grid ablation --data-root data",
+    )
+)(train)
+app.command("train report", epilog=examples("vepe train report runs/mine"))(report)
 app.command(hidden=True)(page)
 app.add_typer(evaluate.app, name="evaluate")
-app.command()(convert)
+app.command(
+    epilog=examples(
+        "vepe convert out/walk.json walk.csv --to csv",
+        "vepe convert annotations/ coco.json --to coco",
+    )
+)(convert)
 app.add_typer(data.app, name="data")
-app.command()(doctor)
+app.command(epilog=examples("vepe doctor"))(doctor)
 
 
-@app.command("synth", help="Render labelled multi-person video, in PoseTrack18's layout.")
+@app.command(
+    "synth",
+    epilog=_SYNTH_EXAMPLES,
+    help="Render labelled multi-person video, in PoseTrack18's layout.",
+)
 def _synth() -> None:
     """Stands for `vepe_synth.command.synth` in the list of commands, see `_Commands`."""
+
+
+plain_help(app)
 
 
 def _print_version(requested: bool) -> None:
@@ -99,7 +142,11 @@ def root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+            "--version",
+            "-V",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:
@@ -158,12 +205,13 @@ def _usage_error(error: Exception) -> str | None:
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         return None
-    message = format_message().rstrip(".")
+    message = format_message().rstrip(".").replace("Value error, ", "")
     if not message:  # no arguments at all: the help is printed and says enough
         return ""
+    message += "" if message.endswith("?") else "."
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "vepe"
-    return f"{' '.join(message.split())}. Try '{command} --help'."
+    return f"{' '.join(message.split())} Try '{command} --help'."
 
 
 @contextmanager

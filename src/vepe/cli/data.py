@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from vepe.cli.help_pages import examples
 from vepe.cli.output import echo
 from vepe.errors import VepeError, VepeWarning
 
@@ -20,7 +21,7 @@ def data() -> None:
     """Check data sets and pack them into shards."""
 
 
-@app.command()
+@app.command(epilog=examples("vepe data check data/posetrack", "vepe data check mine --quick"))
 def check(
     directory: Annotated[
         Path,
@@ -76,7 +77,7 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=examples("vepe data shard annotations/train --images images -o shards/train"))
 def shard(
     annotations: Annotated[
         list[Path],
