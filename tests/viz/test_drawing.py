@@ -104,13 +104,13 @@ def test_track_keeps_its_colour_in_any_order() -> None:
     a, b = standing(90, 60), standing(230, 60)
     first = frame(a, b, ids=(7, 3))
     second = frame(b, a, ids=(3, 7))
-    at = middle_of(first, "left_shoulder", "right_shoulder")
-    options = DrawingOptions(ids=False, line_width_px=6)
+    at = middle_of(first, "left_hip", "right_hip")
+    options = DrawingOptions(ids=False, line_width_px=4)
     one = draw_poses(grey_image(), first, POSETRACK15, options)
     two = draw_poses(grey_image(), second, POSETRACK15, options)
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(one[at], person_colour(7))
-    other = middle_of(first, "left_shoulder", "right_shoulder", person=1)
+    other = middle_of(first, "left_hip", "right_hip", person=1)
     np.testing.assert_array_equal(one[other], person_colour(3))
 
 

@@ -25,6 +25,7 @@ from vepe import __version__
 from vepe.cli import data, evaluate
 from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
+from vepe.cli.draw import draw
 from vepe.cli.help_pages import Command, examples, plain_help
 from vepe.cli.models import models
 from vepe.cli.output import echo
@@ -39,7 +40,7 @@ EXIT_INTERRUPTED = 130
 
 # The order of use: run a model, score it, train one, then data.
 ORDER = [
-    *("track", "predict", "models", "evaluate", "train", "train report"),
+    *("track", "predict", "draw", "models", "evaluate", "train", "train report"),
     *("page", "synth", "data", "convert", "doctor"),
 ]
 
@@ -95,6 +96,13 @@ app.command(
         "vepe predict photos/ -o photos.json --conf 0.2",
     )
 )(predict)
+app.command(
+    epilog=examples(
+        "vepe draw out/walk.json walk.mp4 -o drawn.mp4 --trail 2 --boxes",
+        "vepe draw out/walk.json walk.mp4 -o shared.mp4 --hide faces --no-ids",
+        "vepe draw out/walk.json -o on_black.mp4",
+    )
+)(draw)
 app.command(epilog=examples("vepe models", "vepe models runs/mine/weights.safetensors --verbose"))(
     models
 )

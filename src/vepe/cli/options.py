@@ -39,6 +39,14 @@ Formats = Annotated[
         show_default=False,
     ),
 ]
+Sequence = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Which video, where POSES holds several.",
+        show_default=False,
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 ImageSize = Annotated[
     int | None,

@@ -30,8 +30,13 @@ _NAMES = (
     "right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear "
     "left_ear left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel"
 )
-BODY_25 = skeleton_named(tuple(_NAMES.split()))
-"""OpenPose's 25 keypoints in its order."""
+_EDGES = (
+    (0, 1), (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (10, 11),
+    (8, 12), (12, 13), (13, 14), (0, 15), (15, 17), (0, 16), (16, 18), (14, 19), (19, 20), (14, 21),
+    (11, 22), (22, 23), (11, 24),
+)  # fmt: skip
+BODY_25 = skeleton_named(tuple(_NAMES.split()), _EDGES)
+"""OpenPose's 25 keypoints in its order, joined as in its own drawings."""
 
 _MIDDLES = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
 _NUMBER = re.compile(r"(\d+)(?:_keypoints)?$")

@@ -25,7 +25,7 @@ _MAX_TEXT = 40
 
 def plate_height(head_px: float, diagonal_px: float) -> int:
     """Height of a label in pixels: a little less than the head's, within bounds of the image."""
-    highest = 12 + 0.012 * diagonal_px
+    highest = 12 + 0.016 * diagonal_px
     return round(max(min(0.75 * head_px, highest), _MIN_PLATE_PX))
 
 
