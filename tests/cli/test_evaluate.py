@@ -82,7 +82,7 @@ def test_report_without_matplotlib_is_refused_at_once(tmp_path, monkeypatch, cap
     monkeypatch.setattr(evaluate, "find_spec", lambda name: None)
     words = ["--gt", tmp_path / "none", "--pred", tmp_path, "--report", tmp_path / "r"]
     assert run(["evaluate", "posetrack", *map(str, words)]) == 2
-    assert "needs matplotlib" in capsys.readouterr().err
+    assert "needs the package matplotlib" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

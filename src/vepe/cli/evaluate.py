@@ -1,8 +1,7 @@
-"""`vepe evaluate`: scores predictions as PoseTrack, COCO and CrowdPose do."""
+"""`vepe evaluate`: scores predictions as PoseTrack, COCO and CrowdPose do, and any tracks."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,23 +12,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vepe.cli.help_pages import examples
 from vepe.cli.options import ImageSize, InputPx, image_size, prepare_device
 from vepe.cli.output import echo
+from vepe.cli.score_tables import print_posetrack, print_tracks, print_values, write_scores
 from vepe.errors import VepeError, missing_extra
 
 if TYPE_CHECKING:
-    from vepe.evaluation.results import JointTable, PoseTrackResult, PoseTrackScores
     from vepe.evaluation.run_model import ModelOptions
     from vepe.inference.predictor import Predictor
 
 app = typer.Typer(
-    no_args_is_help=True, help="Score predictions as PoseTrack, COCO and CrowdPose do."
+    no_args_is_help=True,
+    help="Score predictions as PoseTrack, COCO and CrowdPose do, and tracks in your own video.",
 )
 
 
 class Joints(str, Enum):  # noqa: UP042 - typer shows the plain values
     all = "all"
     shared = "shared"
+
+
+class Similarity(str, Enum):  # noqa: UP042
+    oks = "oks"
+    box = "box"
 
 
 class Protocol(str, Enum):  # noqa: UP042
@@ -77,7 +83,12 @@ Window = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "vepe evaluate posetrack --gt annotations/val --pred out",
+        "vepe evaluate posetrack --gt annotations/val --model vepe-n --images .",
+    )
+)
 def posetrack(
     gt: Annotated[
         Path,
@@ -143,9 +154,9 @@ def posetrack(
     result = match.result(rule)
     for text in result.warnings:
         echo(f"warning: {text}", err=True)
-    _print_posetrack(result, per_sequence)
+    print_posetrack(result, per_sequence)
     if json_file is not None:
-        _write_json(result.to_dict(), json_file)
+        write_scores(result.to_dict(), json_file)
     if report is not None:
         from vepe.evaluation.report import write_report
 
@@ -153,7 +164,90 @@ def posetrack(
         echo(f"Report: {page}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "vepe evaluate tracks --gt labels.json --pred out/walk.json",
+    )
+)
+def tracks(
+    gt: Annotated[
+        list[Path],
+        typer.Option(
+            "--gt",
+            help="Labelled sequences: a file or folder of any format that VEPE reads (repeatable).",
+            show_default=False,
+        ),
+    ],
+    pred: Annotated[
+        list[Path] | None,
+        typer.Option("--pred", help="Predicted tracks, likewise (repeatable).", show_default=False),
+    ] = None,
+    similarity: Annotated[
+        Similarity, typer.Option(help="Compare people by keypoints (OKS) or by their boxes.")
+    ] = Similarity.oks,
+    joints: Annotated[
+        Joints,
+        typer.Option(help="'shared' scores the keypoints that both sides have by name."),
+    ] = Joints.shared,
+    sigmas: Annotated[
+        str | None,
+        typer.Option(help="OKS sigmas of all keypoints of --gt, separated by commas."),
+    ] = None,
+    per_sequence: Annotated[
+        bool, typer.Option("--per-sequence", help="Also print a line for each sequence.")
+    ] = False,
+    worst: Annotated[
+        int, typer.Option(help="Print this many of the worst frames and people.", min=0)
+    ] = 0,
+    json_file: JsonFile = None,
+    model: Model = None,
+    images: Images = None,
+    device: Device = "auto",
+    conf: TrackingConf = None,
+    imgsz: ImageSize = None,
+    input_px: InputPx = None,
+    window: Window = None,
+) -> None:
+    """AP, HOTA, MOTA and IDF1 of tracks, for any skeleton and without head boxes."""
+    from vepe.evaluation.track_pairing import read_tracks
+    from vepe.evaluation.tracks import evaluate_tracks, sigmas_of
+
+    options = _model_options(pred or None, model, images, device, conf, imgsz, input_px, window)
+    with _warnings_as_lines():
+        labelled = read_tracks(gt)
+        by_name = sigmas_of(sigmas, labelled) if sigmas else None
+        if options is None:
+            assert pred is not None
+            predicted = read_tracks(pred)
+        else:
+            from vepe.evaluation.run_model import POSETRACK_CONF, track_sequences
+
+            assert images is not None
+            predicted = track_sequences(
+                labelled, images, lambda: _load(options, POSETRACK_CONF), options.model,
+                _progress_bar,
+            )  # fmt: skip
+        result = evaluate_tracks(
+            labelled,
+            predicted,
+            similarity=similarity.value,
+            joints=joints.value,
+            sigmas=by_name,
+            worst=max(worst, 5),
+        )
+    for text in result.notes:
+        echo(f"warning: {text}", err=True)
+    print_tracks(result, per_sequence, worst)
+    if json_file is not None:
+        write_scores(result.to_dict(), json_file)
+
+
+@app.command(
+    epilog=examples(
+        "vepe evaluate coco --gt person_keypoints_val2017.json --pred photos.json",
+        "vepe evaluate coco --gt labels.json --model vepe-n --images photos --joints shared",
+    )
+)
 def coco(
     gt: GroundTruth,
     pred: Prediction = None,
@@ -190,10 +284,14 @@ def coco(
             result = coco_oks_ap(
                 *both_sides, joints.value, sigmas=by_name, sources=_sources(gt, options)
             )
-    _finish(result.to_dict(), json_file)
+    print_values(result.to_dict(), json_file)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "vepe evaluate crowdpose --gt crowdpose_test.json --pred photos.json",
+    )
+)
 def crowdpose(
     gt: GroundTruth,
     pred: Prediction = None,
@@ -216,7 +314,7 @@ def crowdpose(
         else:
             both_sides = _predict(gt, images, options)
             result = crowdpose_ap(*both_sides, sources=_sources(gt, options))
-    _finish(result.to_dict(), json_file)
+    print_values(result.to_dict(), json_file)
 
 
 def _predict(
@@ -239,7 +337,7 @@ def _sources(gt: Path, options: ModelOptions) -> tuple[str, str]:
 
 
 def _model_options(
-    pred: Path | None,
+    pred: Path | list[Path] | None,
     model: str | None,
     images: Path | None,
     device: str,
@@ -283,50 +381,3 @@ def _warnings_as_lines() -> Iterator[None]:
         yield
     for warning in caught:
         echo(f"warning: {warning.message}", err=True)
-
-
-def _print_posetrack(result: PoseTrackResult, per_sequence: bool) -> None:
-    c = result.counts
-    echo(
-        f"{result.protocol}: {c.sequences} sequences, {c.frames} labelled frames, {c.people} people"
-    )
-    echo(" " * 10 + "".join(f"{n:>8s}" for n in result.ap.columns()))
-    rows: dict[str, JointTable | None] = {
-        "AP": result.ap, "precision": result.precision, "recall": result.recall,
-        "MOTA": result.mota, "MOTP": result.motp, "MOT prec.": result.mot_precision,
-        "MOT rec.": result.mot_recall, "MOTP mm.": result.motp_motmetrics,
-    }  # fmt: skip
-    for name, table in rows.items():
-        if table is not None:
-            values = "".join(f"{v:8.2f}" for v in table.columns().values())
-            echo(f"{name:10s}{values}")
-    if result.hota is not None:
-        echo(f"HOTA ({result.hota_rule} rule)  {_hota_line(result)}")
-    if per_sequence:
-        for name, scores in result.sequences.items():
-            mota = f"  MOTA {scores.mota.total:.2f}" if scores.mota else ""
-            hota = f"  HOTA {scores.hota['HOTA']:.2f}" if scores.hota else ""
-            echo(f"{name}: {scores.counts.frames} frames, {scores.counts.people} people,"
-                       f" AP {scores.ap.total:.2f}{mota}{hota}")  # fmt: skip
-
-
-def _hota_line(scores: PoseTrackScores) -> str:
-    names = ("HOTA", "DetA", "AssA", "LocA", "FA-HOTA")
-    return "  ".join(f"{n} {scores.hota[n]:.2f}" for n in names) if scores.hota else ""
-
-
-def _finish(values: dict[str, Any], json_file: Path | None) -> None:
-    """Prints a COCO or CrowdPose result, and writes it where asked."""
-    for name, value in values.items():
-        if name == "joints":
-            value = f"{len(value)}: {', '.join(value)}"
-        echo(f"{name:12s}{value:.3f}" if isinstance(value, float) else f"{name:12s}{value}")
-    if json_file is not None:
-        _write_json(values, json_file)
-
-
-def _write_json(values: Any, path: Path) -> None:
-    from vepe.formats.files import replacing
-
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")

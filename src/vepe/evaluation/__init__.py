@@ -15,8 +15,10 @@ _HOME = {
     "evaluate_coco": "vepe.evaluation.coco",
     "evaluate_crowdpose": "vepe.evaluation.coco",
     "evaluate_posetrack": "vepe.evaluation.posetrack",
+    "evaluate_tracks": "vepe.evaluation.tracks",
     "PoseTrackMatch": "vepe.evaluation.posetrack",
     "PoseTrackResult": "vepe.evaluation.results",
+    "TracksResult": "vepe.evaluation.tracks",
 }
 __all__ = sorted(_HOME)
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from vepe.evaluation.posetrack import PoseTrackMatch as PoseTrackMatch
     from vepe.evaluation.posetrack import evaluate_posetrack as evaluate_posetrack
     from vepe.evaluation.results import PoseTrackResult as PoseTrackResult
+    from vepe.evaluation.tracks import TracksResult as TracksResult
+    from vepe.evaluation.tracks import evaluate_tracks as evaluate_tracks
 
 
 def __getattr__(name: str) -> Any:

@@ -231,6 +231,11 @@ def sigmas_by_name(text: str, gt_file: str | Path) -> dict[str, float]:
         VepeError: unless there is one number in (0, 10] per keypoint.
     """
     names = ground_truth_keypoints(load_json(Path(gt_file)), str(gt_file))
+    return parse_sigmas(text, names, str(gt_file))
+
+
+def parse_sigmas(text: str, names: Sequence[str], source: str) -> dict[str, float]:
+    """Parses OKS sigmas of the keypoints `names` of a source; errors as `sigmas_by_name`."""
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
@@ -238,20 +243,23 @@ def sigmas_by_name(text: str, gt_file: str | Path) -> dict[str, float]:
     if len(values) != len(names) or not all(map(is_sigma, values)):
         raise VepeError(
             f"--sigmas gives {len(values)} numbers; give one in (0, 10] for each of the "
-            f"{len(names)} keypoints of {gt_file}."
+            f"{len(names)} keypoints of {source}."
         )
     return dict(zip(names, values, strict=True))
 
 
-def run_cocoeval(tables: CocoTables, image_ids: Sequence[int] | None = None) -> tuple[Any, Any]:
+def run_cocoeval(
+    tables: CocoTables, image_ids: Sequence[int] | None = None, *, boxes: bool = False
+) -> tuple[Any, Any]:
     """Runs pycocotools without its output.
 
     Args:
         image_ids: images to score, all if None.
+        boxes: whether to compare `bbox` instead of `keypoints`.
 
     Returns:
-        The ten statistics as fractions (only over all images), and the precision array
-        (10 OKS thresholds, 101 recalls, 1 category, 3 areas, 1).
+        The ten statistics of keypoints (or twelve of boxes) as fractions (only over all images),
+        and the precision array (10 thresholds, 101 recalls, 1 category, areas, detections).
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -269,8 +277,9 @@ def run_cocoeval(tables: CocoTables, image_ids: Sequence[int] | None = None) -> 
         else:  # loadRes fails on an empty list
             pred.dataset = {**shared, "annotations": []}
             pred.createIndex()
-        evaluation = COCOeval(gt, pred, "keypoints")
-        evaluation.params.kpt_oks_sigmas = tables.sigmas
+        evaluation = COCOeval(gt, pred, "bbox" if boxes else "keypoints")
+        if not boxes:
+            evaluation.params.kpt_oks_sigmas = tables.sigmas
         if image_ids is not None:
             evaluation.params.imgIds = list(image_ids)
         evaluation.evaluate()
@@ -282,4 +291,6 @@ def run_cocoeval(tables: CocoTables, image_ids: Sequence[int] | None = None) -> 
 
 def _flat(person: Mapping[str, Any]) -> dict[str, Any]:
     """The record as pycocotools stores it, with a flat list of keypoint values."""
+    if "keypoints" not in person:
+        return dict(person)
     return {**person, "keypoints": person["keypoints"].ravel().tolist()}

@@ -238,7 +238,7 @@ def hota_scores(parts: HotaParts) -> dict[str, Float[np.ndarray, "J+1"]]:
         "FragA": weighted(parts.frag_a),
     }
     loc = np.maximum(1e-10, (parts.loc_a * parts.tp).sum(axis=1)) / np.maximum(1e-10, tp)
-    return _final(tp, fn, fp, ass, loc)
+    return hota_values(tp, fn, fp, ass, loc)
 
 
 def sequence_hota(
@@ -252,32 +252,43 @@ def sequence_hota(
         "AssPr": parts.ass_pr[:, sequence],
         "FragA": parts.frag_a[:, sequence],
     }
-    values = _final(tp, fn, fp, ass, parts.loc_a[:, sequence])
+    values = hota_values(tp, fn, fp, ass, parts.loc_a[:, sequence])
     counted = np.ones(NUM_JOINTS, bool) if rule == "posetrack21" else (tp + fn + fp)[0, :-1] > 0
     return {k: np.append(v[:-1], v[:-1][counted].mean()) for k, v in values.items()}
 
 
-def _final(
-    tp: np.ndarray, fn: np.ndarray, fp: np.ndarray, ass: dict[str, np.ndarray], loc: np.ndarray
-) -> dict[str, Float[np.ndarray, "J+1"]]:
+def hota_values(
+    tp: Float[np.ndarray, "A *n"],
+    fn: Float[np.ndarray, "A *n"],
+    fp: Float[np.ndarray, "A *n"],
+    ass: dict[str, Float[np.ndarray, "A *n"]],
+    loc: Float[np.ndarray, "A *n"],
+) -> dict[str, Float[np.ndarray, "*n"]]:
+    """HOTA and its parts in percent, means over the thresholds.
+
+    Args:
+        tp, fn, fp: counts.
+        ass: AssA, AssRe, AssPr and, for the values that need it, FragA.
+        loc: mean similarity of true positives.
+    """
     det_a = tp / np.maximum(1, tp + fn + fp)
     det_re = tp / np.maximum(1, tp + fn)
     det_pr = tp / np.maximum(1, tp + fp)
-    ass_frag = np.sqrt(ass["AssA"] * ass["FragA"])
     values = {
         "HOTA": np.sqrt(det_a * ass["AssA"]),
         "DetA": det_a,
-        "AssA": ass["AssA"],
         "LocA": loc,
-        "FA-HOTA": np.sqrt(det_a * ass_frag),
         "DetRe": det_re,
         "DetPr": det_pr,
-        "AssRe": ass["AssRe"],
-        "AssPr": ass["AssPr"],
-        "FragA": ass["FragA"],
         "RHOTA": np.sqrt(det_re * ass["AssA"]),
-        "FA-RHOTA": np.sqrt(det_re * ass_frag),
+        **ass,
     }
+    if "FragA" in ass:
+        ass_frag = np.sqrt(ass["AssA"] * ass["FragA"])
+        values |= {
+            "FA-HOTA": np.sqrt(det_a * ass_frag),
+            "FA-RHOTA": np.sqrt(det_re * ass_frag),
+        }
     return {name: 100 * value.mean(axis=0) for name, value in values.items()}
 
 

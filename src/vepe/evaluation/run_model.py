@@ -129,6 +129,26 @@ def track_posetrack(
         VepeError: if images are missing or the model cannot be loaded.
     """
     sequences = list(read_posetrack(gt))
+    return sequences, track_sequences(sequences, images, load, name, progress, POSETRACK15)
+
+
+def track_sequences(
+    sequences: list[AnnotatedSequence],
+    images: Path,
+    load: LoadModel,
+    name: str,
+    progress: Progress = no_progress,
+    target: Skeleton | None = None,
+) -> list[AnnotatedSequence]:
+    """The model's tracks on the frames of labelled sequences.
+
+    Args:
+        target: keypoints of the result; the model's own if None.
+        images, load, name, progress: as for `track_posetrack`.
+
+    Raises:
+        VepeError: if images are missing or the model cannot be loaded.
+    """
     paths = [image_paths(images, [f.file_name for f in s.frames]) for s in sequences]
     times_s = [frame_times_s(s) for s in sequences]
     predictor = load()
@@ -141,12 +161,17 @@ def track_posetrack(
         if k + 1 == len(paths[s]):
             outputs += streams[s].finish()
         for poses in outputs:
-            people = as_people(poses, predictor.skeleton, POSETRACK15)
+            people = as_people(poses, predictor.skeleton, target or predictor.skeleton)
             pred[s][poses.frame_index] = replace(
                 pred[s][poses.frame_index], people=people, has_annotations=bool(people)
             )
-    return sequences, [
-        replace(s, frames=tuple(f), source=Path(f"{name} on {s.name}"))
+    return [
+        replace(
+            s,
+            frames=tuple(f),
+            skeleton=target or predictor.skeleton,
+            source=Path(f"{name} on {s.name}"),
+        )
         for s, f in zip(sequences, pred, strict=True)
     ]
 

@@ -65,6 +65,7 @@ class AnnotatedFrame:
         file_name: name of the frame's image, as in the file.
         image_id: the file's id of the image, or None.
         is_labeled: as in the file; if it does not say, whether there are annotations.
+        states_labeled: whether the file says so for this frame.
         has_annotations: whether the file has at least one record of a person for this frame.
         people: in the file's order.
         ignore_regions_px: polygons (V, 2) in pixels, as in the file (V may be under 3).
@@ -83,6 +84,7 @@ class AnnotatedFrame:
     width: int | None = None
     height: int | None = None
     time_s: float | None = None
+    states_labeled: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
 
 

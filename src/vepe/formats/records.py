@@ -303,5 +303,6 @@ def read_frame(
         width=_side_or_none(image.get("width"), "width", place),
         height=_side_or_none(image.get("height"), "height", place),
         time_s=number_or_none(image.get("time_s"), "time_s", place),
+        states_labeled=labeled is not None,
         extra={k: v for k, v in image.items() if k not in _IMAGE_KEYS},
     )
