@@ -62,7 +62,7 @@ def test_wrong_types_are_named(image, message) -> None:
         (np.zeros((2, 4, 6, 3), np.uint8), "one image at a time"),
         (np.zeros((4, 6, 2), np.uint8), "got uint8 (4, 6, 2)"),
         (np.zeros((0, 6, 3), np.uint8), "which is empty"),
-        (torch.zeros(4, 6, 3), "got float32 (4, 6, 3); use permute(2, 0, 1)"),
+        (torch.zeros(5, 6, 3), "got float32 (5, 6, 3); use permute(2, 0, 1)"),
         (torch.zeros(2, 3, 4, 6), "must be an RGB image (C, H, W)"),
         (torch.full((3, 4, 6), 2.0), "floats must hold RGB values in 0..1"),
         (torch.full((3, 4, 6), -0.1), "got -0.1 to -0.1. Undo a normalisation"),

@@ -68,9 +68,7 @@ class FrameImages:
     def _decode(self, frame_index: int, time_s: float) -> None:
         if self._reader is None or not 0 <= frame_index - self._next <= _READ_ON:
             self.close()
-            # A little early: times are floats.
-            start_s = max(time_s - 1e-3, 0.0)
-            self._reader = open_video(self._source, start_s=start_s, fps=self._fps)
+            self._reader = self._open_at(time_s)
             self._frames = iter(self._reader)
         for frame in self._frames:
             self._next = frame.index + 1
@@ -84,6 +82,13 @@ class FrameImages:
             f"Frame {frame_index} of '{self._source}' cannot be read again; is this the video "
             "that the poses belong to, and unchanged?"
         )
+
+    def _open_at(self, time_s: float) -> VideoSource:
+        start_s = max(time_s - 1e-3, 0.0)  # a little early: times are floats
+        try:
+            return open_video(self._source, start_s=start_s, fps=self._fps)
+        except VepeError:  # some files state a duration that is too short
+            return open_video(self._source, fps=self._fps)
 
     def close(self) -> None:
         """Closes the video; it is opened again when an image is asked for."""
