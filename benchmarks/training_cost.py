@@ -49,7 +49,8 @@ def cost(name: str) -> Cost:
     for stage in config.stages:
         if stage.steps is None:
             raise SystemExit(f"{name}: stage '{stage.name}' has no steps")
-        step = float(passes * clip_flops(model, stage) * stage.batch * config.accumulate)
+        num_clips = stage.batch * config.accumulation(stage, processes=1)
+        step = float(passes * clip_flops(model, stage) * num_clips)
         total += stage.steps * step
     return Cost(total, step)
 

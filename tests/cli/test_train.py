@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import yaml
 
 from tiny_recipes import TINY
+from vepe.cli import app as cli
 from vepe.cli.app import run
 
 
@@ -55,6 +58,11 @@ def test_a_run_from_end_to_end(recipe: str, tmp_path: Path, capsys) -> None:
         (["nothing.yaml"], "no configuration file"),
         (["RECIPE", "--set", "sead=1"], "did you mean 'seed'"),
         (["RECIPE", "--set", "stages.5.steps=1"], "no index into a list of 2"),
+        (["RECIPE", "--set", "model.windw=3"], "model: there is no option 'windw'"),
+        (["finetune", "--set", "model.windw=3"], "model: there is no option 'windw'"),
+        (["vepe-r50-posetrack"], "the recipe before this one; first run: vepe train vepe-r50-coco"),
+        (["--grid", "ablation"], "the recipe before this one; first run: vepe train vepe-r50-coco"),
+        (["vepe-r50-coco", "--set", "clips_per_step=5"], "set stages.0.batch=1"),
         (["RECIPE", "--log", "visdom"], "visdom"),
         (["RECIPE", "--resume"], "no checkpoint"),
         (["--grid", "nothing"], "no preset 'nothing'"),
@@ -69,6 +77,20 @@ def test_bad_input_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_wrong_options_do_not_load_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from vepe.cli.app import run; "
+        "run(['train', 'vepe-n', '--set', 'model.windw=3']); print('torch' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "there is no option 'windw'" in result.stderr
+    assert result.stdout == "False\n"
 
 
 def test_missing_package_is_named(recipe: str, tmp_path: Path, monkeypatch, capsys):

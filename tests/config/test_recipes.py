@@ -30,7 +30,8 @@ def test_recipes_fit_their_models(backbone: str, data: str) -> None:
     assert model.name == config.model
     for stage in config.stages:
         assert stage.size_px % model.strides[-1] == 0
-        assert stage.batch * config.accumulate == 16
+        assert stage.batch * config.accumulation(stage, processes=1) == 16
+        assert config.accumulation(stage, processes=8) == 1
         assert stage.lr == pytest.approx(10 * stage.backbone_lr)
         assert stage.frames in (1, 3)
 

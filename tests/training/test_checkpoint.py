@@ -191,6 +191,7 @@ def test_full_disk(small_disk: Path) -> None:
         # The same clips per optimiser step, split differently.
         ({"stages": [{**FRAMES, "batch": 1}, {**TEMPORAL, "batch": 1}]}, 2, ["stages.1.batch"]),
         ({"stages": [{**FRAMES, "batch": 1}, TEMPORAL], "accumulate": 2}, 1, ["stages.1.batch"]),
+        ({"clips_per_step": FRAMES["batch"]}, 1, ["stages.1.batch"]),
     ],
 )
 def test_changed_keys(changes: dict[str, Any], processes: int, named: list[str]) -> None:

@@ -17,6 +17,7 @@ from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
 from vepe.inference.weights import load_weights
+from vepe.training import trainer
 from vepe.training.trainer import Trainer
 
 
@@ -70,6 +71,25 @@ def test_resumed_equals_uninterrupted(
     whole, cut = (checkpoint_tensors(tmp_path / name) for name in ("whole", "cut"))
     assert whole["progress/stage"] == 2
     assert not differing(whole, cut)
+
+
+def test_a_stop_during_the_calibration_is_obeyed(tmp_path: Path, monkeypatch, capsys) -> None:
+    config = recipe(calibration_batches=3, stages=[{**FRAMES, "steps": 1}])
+    real = trainer.calibrate_scores
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "calibrate_scores", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(config, tmp_path / "run").train()
+    errors = capsys.readouterr().err
+    assert "Calibrating scores on 3 batches" in errors
+    assert "Stopped. Resume with --resume" in errors
+    weights = Trainer(config, tmp_path / "run", resume=True).train()
+    assert load_weights(weights)[2]["calibration"]["samples"] > 0
 
 
 def test_frozen_parts_do_not_change_and_the_rest_does(tmp_path: Path) -> None:

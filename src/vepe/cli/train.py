@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vepe.cli.output import echo
+from vepe.cli.output import echo, loading
 from vepe.errors import VepeError, VepeWarning, missing_extra
+
+if TYPE_CHECKING:
+    from vepe.config.training import TrainConfig
 
 
 class Tracker(str, Enum):  # noqa: UP042 - typer shows the plain values
@@ -21,7 +25,8 @@ class Tracker(str, Enum):  # noqa: UP042 - typer shows the plain values
 
 def train(
     config: Annotated[
-        str | None, typer.Argument(help="Recipe: name of a preset, or a YAML file.")
+        str | None,
+        typer.Argument(metavar="RECIPE", help="Recipe: name of a preset, or a YAML file."),
     ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for checkpoints, logs and weights.")
@@ -48,7 +53,7 @@ def train(
         typer.Option(
             "--grid",
             help="Run or resume all runs of a grid (preset 'ablation' or a YAML file) and write "
-            "one table; CONFIG is then the recipe to vary.",
+            "one table; RECIPE is then the recipe to vary.",
         ),
     ] = None,
 ) -> None:
@@ -68,14 +73,43 @@ def train(
         return
     if config is None:
         raise VepeError("Name a recipe, such as vepe-n or a YAML file, or a grid with --grid.")
-    from vepe.config.load import override, parse, read_yaml
-    from vepe.config.training import TrainConfig
+    with loading(config):
+        from vepe.config.load import override, parse, read_yaml
+        from vepe.config.training import TrainConfig
 
-    parsed = parse(TrainConfig, override(read_yaml(config, "recipes"), changes), config)
-    if minutes is not None:
-        parsed = parsed.within(minutes)
-    module = _training("vepe.training.trainer")
-    echo(f"Weights: {module.Trainer(parsed, output, resume=resume).train()}")
+        parsed = parse(TrainConfig, override(read_yaml(config, "recipes"), changes), config)
+        if minutes is not None:
+            parsed = parsed.within(minutes)
+        _check(parsed, resume=resume)
+        module = _training("vepe.training.trainer")
+    weights = module.Trainer(parsed, output, resume=resume).train()
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, one says it
+        echo(f"Weights: {weights}")
+
+
+def _check(config: TrainConfig, *, resume: bool) -> None:
+    """What can be wrong with a run before torch is loaded, which takes many seconds.
+
+    Raises:
+        VepeError: if options of the model do not exist, the clips of a step do not divide, or the
+            weights that the run starts from are missing.
+    """
+    from vepe.config.load import parse
+    from vepe.config.model import ModelConfig
+    from vepe.config.training import SAME_MODEL
+
+    processes = os.environ.get("WORLD_SIZE", "1")
+    for stage in config.stages:
+        config.accumulation(stage, int(processes) if processes.isdecimal() else 1)
+    if not resume:
+        config.check_start()
+    if isinstance(config.model, str) or config.model.get("extends") != SAME_MODEL:
+        parse(ModelConfig, config.model_options(dict), "model")
+    else:  # the trainer reads the rest from the weights; unknown keys are wrong in any case
+        own = {key: value for key, value in config.model.items() if key != "extends"}
+        unknown = own.keys() - ModelConfig.model_fields.keys() - ModelConfig.RENAMED.keys()
+        if unknown:
+            parse(ModelConfig, {min(unknown): None}, "model")
 
 
 def report(
@@ -98,7 +132,10 @@ def _train_grid(grid: str, base: str | None, output: Path, changes: list[str]) -
     """Exits with code 1 if a run failed."""
     from vepe.config.grid import plan_grid
 
-    runs = plan_grid(grid, base=base, settings=changes)
+    with loading(grid):
+        runs = plan_grid(grid, base=base, settings=changes)
+        for run in runs:
+            _check(run.config, resume=(output / run.folder).exists())
     results = _training("vepe.training.grid").run_grid(runs, output, echo)
     echo(f"Table: {output / 'table.md'}")
     if any(result.status == "failed" for result in results):

@@ -5,13 +5,20 @@ Recipes are files of `TrainConfig`; the bundled ones are in `config/presets/reci
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from vepe.config.base import Settings
 from vepe.config.data import SourceConfig
+from vepe.config.load import merge, preset_names, read_yaml
 from vepe.errors import VepeError
+
+SAME_MODEL = "init"
+"""`model: {extends: init}` is the model of the weights in `init`."""
 
 MAX_STEPS = 1_000_000_000
 MAX_MINUTES = 5_256_000
@@ -146,8 +153,10 @@ class StageConfig(Settings):
 class TrainConfig(Settings):
     """A whole run.
 
-    An optimiser step takes `batch` x `accumulate` x processes clips. How they are split changes
-    only rounding, so a run can be resumed with more or fewer processes.
+    An optimiser step takes `batch` x `accumulate` x processes clips; with `clips_per_step`,
+    `accumulate` follows from the number of processes, so that a recipe means the same on one GPU
+    and on many. How clips are split changes only rounding, so a run can be resumed with more or
+    fewer processes.
     """
 
     RENAMED: ClassVar[dict[str, str | None]] = {"pictures_every": "image_every_steps"}
@@ -170,6 +179,12 @@ class TrainConfig(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="of the network in training; losses stay in float32"
+    )
+    clips_per_step: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="clips per optimiser step, over all processes; decides `accumulate`",
     )
     accumulate: int = Field(1, ge=1, le=65536, description="micro-batches per optimiser step")
     gradient_checkpointing: bool = Field(
@@ -210,22 +225,102 @@ class TrainConfig(Settings):
             raise ValueError(f"two stages are called '{duplicate}'; give each its own name")
         return self
 
+    @model_validator(mode="after")
+    def _check_accumulation(self) -> TrainConfig:
+        if self.clips_per_step is not None and self.accumulate != 1:
+            raise ValueError(
+                f"clips_per_step is {self.clips_per_step} and decides accumulate; leave accumulate "
+                "out, or set clips_per_step=null"
+            )
+        return self
+
+    def accumulation(self, stage: StageConfig, processes: int) -> int:
+        """Micro-batches per optimiser step of a stage, in each of so many processes.
+
+        Raises:
+            VepeError: if the clips of a step cannot be divided evenly.
+        """
+        if self.clips_per_step is None:
+            return self.accumulate
+        count, rest = divmod(self.clips_per_step, stage.batch * processes)
+        if count and not rest:
+            return count
+        share, rest = divmod(self.clips_per_step, processes)
+        fits = [batch for batch in range(1, stage.batch + 1) if not rest and share % batch == 0]
+        index = [own.name for own in self.stages].index(stage.name)
+        advice = f"stages.{index}.batch={fits[-1]}" if fits else "another clips_per_step"
+        raise VepeError(
+            f"A step of stage '{stage.name}' takes {self.clips_per_step} clips, which batches of "
+            f"{stage.batch} in {processes} processes cannot make up; set {advice}."
+        )
+
     def within(self, minutes: float) -> TrainConfig:
         """The same run, with `minutes` for all stages together in the recipe's proportions.
 
+        Stages with steps alone get a limit in the proportion of their steps, and keep those. The
+        calibration shrinks along with stages in minutes.
+
         Raises:
-            VepeError: if a stage has `steps` but no `minutes`.
+            VepeError: if some stages have minutes, and others steps alone.
         """
-        planned = [stage.minutes for stage in self.stages]
-        known = [m for m in planned if m is not None]
-        if len(known) < len(planned):
-            name = self.stages[planned.index(None)].name
+        parts: list[float] = [stage.minutes for stage in self.stages if stage.minutes]
+        calibration = self.calibration_batches
+        if not parts:
+            parts = [float(stage.steps or 0) for stage in self.stages]
+        elif len(parts) == len(self.stages):
+            share = minutes / sum(parts)
+            calibration = min(calibration, max(2, math.ceil(share * calibration)))
+        else:
+            name = next(stage.name for stage in self.stages if stage.minutes is None)
             raise VepeError(
-                f"Stage '{name}' has no minutes to scale; leave out --minutes, or set its minutes "
-                "or steps."
+                f"Stage '{name}' has steps and no minutes, but others have minutes, so --minutes "
+                "cannot divide the time; give it minutes, or leave --minutes out."
             )
         stages = tuple(
-            stage.model_copy(update={"minutes": own * minutes / sum(known)})
-            for stage, own in zip(self.stages, known, strict=True)
+            stage.model_copy(update={"minutes": part * minutes / sum(parts)})
+            for stage, part in zip(self.stages, parts, strict=True)
         )
-        return self.model_copy(update={"stages": stages})
+        return self.model_copy(update={"stages": stages, "calibration_batches": calibration})
+
+    def check_start(self) -> None:
+        """Checks that the files that the run starts from exist, without reading them.
+
+        Raises:
+            VepeError: says which is missing and, for the result of another recipe, how to make it.
+        """
+        if self.init is not None and not Path(self.init).is_file():
+            first = Path(self.init).parent.name
+            if first in preset_names("recipes"):
+                raise VepeError(
+                    f"There is no '{self.init}', the result of the recipe before this one; first "
+                    f"run: vepe train {first} --data-root {self.data_root} -o "
+                    f"{Path(self.init).parent}, or set init=WEIGHTS."
+                )
+            if Path(self.init).suffix == ".safetensors" and "://" not in self.init:
+                raise VepeError(f"There is no weights file '{self.init}' (init); check the path.")
+
+    def model_options(self, of_weights: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:
+        """The options of the model, merged with those they extend.
+
+        Args:
+            of_weights: gives the options of the model in a file of weights, for
+                `model: {extends: init}`.
+
+        Raises:
+            VepeError: if `init` or a preset is missing.
+        """
+        if isinstance(self.model, str):
+            return read_yaml(self.model)
+        options = dict(self.model)
+        base = options.pop("extends", None)
+        if base is None:
+            return options
+        if base == SAME_MODEL:
+            if self.init is None:
+                raise VepeError("`model` extends `init`, but there is none; set init=WEIGHTS.")
+            values = dict(of_weights(self.init))
+        else:
+            values = read_yaml(str(base))
+        if "skeleton" in options:
+            values.pop("skeleton", None)  # a skeleton is replaced as a whole
+        return merge(values, options)

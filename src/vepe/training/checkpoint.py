@@ -188,7 +188,8 @@ FREE = frozenset(
         "evaluation",
         "logging",
         "image_every_steps",
-        "accumulate",  # counted in the batches of the stages
+        "accumulate",  # counted in the batches of the stages, as is the next
+        "clips_per_step",
     }
 )
 """Options of a run that may change when it is resumed."""
@@ -215,9 +216,13 @@ def changed_keys(
 
 def _comparable(config: Mapping[str, Any], processes: int) -> dict[str, Any]:
     """Without free options; a stage's batch becomes its clips per optimiser step."""
-    factor = int(config.get("accumulate", 1)) * processes
+    factor, clips = int(config.get("accumulate", 1)) * processes, config.get("clips_per_step")
     stages = [
-        {**s, "batch": s["batch"] * factor, "data": [_without(d, FREE_IN_DATA) for d in s["data"]]}
+        {
+            **s,
+            "batch": s["batch"] * factor if clips is None else clips,
+            "data": [_without(d, FREE_IN_DATA) for d in s["data"]],
+        }
         for s in config.get("stages", ())
     ]
     return {**_without(config, FREE), "stages": stages}

@@ -56,13 +56,14 @@ class StageLoader:
         skeleton: Skeleton,
         processes: Processes,
     ) -> None:
-        self.accumulate, self.key = config.accumulate, (config.seed, number)
+        self.accumulate = config.accumulation(stage, processes.count)
+        self.key = (config.seed, number)
         seed = config.seed + 1000 * number
         mixture = build_mixture(stage, Path(config.data_root), skeleton, seed)
         self.order = ResumableBatchSampler(
             batch=stage.batch,
-            start_step=begin * config.accumulate,
-            steps=(stage.steps or ENDLESS_STEPS) * config.accumulate,
+            start_step=begin * self.accumulate,
+            steps=(stage.steps or ENDLESS_STEPS) * self.accumulate,
             rank=processes.index,
             processes=processes.count,
         )

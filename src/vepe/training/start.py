@@ -12,7 +12,6 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -23,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vepe.config.load import merge, parse, read_yaml
+from vepe.config.load import parse
 from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError, printable
@@ -31,9 +30,6 @@ from vepe.inference.weights import load_weights, read_card
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
 from vepe.skeleton import Skeleton
-
-SAME_MODEL = "init"
-"""`model: {extends: init}` is the model of the weights in `init`."""
 
 MIN_FRACTION = 0.5
 """If less than this fraction of the model fits the weights, they are most likely a mistake."""
@@ -50,7 +46,7 @@ def build_start(config: TrainConfig, *, load: bool = True) -> tuple[ModelConfig,
         VepeError: if files are missing or damaged, options contradict each other, or less than
             half of the model fits the weights.
     """
-    model_config = parse(ModelConfig, _model_options(config), "model")
+    model_config = start_config(config)
     _check_options(config, model_config)
     model = build_model(model_config, pretrained_backbone=load and config.pretrained_backbone)
     if not load:
@@ -60,6 +56,12 @@ def build_start(config: TrainConfig, *, load: bool = True) -> tuple[ModelConfig,
     if config.backbone_weights is not None:
         _load_backbone(Path(config.data_root) / config.backbone_weights, model, model_config)
     return model_config, model
+
+
+def start_config(config: TrainConfig) -> ModelConfig:
+    """The model's configuration. Raises VepeError as `build_start`."""
+    options = config.model_options(lambda init: read_card(init).config.model_dump(mode="json"))
+    return parse(ModelConfig, options, "model")
 
 
 def _check_options(config: TrainConfig, model: ModelConfig) -> None:
@@ -72,25 +74,6 @@ def _check_options(config: TrainConfig, model: ModelConfig) -> None:
                 f"`init` already has weights of this backbone; leave out `{name}`, or set it to "
                 f"{'false' if name == 'pretrained_backbone' else 'null'}."
             )
-
-
-def _model_options(config: TrainConfig) -> dict[str, Any]:
-    """The options of the model, merged with those they extend."""
-    if isinstance(config.model, str):
-        return read_yaml(config.model)
-    options = dict(config.model)
-    base = options.pop("extends", None)
-    if base is None:
-        return options
-    if base == SAME_MODEL:
-        if config.init is None:
-            raise VepeError("`model` extends `init`, but there is none; set init=WEIGHTS.")
-        values = read_card(config.init).config.model_dump(mode="json")
-    else:
-        values = read_yaml(str(base))
-    if "skeleton" in options:
-        values.pop("skeleton", None)  # a skeleton is replaced as a whole
-    return merge(values, options)
 
 
 def _load_init(run: TrainConfig, model: Vepe, config: ModelConfig) -> None:

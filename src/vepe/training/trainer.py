@@ -48,6 +48,8 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, folder: Path, *, resume: bool = False) -> None:
+        if not resume:
+            config.check_start()
         last = folder / LAST
         if last.exists() and not resume:
             raise VepeError(
@@ -58,6 +60,8 @@ class Trainer:
             raise VepeError(f"There is no checkpoint '{last}' to resume from.")
         _create(folder)
         processes = start_processes(config)
+        for stage in config.stages:
+            config.accumulation(stage, processes.count)  # raises where it does not divide
         seed_everything(config.seed)
         model_config, model = build_start(config, load=not resume)
         model.backbone.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
@@ -114,9 +118,9 @@ class Trainer:
                 loop = StageLoop(run, begin, self.restored, log, callback, stop)
                 self.restored = None
                 loop.train()
-        if run.processes.main:
-            run.export(training=self._calibrate())
-            self._report(callback, log)
+            if run.processes.main:
+                run.export(training=self._calibrate(log, stop))
+                self._report(callback, log, stop)
         run.processes.wait()
         return run.folder / WEIGHTS
 
@@ -127,31 +131,57 @@ class Trainer:
             self.run.model.load_state_dict(self.run.ema.model.state_dict())
             self.run.ema.steps = 0
 
-    def _calibrate(self) -> dict[str, Any]:
+    def _calibrate(self, log: RunLog, stop: StopSignal) -> dict[str, Any]:
         """Calibrates the EMA weights on unused batches of the last stage; returns what was fitted,
-        for the header of the weights."""
+        for the header of the weights.
+
+        Raises:
+            KeyboardInterrupt: if a stop was requested; the last stage is in the checkpoint.
+        """
         num_batches = self.run.config.calibration_batches
         if not num_batches:
             return {}
-        batches = self._unused_batches(num_batches)
-        fitted = calibrate_scores(self.run.ema.model, self.run.criterion(), batches)
+        log.display.note(
+            f"Calibrating scores on {num_batches} batches (calibration_batches; 0 skips it)."
+        )
+        batches = _until_stop(self._unused_batches(num_batches), stop)
+        try:
+            fitted = calibrate_scores(self.run.ema.model, self.run.criterion(), batches)
+        except KeyboardInterrupt:
+            log.display.note(f"Stopped. Resume with --resume and -o {self.run.folder}.")
+            raise
         return {"calibration": asdict(fitted)}
 
-    def _report(self, callback: ReportCallback, log: RunLog) -> None:
-        """Writes the report; a failure is only noted, for the weights are not affected."""
+    def _report(self, callback: ReportCallback, log: RunLog, stop: StopSignal) -> None:
+        """Writes the report; a failure or a stop is only noted, for the weights are complete."""
+        num_batches = max(self.run.config.calibration_batches, 1)
+        log.display.note(f"Writing the report, with the worst clips of {num_batches} batches.")
         try:
-            callback.finish(self._unused_batches(max(self.run.config.calibration_batches, 1)))
+            callback.finish(_until_stop(self._unused_batches(num_batches), stop))
         except VepeError as error:
             log.display.note(f"The report of the run was not written. {error}")
+        except KeyboardInterrupt:
+            log.display.note(
+                "The report of the run was not written; the weights are complete. For the report: "
+                f"vepe train report {self.run.folder}"
+            )
 
     def _unused_batches(self, count: int) -> Iterator[Batch]:
         """Batches of the last stage's data that it was not trained on."""
         run, stages = self.run, self.run.config.stages
         stage = stages[-1].model_copy(update={"steps": count, "minutes": None})
-        config = run.config.model_copy(update={"accumulate": 1})
+        config = run.config.model_copy(update={"accumulate": 1, "clips_per_step": None})
         skeleton = run.model_config.skeleton
         loader = StageLoader(config, stage, len(stages), 0, skeleton, run.processes)
         return (batch for step in loader for _, batch in step)
+
+
+def _until_stop(batches: Iterator[Batch], stop: StopSignal) -> Iterator[Batch]:
+    """The batches; raises KeyboardInterrupt once a stop is requested."""
+    for batch in batches:
+        if stop.requested:
+            raise KeyboardInterrupt
+        yield batch
 
 
 def _create(folder: Path) -> None:
