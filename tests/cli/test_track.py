@@ -60,6 +60,19 @@ def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
 
 
+def test_drawing_options_decide_the_video_alone(track, place: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert track(place / "clip.mp4") == 0
+    before = json.loads((out / "clip.json").read_text())
+    assert track(place / "clip.mp4", "--overwrite", "--side-by-side", "--trail", 1) == 0
+    after = json.loads((out / "clip.json").read_text())
+    assert before["annotations"] == after["annotations"]
+    assert after["info"]["options"]["drawing"] == {"side_by_side": True, "trail_s": 1.0}
+    with av.open(str(out / "clip.mp4")) as container:
+        assert container.streams.video[0].width == 2 * before["images"][0]["width"]
+    assert track(place / "clip.mp4", "--hide", "heads") == 2
+
+
 def test_video_and_json(track, place: Path, tmp_path: Path, capsys) -> None:
     assert track(place / "clip.mp4") == 0
     assert names(tmp_path / "out") == ["clip.json", "clip.mp4"]

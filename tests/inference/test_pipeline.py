@@ -254,7 +254,7 @@ def test_an_error_in_any_stage_is_raised_once_and_leaves_nothing(
         raise MemoryError("no room")
 
     if stage == "drawing":
-        monkeypatch.setattr(pipeline, "draw_poses", failing)
+        monkeypatch.setattr(pipeline.PoseRenderer, "draw", failing)
     if stage == "spool":
         monkeypatch.setattr(pipeline.PoseSpool, "append", failing)
     if stage == "results":
@@ -276,7 +276,7 @@ def test_ctrl_c_during_the_final_writing_discards_it(
     """The second Ctrl-C: the writing thread ends before its file is freed."""
     late = threading.Event()
 
-    def slow(image: np.ndarray, *_: object) -> np.ndarray:
+    def slow(_: object, image: np.ndarray, *__: object) -> np.ndarray:
         late.wait(0.05)
         return image
 
@@ -290,7 +290,7 @@ def test_ctrl_c_during_the_final_writing_discards_it(
                     raise KeyboardInterrupt
             super().join(timeout)
 
-    monkeypatch.setattr(pipeline, "draw_poses", slow)
+    monkeypatch.setattr(pipeline.PoseRenderer, "draw", slow)
     monkeypatch.setattr(pipeline.threading, "Thread", Impatient)
     if stage == "drawing":
         monkeypatch.setattr(pipeline._Writing, "put", _interrupted_at_the_end(pipeline._Writing))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -33,6 +34,13 @@ def test_wrong_values(wrong: dict[str, Any], message: str) -> None:
 
 def test_any_collection_of_ids() -> None:
     assert DrawingOptions(only_ids=[3, 1, 3]).only_ids == {1, 3}  # type: ignore[arg-type]
+
+
+def test_changed_is_json_without_the_defaults() -> None:
+    assert DrawingOptions().changed() == {}
+    options = DrawingOptions(ids=False, only_ids=frozenset({3, 1}), names={3: "Ada"}, trail_s=2.0)
+    expected = {"ids": False, "only_ids": [1, 3], "names": {"3": "Ada"}, "trail_s": 2.0}
+    assert json.loads(json.dumps(options.changed())) == expected
 
 
 def test_loads_without_numpy() -> None:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vepe.cli.drawing import with_drawing_options
 from vepe.cli.options import (
     Device,
     Formats,
@@ -27,6 +28,7 @@ from vepe.cli.progress import batch_progress, video_progress
 from vepe.cli.stop import stop_on_interrupt
 from vepe.errors import BatchError, VepeError
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
+from vepe.viz.options import DrawingOptions
 
 if TYPE_CHECKING:
     from vepe.inference.batch import BatchPlan, Outcome, SharedSettings
@@ -47,6 +49,7 @@ class Smooth(str, Enum):  # noqa: UP042 - typer shows the plain values
     offline = "offline"
 
 
+@with_drawing_options
 def track(
     sources: Annotated[
         list[str],
@@ -115,6 +118,8 @@ def track(
         ),
     ] = Smooth.off,
     quiet: Quiet = False,
+    *,
+    drawing: DrawingOptions,
 ) -> None:
     """Estimate, track and draw the poses of the people in videos.
 
@@ -127,7 +132,7 @@ def track(
     """
     input_size = image_size(imgsz, input_px)
     formats = tuple(dict.fromkeys(["posetrack", *(format or [])]))
-    options = {
+    options: dict[str, Any] = {
         "conf": conf,
         "window": window,
         "lookahead": lookahead,
@@ -138,6 +143,8 @@ def track(
         "stride": stride,
         "fps": fps,
     }
+    if not no_video and (changed := drawing.changed()):
+        options["drawing"] = changed
 
     def load() -> Predictor:
         from vepe.inference.predictor import load
@@ -163,7 +170,7 @@ def track(
         Span(start, end, stride)  # checked once, not for each video
         if show and listed.several:
             raise VepeError("--show is for one source; leave it out to track many.")
-        job = TrackJob(output, "", not no_video, formats, overwrite, start, stride)
+        job = TrackJob(output, "", not no_video, formats, overwrite, start, stride, drawing=drawing)
         job.check_formats()
         for sentence in listed.notes:
             note(f"vepe: {sentence}", err=True)

@@ -29,7 +29,8 @@ from vepe.inference.track_job import TrackJob, TrackReport
 from vepe.types import Frame, FramePoses
 from vepe.video.source import VideoSource
 from vepe.video.writer import VideoWriter
-from vepe.viz.drawing import draw_poses
+from vepe.viz.drawing import PoseRenderer
+from vepe.viz.options import DrawingOptions
 
 if TYPE_CHECKING:
     from vepe.inference.predictor import Predictor
@@ -80,9 +81,10 @@ def run(
             second = reopen() if writer and reopen and predictor.smooth == "offline" else None
             if second is not None:
                 stack.enter_context(second)
-            writing = _Writing(spool, predictor, writer, second)
+            renderer = PoseRenderer(predictor.skeleton, job.drawing)
+            writing = _Writing(spool, renderer, writer, second)
             with read_ahead(source, stop.is_set) as frames, writing:
-                _infer(predictor, frames, source, writing, on_frame, show)
+                _infer(predictor, frames, source, writing, job.drawing, on_frame, show)
             paths = []
             if spool.frames:
                 info_of = _info_of(job, source, spool, writer, complete=not frames.stopped)
@@ -150,10 +152,11 @@ def _warnings(source: VideoSource, writer: VideoWriter | None, stale: list[Path]
 
 def _open_writer(job: TrackJob, source: VideoSource) -> VideoWriter:
     info = source.info
+    width, height = job.drawing.output_size(info.width, info.height)
     return VideoWriter(
         job.video_path,
-        width=info.width,
-        height=info.height,
+        width=width,
+        height=height,
         fps=info.fps / job.stride,
         audio_from=info.path if info.has_audio else None,  # an address has no path
         start_s=job.start_s,
@@ -166,12 +169,14 @@ def _infer(
     frames: Iterable[Frame],
     source: VideoSource,
     writing: _Writing,
+    drawing: DrawingOptions,
     on_frame: Callable[[int], None],
     show: Callable[[np.ndarray], None] | None,
 ) -> None:
     """Runs every frame through the network and the tracker, and queues the results for writing."""
     pending: deque[tuple[str, np.ndarray | None]] = deque()  # frames whose poses are not final
     not_shown: deque[np.ndarray] = deque()
+    renderer = PoseRenderer(predictor.skeleton, drawing)
     # A single image is its own source; in a folder the name starts with the folder's.
     folder = "" if source.info.path is not None else f"{source.info.name}/"
     steps = track_frames(
@@ -186,7 +191,7 @@ def _infer(
             if frame is not None:
                 not_shown.append(frame.image)
             for poses in step.live:
-                show(draw_poses(not_shown.popleft(), poses, predictor.skeleton))
+                show(renderer.draw(not_shown.popleft(), poses))
         for poses in step.poses:
             writing.put((poses, *pending.popleft()))
         if frame is not None:
@@ -208,11 +213,11 @@ class _Writing:
     def __init__(
         self,
         spool: PoseSpool,
-        predictor: Predictor,
+        renderer: PoseRenderer,
         writer: VideoWriter | None,
         second: VideoSource | None,
     ) -> None:
-        self._spool, self._skeleton = spool, predictor.skeleton
+        self._spool, self._renderer = spool, renderer
         self._writer, self._second = writer, second
         self._queue: queue.Queue[Result | None] = queue.Queue(maxsize=DEPTH)
         self._abandoned = threading.Event()
@@ -265,7 +270,7 @@ class _Writing:
                 if images is not None:
                     image = _image_of(poses.frame_index, images)
                 if self._writer is not None and image is not None:
-                    self._writer.write(draw_poses(image, poses, self._skeleton), poses.time_s)
+                    self._writer.write(self._renderer.draw(image, poses), poses.time_s)
                 self._spool.append(poses, name)
             if self._writer is not None and not self._abandoned.is_set():
                 self._writer.finish()

@@ -12,6 +12,7 @@ from vepe.formats.tracks import WRITERS
 from vepe.inference.result_info import RunInfo
 from vepe.inference.spool import result_paths
 from vepe.video.sources import NamedSource
+from vepe.viz.options import DrawingOptions
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class TrackJob:
         start_s, stride: part of the source that is read; the source was opened with them.
         info: what decides the poses, for the `info` block of the JSON; None for none.
         source: what is tracked, as the user named it; needed with `info`.
+        drawing: how people are drawn in the video, and in the window.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class TrackJob:
     stride: int = 1
     info: RunInfo | None = None
     source: NamedSource | None = None
+    drawing: DrawingOptions = field(default_factory=DrawingOptions)
 
     def paths(self) -> list[Path]:
         """All files (and folders) that will be written, the video first."""

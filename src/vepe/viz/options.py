@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
 
 from vepe.errors import VepeError
 
@@ -68,6 +68,17 @@ class DrawingOptions:
                 )
         if self.only_ids is not None:
             object.__setattr__(self, "only_ids", frozenset(self.only_ids))
+
+    def changed(self) -> dict[str, Any]:
+        """What differs from the defaults, in values of JSON."""
+        usual = DrawingOptions()
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        changes = {name: v for name, v in values.items() if v != getattr(usual, name)}
+        if "only_ids" in changes:
+            changes["only_ids"] = sorted(self.only_ids or ())
+        if "names" in changes:
+            changes["names"] = {str(track_id): name for track_id, name in self.names.items()}
+        return changes
 
     def output_size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of what is drawn on an image of this size."""
