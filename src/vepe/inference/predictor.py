@@ -20,9 +20,9 @@ from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 from vepe.inference.arguments import Rgb, describe, number, whole_number
 from vepe.inference.devices import choose_device
 from vepe.inference.predicted import predict_images
-from vepe.inference.prepost import frame_poses
+from vepe.inference.result_streams import ResultStream, StreamGroup
 from vepe.inference.stream import Stream, StreamRunner
-from vepe.inference.tracked import ResultStream, TrackedFrames, VideoPart
+from vepe.inference.tracked import TrackedFrames, VideoPart
 from vepe.inference.weights import load_weights
 from vepe.models.backbone import fold_batch_norms
 from vepe.models.vepe import Vepe
@@ -33,7 +33,6 @@ from vepe.tracking.shots import ShotDetector
 from vepe.tracking.smoothing import OneEuroSmoother
 from vepe.tracking.smoothing_offline import OfflineSmoother
 from vepe.tracking.tracker import Tracker
-from vepe.types import FramePoses
 
 _log = logging.getLogger(__name__)
 
@@ -227,36 +226,7 @@ class Predictor:
         whole_number(batch, "batch")
         if batch < 1:
             raise VepeError(f"batch is {batch}; give 1 or more.")
-        return predict_images(images, batch, self._poses_of, self.skeleton)
-
-    @torch.inference_mode()
-    def _poses_of(self, images: Sequence[Rgb]) -> list[FramePoses]:
-        """The people of each image; images whose inputs have one size share a pass."""
-        runner, model = self._runner, self._runner.model
-        inputs = [runner.network_input(image) for image in images]
-        by_size: dict[tuple[int, int], list[int]] = {}
-        for index, (_, _, fit) in enumerate(inputs):
-            by_size.setdefault(fit.input_wh, []).append(index)
-        poses: dict[int, FramePoses] = {}
-        for indices in by_size.values():
-            pixels = torch.cat([inputs[i][0] for i in indices])
-            masks = [inputs[i][1] for i in indices]
-            padding = None
-            if any(mask is not None for mask in masks):
-                none = pixels.new_zeros((1, *pixels.shape[2:]), dtype=torch.bool)
-                padding = torch.cat([none if mask is None else mask for mask in masks])
-            frames, _ = model.encode_frame(pixels, padding)
-            for row, index in enumerate(indices):
-                poses[index] = frame_poses(
-                    frames.poses[row : row + 1],
-                    inputs[index][2],
-                    frame_index=0,
-                    time_s=0.0,
-                    conf=self.conf,
-                    max_people=runner.max_people,
-                    embeddings=runner.embeddings,
-                )
-        return [poses[index] for index in range(len(images))]
+        return predict_images(images, batch, self._runner.poses_of, self.skeleton)
 
     def track(
         self,
@@ -318,6 +288,17 @@ class Predictor:
         if fps is not None:
             number(fps, "fps")
         return ResultStream(self._stream_runner(tracking, live=True), fps, self.skeleton)
+
+    def streams(
+        self, count: int, fps: float | None = None, *, tracking: bool = True
+    ) -> StreamGroup:
+        """Several new streams, such as cameras, whose frames share passes of the network.
+
+        Each gives the same results as alone, up to rounding. Arguments and errors as `stream`.
+        """
+        if whole_number(count, "count") < 1:
+            raise VepeError(f"count is {count}; give 1 or more streams.")
+        return StreamGroup([self.stream(fps, tracking=tracking) for _ in range(count)])
 
     def new_stream(
         self, fps: float | None = None, *, tracking: bool = True, live: bool = False

@@ -8,26 +8,28 @@ that every tracked video goes through.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
-from PIL import Image
 from torch import Tensor
 
 from vepe.errors import VepeError
-from vepe.inference.arguments import as_array, number
+from vepe.inference.arguments import Rgb, as_array, number
 from vepe.inference.prepost import Letterbox, frame_poses, letterbox
 from vepe.models.decoder_layer import PoseOutput
-from vepe.models.streaming import StreamState, stream_flush, stream_step
+from vepe.models.streaming import FrameMemory, StreamState, stream_add, stream_flush
 from vepe.models.vepe import Vepe
 from vepe.tracking.shots import ShotDetector, ShotState
 from vepe.tracking.smoothing import OneEuroSmoother, SmootherState
 from vepe.tracking.smoothing_offline import OfflineSmoother
 from vepe.tracking.tracker import Tracker, TrackerState
 from vepe.types import NO_TRACK, Frame, FramePoses
+
+EncodedImage = tuple[Letterbox, FrameMemory]
+"""How an image lies in the network's input, and what the network computed of it alone."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,9 @@ class StreamRunner:
         image_rgb: UInt8[np.ndarray, "H W 3"],
         time_s: float,
         frame_index: int,
+        encoded: EncodedImage | None = None,
     ) -> tuple[VideoState, list[FramePoses]]:
-        """Processes the next frame.
+        """Processes the next frame; `encoded` is what `encode` gave for it, if it was called.
 
         Returns:
             The next state, and the poses of the frames that are complete now: without lookahead
@@ -122,7 +125,7 @@ class StreamRunner:
                 f"Frame {frame_index} at {time_s:g} s does not come after the last one at "
                 f"{state.time_s:g} s; give rising times."
             )
-        image, padding, fit = self.network_input(image_rgb)
+        fit, frame = self.encode([image_rgb])[0] if encoded is None else encoded
         shots, cut = state.shots, False
         if self.shots is not None:
             shots, cut = self.shots.step(state.shots, image_rgb, time_s)
@@ -132,7 +135,7 @@ class StreamRunner:
             state, outputs = self._flush(state)
             cut = True
         pending = (*state.pending, PendingFrame(frame_index, time_s, fit, cut))
-        network, output = stream_step(self.model, state.network, image, time_s, padding)
+        network, output = stream_add(self.model, state.network, frame, time_s)
         state = replace(
             state, network=network, pending=pending, shots=shots, fit=fit, time_s=time_s
         )
@@ -145,6 +148,42 @@ class StreamRunner:
     def finish(self, state: VideoState) -> list[FramePoses]:
         """The poses of the pending frames, where the video ended before their look-ahead frames."""
         return self._flush(state)[1]
+
+    @torch.inference_mode()
+    def encode(self, images: Sequence[Rgb]) -> list[EncodedImage]:
+        """What the network computes of each image alone; images of one input size share a pass."""
+        inputs = [self.network_input(image) for image in images]
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for index, (_, _, fit) in enumerate(inputs):
+            by_size.setdefault(fit.input_wh, []).append(index)
+        encoded: dict[int, EncodedImage] = {}
+        for indices in by_size.values():
+            pixels = torch.cat([inputs[i][0] for i in indices])
+            masks = [inputs[i][1] for i in indices]
+            padding = None
+            if any(mask is not None for mask in masks):
+                nothing = torch.zeros_like(pixels[:1, 0], dtype=torch.bool)
+                padding = torch.cat([nothing if mask is None else mask for mask in masks])
+            frames, _ = self.model.encode_frame(pixels, padding)
+            for row, index in enumerate(indices):
+                encoded[index] = inputs[index][2], frames[row : row + 1]
+        return [encoded[index] for index in range(len(images))]
+
+    @torch.inference_mode()
+    def poses_of(self, images: Sequence[Rgb]) -> list[FramePoses]:
+        """The people of single images, without a window and without ids."""
+        return [
+            frame_poses(
+                frame.poses,
+                fit,
+                frame_index=0,
+                time_s=0.0,
+                conf=self.conf,
+                max_people=self.max_people,
+                embeddings=self.embeddings,
+            )
+            for fit, frame in self.encode(images)
+        ]
 
     def network_input(
         self, image_rgb: UInt8[np.ndarray, "H W 3"]
@@ -206,14 +245,14 @@ class Stream:
 
     def push(
         self,
-        image: UInt8[np.ndarray, "H W 3"] | Image.Image,
+        image: object,
         time_s: float | None = None,
         frame_index: int | None = None,
     ) -> list[FramePoses]:
         """Processes the next frame.
 
         Args:
-            image: RGB.
+            image: RGB; an array, a PIL image or a tensor, see `arguments.as_array`.
             time_s: its time in seconds, rising; may be left out where the stream has `fps`.
             frame_index: its number; counted from 0 where left out.
 
@@ -225,8 +264,21 @@ class Stream:
             VepeError: where the time is missing, not finite or does not rise, the image is not
                 uint8 (H, W, 3), or the stream is finished.
         """
+        self._check_open()
+        return self._step(as_array(image), time_s, frame_index)
+
+    def _check_open(self) -> None:
         if self._finished:
             raise VepeError("This stream is finished; start another for more frames.")
+
+    def _step(
+        self,
+        image: Rgb,
+        time_s: float | None,
+        frame_index: int | None,
+        encoded: EncodedImage | None = None,
+    ) -> list[FramePoses]:
+        """As `push`, of a checked image that may be encoded already."""
         index = self._count if frame_index is None else frame_index
         if time_s is None:
             if self._fps is None:
@@ -234,7 +286,7 @@ class Stream:
             time_s = index / self._fps
         if not math.isfinite(number(time_s, f"The time of frame {index}")):
             raise VepeError(f"The time of frame {index} is infinite; give seconds.")
-        self.state, outputs = self._runner.step(self.state, as_array(image), time_s, index)
+        self.state, outputs = self._runner.step(self.state, image, time_s, index, encoded)
         self._count = index + 1
         return outputs
 

@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING, Any
 from vepe import __version__
 from vepe.errors import VepeError
 from vepe.formats.tracks import format_of, write_tracks
-from vepe.inference.arguments import Rgb, as_array
+from vepe.inference.arguments import Rgb
 from vepe.inference.prefetch import read_ahead
 from vepe.inference.spool import PoseSpool, write_posetrack
-from vepe.inference.stream import Stream, StreamRunner, track_frames
+from vepe.inference.stream import track_frames
 from vepe.results.events import TrackEvents
 from vepe.results.frame import FrameResult
 from vepe.results.images import FrameImages, held
 from vepe.results.render import check_output
 from vepe.results.video import VideoResult
-from vepe.skeleton import Skeleton
 from vepe.types import Frame, FramePoses, VideoInfo
 from vepe.video.reader import open_video
 from vepe.video.source import VideoSource
@@ -261,52 +260,3 @@ def _image_of(frame: Frame, images: FrameImages | None, video: VideoInfo) -> tup
         return partial(held, frame.image), f"{folder}{frame.name}"
     images.keep(frame)
     return partial(images.get, frame.index, frame.time_s), f"{folder}{frame.name}"
-
-
-class ResultStream(Stream):
-    """A stream whose results carry the images that were pushed; see `Stream`.
-
-    An image is kept as long as its result is.
-
-    Args: as `Stream`, and
-        skeleton: of the poses.
-    """
-
-    def __init__(self, runner: StreamRunner, fps: float | None, skeleton: Skeleton) -> None:
-        super().__init__(runner, fps)
-        self._skeleton = skeleton
-        self._waiting: dict[int, Rgb] = {}  # by frame index
-
-    def push(  # type: ignore[override]  # a list of a narrower type, which is only read
-        self, image: object, time_s: float | None = None, frame_index: int | None = None
-    ) -> list[FrameResult]:
-        """Processes the next frame.
-
-        Args:
-            image: RGB: an array, a PIL image or a tensor, as `Predictor.predict` takes them.
-            time_s: its time in seconds, rising; may be left out where the stream has `fps`.
-            frame_index: its number; counted from 0 where left out.
-
-        Returns:
-            The results of the frames that are complete now, in order: without lookahead this
-            frame, with lookahead the one `lookahead` frames ago.
-
-        Raises:
-            VepeError: where the time is missing, not finite or does not rise, the image is none,
-                or the stream is finished.
-        """
-        pixels, index = as_array(image), self._count if frame_index is None else frame_index
-        outputs = super().push(pixels, time_s, frame_index)
-        self._waiting[index] = pixels
-        return self._results(outputs)
-
-    def finish(self) -> list[FrameResult]:  # type: ignore[override]
-        """The results of the frames that wait for look-ahead frames; ends the stream."""
-        return self._results(super().finish())
-
-    def _results(self, outputs: list[FramePoses]) -> list[FrameResult]:
-        results = []
-        for poses in outputs:
-            load = partial(held, self._waiting.pop(poses.frame_index))
-            results.append(FrameResult.of(poses, self._skeleton, load))
-        return results

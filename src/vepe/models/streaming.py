@@ -194,19 +194,29 @@ def stream_step(
     time_s: float,
     padding: Bool[Tensor, "1 H W"] | None = None,
 ) -> tuple[StreamState, PoseOutput | None]:
-    """Takes the next frame of a stream.
+    """Takes the next frame of a stream; `image` and `padding` as `Vepe.encode_frame` takes them.
+
+    The other arguments and the result are those of `stream_add`.
+    """
+    frame, _ = model.encode_frame(image, padding)
+    return stream_add(model, state, frame, time_s)
+
+
+def stream_add(
+    model: Vepe, state: StreamState, frame: FrameMemory, time_s: float
+) -> tuple[StreamState, PoseOutput | None]:
+    """Takes the next frame of a stream, encoded alone or in a batch with others.
 
     Args:
         model: the network, which gives the window too.
         state: of the stream before the frame; `StreamState()` at its start.
-        image, padding: as `Vepe.encode_frame` takes them.
+        frame: one row of what `Vepe.encode_frame` returns.
         time_s: the frame's timestamp, later than the one before.
 
     Returns:
         the new state, and the poses of the frame `lookahead` frames ago; None for the first
         `lookahead` frames. `stream_flush` outputs the last ones.
     """
-    frame, _ = model.encode_frame(image, padding)
     motions = state.motions
     if state.frames:
         motions = (*motions, state.frames[-1].motion_to(frame))
