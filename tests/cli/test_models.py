@@ -36,9 +36,12 @@ def test_metadata_of_weights_is_printed(tmp_path: Path, monkeypatch, capsys) -> 
     training = {"data": ["LSP", "COCO"], "recipe": "two hours on two cores [sic]"}
     save_weights(tmp_path / "vepe-n.safetensors", tiny_model(), TINY, training)
     monkeypatch.setattr(checkpoint.resources, "files", lambda _: tmp_path)
-    assert cli.run(["models", str(tmp_path / "vepe-n.safetensors")]) == 0
+    weights = str(tmp_path / "vepe-n.safetensors")
+    assert cli.run(["models", weights]) == 0
+    assert capsys.readouterr().out.count("\n") == 2
+    assert cli.run(["models", weights, "--verbose"]) == 0
     printed = capsys.readouterr().out
-    assert "data: LSP, COCO" in printed
+    assert "  data:\n  - LSP\n  - COCO\n" in printed
     assert "recipe: two hours on two cores [sic]" in printed
     assert "mobilenetv2_035" in printed
     assert " MB" in printed

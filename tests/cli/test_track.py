@@ -265,7 +265,7 @@ def test_bad_sources(kind: str, says: str, track, tmp_path: Path, capsys) -> Non
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ("--model vepe-x", "There is no preset 'vepe-x'; did you mean 'vepe-"),
+        ("--model vepe-m", "There is no preset 'vepe-m'; did you mean 'vepe-s'? Known are vepe-n,"),
         ("--model vepe-r50", "There are no bundled weights for 'vepe-r50'; pass a weights file"),
         ("--model nosuch.safetensors", "There is no weights file 'nosuch.safetensors'"),
         ("--device gpu", "'gpu' is no device"),
@@ -278,7 +278,7 @@ def test_bad_sources(kind: str, says: str, track, tmp_path: Path, capsys) -> Non
         ("--start 0.3 --end 0.2", "is not after the start"),
         ("--fps 30", "The frame rate 30 is for folders of images"),
         ("--smooth much", "Invalid value for '--smooth'"),
-        ("--format txt", "Invalid value for '--format': there is no format 'txt'; known are json"),
+        ("--format txt", "Invalid value for '--format': there is no format 'txt'; known are posetrack"),
         ("--format csv,cocoo", "there is no format 'cocoo'; did you mean 'coco'? Known are"),
         ("--start soon", "Invalid value for '--start'"),
     ],

@@ -192,6 +192,7 @@ def main() -> None:
     """Entry point of the `vepe` command."""
     _open_missing_streams()
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # its lines would stand before our sentence
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints for programmers, per process
     sys.exit(run())
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from vepe.cli.output import note
 
 if TYPE_CHECKING:
     from vepe.config.model import ModelConfig
@@ -16,16 +18,24 @@ def models(
     names: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="MODEL",
             help="Only these presets, .safetensors files or hf:// addresses.",
             show_default="all presets",
         ),
     ] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Also print the file, data and recipe of existing weights."
+        ),
+    ] = False,
 ) -> None:
     """List the models with parameters, operations per frame, and their bundled weights.
 
     Operations are those of convolutions and matrix products for one frame of a 16:9 video; a
     multiplication and an addition count as two.
     """
+    import yaml
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -56,11 +66,14 @@ def models(
             )
             cards += [(name, card)] if card else []
     console.print(table)
-    for name, card in cards:
+    if cards and not verbose and names is None:
+        note("Data and recipe of the weights: vepe models --verbose")
+    for name, card in cards if verbose else ():
         path, version = escape(printable(str(card.path))), escape(printable(card.version))
         console.print(f"\n[bold]{escape(printable(name))}[/]  {path}, VEPE {version}")
-        for line in _history(card.training):
-            console.print(f"  {escape(printable(line))}", highlight=False)
+        history = yaml.safe_dump(card.training, sort_keys=False, allow_unicode=True)
+        for line in history.splitlines():
+            console.print(f"  {escape(printable(line))}", highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -125,11 +138,3 @@ def _config_and_card(name: str) -> tuple[ModelConfig, WeightsCard | None]:
         card = read_card(name)
         return card.config, card
     return parse(ModelConfig, read_yaml(name), name), None
-
-
-def _history(training: dict[str, Any]) -> list[str]:
-    """Data and recipe of the weights, one line per entry."""
-    return [
-        f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
-        for key, value in training.items()
-    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from typing import Annotated
 
@@ -23,9 +22,9 @@ def _formats(values: list[str] | None) -> list[str] | None:
     names = ["posetrack" if name == "json" else name for name in names]
     for name in names:
         if name not in FORMATS:
-            close = difflib.get_close_matches(name, FORMATS, n=1)
-            hint = f"did you mean '{close[0]}'? Known are" if close else "known are json,"
-            raise typer.BadParameter(f"there is no format '{name}'; {hint} {', '.join(FORMATS)}.")
+            from vepe.config.load import nearest
+
+            raise typer.BadParameter(f"there is no format '{name}'{nearest(name, FORMATS)}")
     return names or None
 
 

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vepe.cli.options import Device, ImageSize, InputPx, Model, image_size, prepare_device
-from vepe.cli.output import echo
+from vepe.cli.options import (
+    Device,
+    ImageSize,
+    InputPx,
+    Model,
+    image_size,
+    nobody,
+    prepare_device,
+)
+from vepe.cli.output import Quiet, counted, echo, loading, note, shows_progress
 from vepe.errors import VepeError, check_name
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 
@@ -27,7 +35,10 @@ if TYPE_CHECKING:
 
 def predict(
     images: Annotated[
-        list[Path], typer.Argument(help="Image files, or folders of them.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE...", help="Image files, or folders of them.", show_default=False
+        ),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The JSON file to write.", show_default=False)
@@ -49,19 +60,22 @@ def predict(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing results, but never source images.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Estimate the poses of the people in single images; writes COCO results.
 
     The results include file and keypoint names. Damaged images are skipped and listed, and the exit
     code is 2. Ctrl-C stops early and writes what is finished.
     """
-    from vepe.formats.coco_writer import write_coco_results
-    from vepe.inference.predictor import load
-
     input_size = image_size(imgsz, input_px)
-    work = _plan(images, output, draw, overwrite=overwrite, weights=Path(model))
-    prepare_device(device)
-    predictor = load(model, device=device, conf=conf, input_px=input_size)
+    with loading(model):
+        from vepe.formats.coco_writer import write_coco_results
+
+        work = _plan(images, output, draw, overwrite=overwrite, weights=Path(model))
+        from vepe.inference.predictor import load
+
+        prepare_device(device)
+        predictor = load(model, device=device, conf=conf, input_px=input_size)
     outcome = _process(predictor, work)
     if outcome.done:
         write_coco_results(output, predictor.skeleton, outcome.done)
@@ -73,9 +87,12 @@ def predict(
         people = sum(len(poses) for _, poses in outcome.done)
         early = " (stopped early)" if outcome.stopped else ""
         drawn = f", {draw}" if draw else ""
-        echo(f"{len(outcome.done)} images{early}, {people} people: {output}{drawn}")
+        images_done = counted(len(outcome.done), "image")
+        note(f"{images_done}{early}, {counted(people, 'person', 'people')}: {output}{drawn}")
+        if not people:
+            note(f"vepe: {nobody(conf, model)}", err=True)
     elif outcome.stopped:
-        echo("Stopped before the first image was finished; nothing was written.")
+        note("Stopped before the first image was finished; nothing was written.")
     if outcome.stopped or outcome.skipped:
         raise typer.Exit(_INTERRUPTED if outcome.stopped else _SKIPPED)
 
@@ -148,8 +165,10 @@ def named_images(inputs: list[Path]) -> list[tuple[Path, str]]:
 
 
 def _images_of(entry: Path) -> list[Path]:
-    from vepe.video.images import list_images
+    from vepe.video.images import VIDEO_SUFFIXES, list_images
 
+    if entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():
+        raise VepeError(f"'{entry}' is a video; for its poses: vepe track '{entry}'.")
     try:
         return list_images(entry)
     except VepeError:
@@ -220,8 +239,7 @@ def _process(predictor: Predictor, work: list[_Work]) -> _Outcome:
     from vepe.video.images import read_image
     from vepe.viz.drawing import draw_poses
 
-    console = Console(stderr=True)
-    quiet = not console.is_terminal
+    console, quiet = Console(stderr=True), not shows_progress()
     outcome, damage = _Outcome(), []
     try:
         for item in track(work, "images", console=console, transient=True, disable=quiet):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -46,7 +46,7 @@ def _read(source: str | Path, kind: str, extending: tuple[str, ...]) -> dict[str
     else:
         names = preset_names(kind)
         if str(source) not in names:
-            raise VepeError(f"There is no preset '{source}'{_nearest(str(source), names)}.")
+            raise VepeError(f"There is no preset '{source}'{nearest(str(source), names)}")
         preset = resources.files("vepe.config") / "presets" / kind / f"{source}.yaml"
         identity, folder = str(source), Path()
         data = preset.read_bytes()
@@ -163,8 +163,8 @@ def parse(
         keys, known = _walk(model, first["loc"])
         where = ".".join(keys)
         if first["type"] == "extra_forbidden":
-            hint = _nearest(keys[-1], known)
-            raise VepeError(f"{source}: there is no option '{where}'{hint}.") from None
+            hint = nearest(keys[-1], known)
+            raise VepeError(f"{source}: there is no option '{where}'{hint}") from None
         problem = _PLAIN.get(first["type"], first["msg"].removeprefix("Value error, "))
         problem = problem.format_map(first.get("ctx", {})) if first["type"] in _PLAIN else problem
         raise VepeError(f"{source}: {where or 'the whole'}: {problem}.") from None
@@ -227,9 +227,10 @@ def _kind(model: type[BaseModel]) -> str | None:
     return None if field is None else str(field.default)
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    """A hint with the nearest known name, or all of them."""
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, and all of them."""
     close = difflib.get_close_matches(name, known, n=1)
+    listed = f"nown are {', '.join(known)}." if known else ""
     if close:
-        return f"; did you mean '{close[0]}'"
-    return f"; known are {', '.join(known)}" if known else ""
+        return f"; did you mean '{close[0]}'? K{listed}"
+    return f"; k{listed}" if known else "."

@@ -23,7 +23,7 @@ from torch import Tensor
 from vepe import __version__
 from vepe.config.base import SILENT
 from vepe.config.documents import parse_json
-from vepe.config.load import parse, preset_names, read_yaml
+from vepe.config.load import nearest, parse, preset_names
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
@@ -191,8 +191,8 @@ def find_weights(name: str | Path) -> Path:
         )
     if len(path.parts) > 1:
         raise VepeError(f"There is no weights file '{text}'; give a {SUFFIX} file or a preset.")
-    read_yaml(text)  # raises, naming the nearest preset
-    raise AssertionError(text)
+    with_weights = [preset for preset in preset_names() if bundled_weights(preset)]
+    raise VepeError(f"There is no preset '{text}'{nearest(text, with_weights)}")
 
 
 def _opened(path: Path) -> Any:

@@ -116,8 +116,8 @@ def _timm_model(name: str, pretrained: bool) -> nn.Module:
     """
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=1)
-        hint = f"; did you mean '{near[0]}'" if near else ""
-        raise VepeError(f"timm has no backbone '{name}'{hint}.")
+        hint = f"; did you mean '{near[0]}'?" if near else "; see timm.list_models()."
+        raise VepeError(f"timm has no backbone '{name}'{hint}")
     for options in ({"dynamic_img_size": True}, {"strict_img_size": False}, {}):
         try:
             return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
