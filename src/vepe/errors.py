@@ -45,6 +45,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def counted(count: int, what: str, several: str | None = None) -> str:
+    """A number with its noun: '1 frame', '2 frames', '3 people'."""
+    return f"{count} {what}" if count == 1 else f"{count} {several or what + 's'}"
+
+
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )

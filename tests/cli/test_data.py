@@ -40,15 +40,24 @@ def test_old_option_name_is_accepted_with_a_warning(tmp_path) -> None:
     assert result.exit_code == 0, result.output
 
 
-def test_long_lists_are_cut(tmp_path) -> None:
+def test_the_same_finding_in_many_files_is_one_line(tmp_path) -> None:
     for i in range(4):
         data = json.loads(NEW.read_text())
         data["annotations"][0].pop("bbox_head")
         (tmp_path / f"{i}.json").write_text(json.dumps(data))
-    result = CliRunner().invoke(app, ["check", str(tmp_path), "--no-images", "--limit", "1"])
+    result = CliRunner().invoke(app, ["check", str(tmp_path), "--no-images"])
     assert result.output.count("problem:") == 1
-    assert "and 3 more; print all with --limit 0" in result.output
-    assert "4 problem(s) found." in result.output
+    assert "(and 3 more, also in 3 other files; --json lists all)" in result.output
+    assert "4 problems found." in result.output
+
+
+def test_long_lists_are_cut(tmp_path) -> None:
+    data = json.loads(NEW.read_text())
+    data["annotations"][0].pop("bbox_head")
+    (tmp_path / "0.json").write_text(json.dumps(data))
+    result = CliRunner().invoke(app, ["check", str(tmp_path), "--limit", "1"])  # no images, too
+    assert result.output.count("problem:") == 1
+    assert "more; print all with --limit 0" in result.output
 
 
 def test_report_never_replaces_a_file_of_the_data(tmp_path) -> None:

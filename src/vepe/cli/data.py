@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vepe.cli.help_pages import examples
 from vepe.cli.output import echo
-from vepe.errors import VepeError, VepeWarning
+from vepe.errors import VepeError, VepeWarning, counted
+
+if TYPE_CHECKING:
+    from vepe.formats.dataset_rules import DatasetFinding
 
 app = typer.Typer(no_args_is_help=True, help="Check data sets and pack them into shards.")
 
@@ -64,17 +67,39 @@ def check(
     echo(f"{directory}: {kinds}")
     for name, counts in report.splits.items():
         echo(f"  {name}: {counts.line()}")
-    ordered = sorted(report.findings, key=lambda f: f.level == "note")
-    for finding in ordered[: limit or None]:
-        echo(finding.line())
-    if limit and len(ordered) > limit:
-        echo(f"... and {len(ordered) - limit} more; print all with --limit 0.")
+    lines = grouped_lines(sorted(report.findings, key=lambda f: f.level == "note"))
+    for line in lines[: limit or None]:
+        echo(line)
+    if limit and len(lines) > limit:
+        echo(f"... and {len(lines) - limit} more; print all with --limit 0.")
     if json_file is not None:
         dump_json(json_file, report.to_dict())
     problems = sum(f.count for f in report.problems)
-    echo(f"{problems} problem(s) found." if problems else "No problems found.")
+    echo(f"{counted(problems, 'problem')} found." if problems else "No problems found.")
     if problems:
         raise typer.Exit(1)
+
+
+def grouped_lines(findings: Sequence[DatasetFinding]) -> list[str]:
+    """One line for each kind of finding: the first, and in how many other places there are more.
+
+    Findings with one level and one fix are of one kind.
+    """
+    groups: dict[tuple[str, str], list[DatasetFinding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.level, finding.fix), []).append(finding)
+    lines = []
+    for (level, fix), group in groups.items():
+        first, others = group[0], len(group) - 1
+        if not others:
+            lines.append(first.line())
+            continue
+        more = sum(finding.count for finding in group) - 1
+        lines.append(
+            f"{level}: {first.place}: {first.text} (and {more} more, also in "
+            f"{counted(others, 'other file')}; --json lists all). {fix}"
+        )
+    return lines
 
 
 @app.command(epilog=examples("vepe data shard annotations/train --images images -o shards/train"))

@@ -10,7 +10,8 @@ import typer
 
 from vepe.cli.drawing import with_drawing_options
 from vepe.cli.options import Sequence
-from vepe.cli.output import Quiet, counted, note
+from vepe.cli.output import Quiet, note
+from vepe.errors import counted
 from vepe.viz.options import DrawingOptions
 
 

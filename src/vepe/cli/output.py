@@ -59,8 +59,3 @@ def loading(what: str) -> Iterator[None]:
 
     with Console(stderr=True).status(f"Loading {escape(printable(what))} ..."):
         yield
-
-
-def counted(count: int, what: str, several: str | None = None) -> str:
-    """A number with its noun: '1 frame', '2 frames', '3 people'."""
-    return f"{count} {what}" if count == 1 else f"{count} {several or what + 's'}"

@@ -17,8 +17,8 @@ from vepe.cli.options import (
     nobody,
     prepare_device,
 )
-from vepe.cli.output import Quiet, counted, echo, loading, note, shows_progress
-from vepe.errors import VepeError, check_name
+from vepe.cli.output import Quiet, echo, loading, note, shows_progress
+from vepe.errors import VepeError, check_name, counted
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 
 _SKIPPED, _INTERRUPTED = 2, 130

@@ -23,10 +23,10 @@ from vepe.cli.options import (
     nobody,
     prepare_device,
 )
-from vepe.cli.output import Quiet, counted, echo, loading, note
+from vepe.cli.output import Quiet, echo, loading, note
 from vepe.cli.progress import batch_progress, video_progress
 from vepe.cli.stop import stop_on_interrupt
-from vepe.errors import BatchError, VepeError
+from vepe.errors import BatchError, VepeError, counted
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 from vepe.viz.options import DrawingOptions
 

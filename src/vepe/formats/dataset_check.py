@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, counted
 from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.coco import parse_coco
 from vepe.formats.data_paths import is_inside
@@ -70,9 +70,10 @@ class SplitCounts:
     def line(self) -> str:
         """The counts in words."""
         return (
-            f"{self.sequences} sequence(s) in {self.files} file(s), {self.frames} frames "
-            f"({self.labeled} labelled, {self.images} images found), {self.people} people, "
-            f"{self.tracks} tracks, {self.keypoints} keypoints"
+            f"{counted(self.sequences, 'sequence')} in {counted(self.files, 'file')}, "
+            f"{counted(self.frames, 'frame')} ({self.labeled} labelled, "
+            f"{counted(self.images, 'image')} found), {counted(self.people, 'person', 'people')}, "
+            f"{counted(self.tracks, 'track')}, {counted(self.keypoints, 'keypoint')}"
         )
 
 
@@ -246,7 +247,7 @@ def _release_notes(report: DatasetReport) -> list[DatasetFinding]:
             if official.startswith(f"{counts.sequences} "):
                 continue
             notes.append(DatasetFinding(
-                "note", f"{report.root / name}", f"it has {counts.sequences} sequence(s)",
+                "note", f"{report.root / name}", f"it has {counted(counts.sequences, 'sequence')}",
                 f"The {TITLES[kind]} release has {official}; a part is fine for experiments.",
             ))  # fmt: skip
     return notes
@@ -263,7 +264,7 @@ def _unused_images(root: Path, used_folders: set[Path]) -> list[DatasetFinding]:
         count = sum(Path(n).suffix.lower() in IMAGE_SUFFIXES for n in names)
         if count:
             notes.append(DatasetFinding(
-                "note", folder, f"no annotation file refers to the {count} image(s) here",
+                "note", folder, f"no annotation file refers to the {counted(count, 'image')} here",
                 "Add the annotations of this sequence, or ignore this (test sets have none).",
             ))  # fmt: skip
     return notes
