@@ -1,8 +1,4 @@
-"""Where a person's head and body are in the image, from keypoints of any skeleton.
-
-Lengths of the body as shares of its height are those of Drillis and Contini (1964), as in Winter,
-"Biomechanics and Motor Control of Human Movement", figure 4.1.
-"""
+"""Where a person's head and body are in the image, from keypoints of any skeleton."""
 
 from __future__ import annotations
 
@@ -13,24 +9,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vepe.measures.proportions import SHARES
 from vepe.skeleton import Skeleton
 
 _FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 _TOPS, _NECKS = ("head_top", "head"), ("head_bottom", "neck")
-_LENGTHS = {
-    ("left_shoulder", "left_hip"): 0.288,
-    ("right_shoulder", "right_hip"): 0.288,
-    ("left_hip", "left_knee"): 0.245,
-    ("right_hip", "right_knee"): 0.245,
-    ("left_knee", "left_ankle"): 0.246,
-    ("right_knee", "right_ankle"): 0.246,
-    ("left_shoulder", "right_shoulder"): 0.245,
-    ("left_shoulder", "left_elbow"): 0.186,
-    ("right_shoulder", "right_elbow"): 0.186,
-    ("head_top", "head_bottom"): 0.16,
-    ("head", "neck"): 0.16,
-    ("left_ear", "right_ear"): 0.085,
-}
 _HEAD_RADIUS = 0.095
 """Radius of a circle around a head, hair included, as a share of the body's height."""
 
@@ -66,7 +49,7 @@ class _Parts:
 @lru_cache(maxsize=64)
 def _parts(skeleton: Skeleton) -> _Parts:
     place = {name: k for k, name in enumerate(skeleton.keypoints)}
-    lengths = {p: share for p, share in _LENGTHS.items() if p[0] in place and p[1] in place}
+    lengths = {p: share for p, share in SHARES.items() if p[0] in place and p[1] in place}
     pairs = [(place[a], place[b]) for a, b in lengths]
 
     def those(*names: str) -> list[int]:
