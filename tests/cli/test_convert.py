@@ -9,9 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from usable_formats import usable_targets
 from vepe.cli.convert import convert
 from vepe.errors import VepeError
-from vepe.formats.conversion import TARGETS
 from vepe.formats.openpose import write_openpose
 from vepe.formats.posetrack import read_sequence
 
@@ -65,7 +65,7 @@ def test_existing_files_are_replaced_only_with_overwrite(tmp_path) -> None:
     assert target.read_text().startswith("frame_index,")
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("to", usable_targets())
 def test_folders_are_converted_twice_only_with_overwrite(to, tmp_path) -> None:
     call(NEW, tmp_path / "out", "--to", to)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}

@@ -11,9 +11,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from usable_formats import usable_targets
 from vepe.errors import VepeError
 from vepe.formats.coco_writer import write_coco_video
-from vepe.formats.conversion import TARGETS, convert_annotations
+from vepe.formats.conversion import convert_annotations
 from vepe.formats.dataset_check import check_dataset
 from vepe.formats.posetrack import parse_sequences
 
@@ -51,7 +52,9 @@ JUNK = [None, True, -1, 0, 3.5, 10**30, float("inf"), float("nan"), "x", "", [],
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(place=st.sampled_from(PLACES), junk=st.sampled_from(JUNK), to=st.sampled_from(TARGETS))
+@given(
+    place=st.sampled_from(PLACES), junk=st.sampled_from(JUNK), to=st.sampled_from(usable_targets())
+)
 def test_no_tracebacks(place, junk, to) -> None:
     number, path = place
     document = copy.deepcopy(DOCUMENTS[number])

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from usable_formats import usable_targets
 from vepe.errors import VepeError
-from vepe.formats.conversion import TARGETS, convert_annotations, left_behind
+from vepe.formats.conversion import convert_annotations, left_behind
 from vepe.formats.detect import read_any
 from vepe.formats.posetrack import read_sequence
 from vepe.formats.posetrack17 import write_posetrack17
@@ -22,13 +23,13 @@ DATA = Path(__file__).parent / "data"
 OLD, NEW = DATA / "pt17_000902_mpii_test.json", DATA / "pt18_000902_mpii_test.json"
 
 
-@pytest.mark.parametrize("to", [t for t in TARGETS if t != "submission"])
+@pytest.mark.parametrize("to", [t for t in usable_targets() if t not in ("submission", "rerun")])
 def test_written_file_is_read_back_in_its_format(to, tmp_path) -> None:
     done = convert_annotations(NEW, tmp_path / "out", to)
     assert (done.sequences, done.frames, done.people) == (1, 12, 45)
     (sequence,) = read_any(done.written[0])
-    expected = {"csv": "posetrack18", "parquet": "posetrack18", "mot": "posetrack18",
-                "openpose": "coco"}.get(to, to)  # fmt: skip
+    tables = {"csv": "posetrack18", "parquet": "posetrack18", "mot": "posetrack18"}
+    expected = to if to.startswith("posetrack") else tables.get(to, "coco")
     assert sequence.format == expected
     assert sequence.people_count() == 45
 
@@ -70,7 +71,7 @@ def test_hidden_points_at_the_origin_do_not_fit_2018(gt) -> None:
 @pytest.mark.parametrize(
     ("to", "target", "message"),
     [
-        ("xml", "out", "choose one of posetrack17"),
+        ("xml", "out", "choose one of json, posetrack17"),
         ("csv", "out.json", "name a file ending in .csv"),
         ("csv", "out.zip", "cannot take 1 csv"),
     ],

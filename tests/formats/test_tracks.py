@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from usable_formats import readable_results
 from vepe.errors import VepeError
 from vepe.formats.coco_writer import ResultImage, write_coco_results
 from vepe.formats.detect import read_any
 from vepe.formats.posetrack import read_sequence
 from vepe.formats.posetrack18 import SLOTS_2018
-from vepe.formats.tracks import WRITERS, sequence_from_tracks, write_tracks
+from vepe.formats.tracks import sequence_from_tracks, write_tracks
 from vepe.skeleton import COCO17, POSETRACK15
 from vepe.types import NO_TRACK, FramePoses, PoseTracks
 
@@ -103,8 +104,8 @@ def test_other_skeletons_keep_their_names(rng, tracks: PoseTracks, tmp_path) -> 
         track_ids=np.array([3]),
     )
     other = PoseTracks(tracks.video, COCO17, (frame,))
-    for name in WRITERS:
-        if name in ("mot", "openpose"):
+    for name in readable_results():
+        if name == "openpose":
             continue
         (sequence,) = read_any(write_tracks(name, tmp_path / "x", other))
         assert sequence.skeleton == COCO17, name

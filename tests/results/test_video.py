@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from usable_formats import readable_results
 
 import vepe
 from vepe.config.tracking import SmoothingSettings
@@ -21,7 +22,7 @@ from vepe.tracking.smoothing_offline import smooth_offline
 from vepe.types import FramePoses, PoseTracks, VideoInfo
 from vepe.video.reader import open_video
 
-HOLDS_POSES = sorted(set(WRITERS) - {"mot"})
+HOLDS_POSES = sorted(readable_results())
 
 
 def assert_same_poses(a: FramePoses, b: FramePoses, *, atol: float = 1e-3) -> None:

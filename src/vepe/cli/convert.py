@@ -9,7 +9,10 @@ import typer
 
 from vepe.cli.output import echo
 
-_FORMATS = "posetrack17, posetrack18, posetrack21, coco, csv, parquet, mot, openpose"
+_FORMATS = (
+    "json, posetrack17, posetrack18, posetrack21, coco, csv, parquet, hdf5, mot, openpose, "
+    "label-studio, slp"
+)
 
 
 def convert(
@@ -22,9 +25,15 @@ def convert(
         typer.Argument(help="File or folder to write; .zip for a submission.", show_default=False),
     ],
     to: Annotated[
-        str,
-        typer.Option("--to", help=f"Format to write: {_FORMATS}, submission (cvat means coco)."),
-    ],
+        str | None,
+        typer.Option(
+            "--to",
+            "--format",
+            help=f"Format to write, or several separated by commas: {_FORMATS}, nwb, rerun, "
+            "submission (cvat means coco).",
+            show_default="by the ending of the target",
+        ),
+    ] = None,
     from_format: Annotated[
         str | None,
         typer.Option("--from", help=f"Format of the source, if not detected: {_FORMATS}."),
@@ -37,7 +46,7 @@ def convert(
         bool, typer.Option("--overwrite", help="Replace existing files (never the source).")
     ] = False,
 ) -> None:
-    """Convert PoseTrack 2017/2018/2021, COCO, CVAT, MOT, CSV, Parquet and OpenPose files.
+    """Convert poses and labels between PoseTrack, COCO, CVAT, Label Studio, MOT, SLEAP and tables.
 
     Prints one line for each kind of data that the target format cannot hold.
     """

@@ -12,7 +12,10 @@ from vepe.errors import VepeWarning
 Model = Annotated[
     str, typer.Option(help="Preset with bundled weights, .safetensors file, or hf://OWNER/REPO.")
 ]
-FORMATS = ("posetrack", "coco", "csv", "mot", "parquet", "openpose")
+FORMATS = (
+    *("posetrack", "coco", "csv", "mot", "parquet", "openpose"),
+    *("hdf5", "rerun", "slp", "nwb"),
+)
 """Names of `vepe.formats.tracks.WRITERS`, which loads NumPy."""
 
 

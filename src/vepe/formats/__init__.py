@@ -1,4 +1,4 @@
-"""File formats: PoseTrack 2017, 2018 and 2021, COCO, MOT, CSV, Parquet, OpenPose JSON.
+"""File formats: PoseTrack, COCO, MOT, CSV, Parquet, HDF5, OpenPose, Label Studio, SLEAP, rerun.
 
 Readers return `annotations.AnnotatedSequence` and writers take it. To add a format: write a module
 with a reader and a writer, list the reader in `detect.READERS`, what it can hold in

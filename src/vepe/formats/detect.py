@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.coco import parse_coco, read_coco
 from vepe.formats.files import load_json
+from vepe.formats.hdf5 import read_hdf5
+from vepe.formats.label_studio import is_label_studio, parse_label_studio, read_label_studio
 from vepe.formats.mot import read_mot
 from vepe.formats.openpose import read_openpose
 from vepe.formats.posetrack import parse_sequences, read_files, read_sequences
 from vepe.formats.posetrack17 import read_posetrack17
 from vepe.formats.posetrack18 import read_posetrack18
+from vepe.formats.sleap import read_slp
 from vepe.formats.table import read_csv, read_parquet
 from vepe.skeleton import POSETRACK15
 
@@ -27,10 +31,18 @@ READERS: dict[str, Callable[[Path], tuple[AnnotatedSequence, ...]]] = {
     "parquet": lambda path: (read_parquet(path),),
     "mot": lambda path: (read_mot(path),),
     "openpose": lambda path: (read_openpose(path),),
+    "hdf5": lambda path: (read_hdf5(path),),
+    "label-studio": read_label_studio,
+    "slp": read_slp,
 }
 """Formats that can be read, by name; each reads one file (openpose: one folder)."""
 
-_BY_SUFFIX = {".mat": "posetrack17", ".csv": "csv", ".parquet": "parquet", ".txt": "mot"}
+_BY_SUFFIX = {
+    ".mat": "posetrack17", ".csv": "csv", ".parquet": "parquet", ".txt": "mot", ".h5": "hdf5",
+    ".hdf5": "hdf5", ".slp": "slp",
+}  # fmt: skip
+_RICHEST = (".json", ".mat", ".parquet", ".csv", ".h5", ".hdf5", ".slp", ".txt")
+"""Of files that differ only in their ending, as `vepe track` writes them, the first one is read."""
 _POSETRACK_IMAGE_KEYS = ("vid_id", "is_labeled", "frame_id", "has_labeled_person", "nframes")
 
 
@@ -56,16 +68,47 @@ def read_any(path: Path, format: str | None = None) -> tuple[AnnotatedSequence, 
         return READERS[format](path) if format else _read_file(path)
     if format == "openpose" or (format is None and _is_openpose_folder(path)):
         return READERS["openpose"](path)
-    files = sorted(f for f in path.iterdir() if f.suffix.lower() in (".json", *_BY_SUFFIX))
+    files = _pose_files(path, everything=format is not None)
     if format is None and not files:
         folders = sorted(f for f in path.iterdir() if f.is_dir() and _is_openpose_folder(f))
         if folders:
             return tuple(read_openpose(folder) for folder in folders)
     if not files:
         raise VepeError(
-            f"{path} holds no .json, .mat, .csv, .parquet or .txt file; check the path."
+            f"{path} holds no .json, .mat, .csv, .parquet, .h5, .slp or .txt file; check the path."
         )
     return tuple(read_files(files, READERS[format] if format else _read_file))
+
+
+def _pose_files(folder: Path, *, everything: bool) -> list[Path]:
+    """The files of a folder by name; of those of one video in several formats, one with a note."""
+    files = [f for f in folder.iterdir() if f.suffix.lower() in _RICHEST and f.is_file()]
+    files = sorted(f for f in files if not f.name.startswith("."))
+    if everything:
+        return files
+    best: dict[str, Path] = {}
+    for file in sorted(files, key=_richness):
+        best.setdefault(_video_name(file), file)
+    chosen = [file for file in files if best[_video_name(file)] == file]
+    others = [file.name for file in files if file not in chosen]
+    if others:
+        rest = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        warnings.warn(
+            f"{folder}: left out, since another file has the same video: {', '.join(others[:3])}"
+            f"{rest}; name a file, or choose a format.",
+            VepeWarning,
+            stacklevel=3,
+        )
+    return chosen
+
+
+def _video_name(file: Path) -> str:
+    """The name of the video in that of a result of `vepe track`."""
+    return file.stem.removesuffix(".coco").removesuffix(".mot")
+
+
+def _richness(file: Path) -> tuple[int, int, str]:
+    return _RICHEST.index(file.suffix.lower()), file.stem.endswith(".coco"), file.name
 
 
 def _is_openpose_folder(path: Path) -> bool:
@@ -79,6 +122,8 @@ def _read_file(path: Path) -> tuple[AnnotatedSequence, ...]:
     if by_suffix is not None:
         return READERS[by_suffix](path)
     data = load_json(path)
+    if is_label_studio(data):
+        return parse_label_studio(data, path)
     return parse_coco(data, path) if is_coco(data) else parse_sequences(data, path)
 
 

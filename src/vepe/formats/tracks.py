@@ -14,9 +14,12 @@ from vepe.formats.coco_writer import results_document
 from vepe.formats.detect import read_any
 from vepe.formats.files import dump_json
 from vepe.formats.geometry import COORDINATE_DECIMALS, SCORE_DECIMALS, person_box, rounded
+from vepe.formats.hdf5 import write_hdf5
 from vepe.formats.mot import write_mot
 from vepe.formats.openpose import write_openpose
 from vepe.formats.posetrack18_writer import write_posetrack18
+from vepe.formats.rerun import write_rerun
+from vepe.formats.sleap import write_nwb, write_slp
 from vepe.formats.table import write_csv, write_parquet
 from vepe.skeleton import POSETRACK15
 from vepe.types import NO_TRACK, FramePoses, PoseTracks, VideoInfo
@@ -31,7 +34,8 @@ def write_tracks(format: str, path: Path, tracks: PoseTracks) -> Path:
     Args:
         format: one of `WRITERS`.
         path: output path without suffix, such as `out/clip`; the format's suffix is added
-            (`.json`, `.coco.json`, `.csv`, `.mot.txt`, `.parquet`, folder `_openpose`).
+            (`.json`, `.coco.json`, `.csv`, `.mot.txt`, `.parquet`, `.h5`, `.rrd`, `.slp`, `.nwb`,
+            folder `_openpose`).
         tracks: the poses.
 
     Raises:
@@ -216,5 +220,18 @@ WRITERS: dict[str, tuple[str, Callable[[Path, PoseTracks], Path]]] = {
     "mot": (".mot.txt", lambda path, t: write_mot(path, sequence_from_tracks(t))),
     "parquet": (".parquet", lambda path, t: write_parquet(path, sequence_from_tracks(t))),
     "openpose": ("_openpose", lambda path, t: write_openpose(path, sequence_from_tracks(t))),
+    "hdf5": (".h5", lambda path, t: write_hdf5(path, sequence_from_tracks(t))),
+    "rerun": (".rrd", write_rerun),
+    "slp": (".slp", lambda path, t: write_slp(path, sequence_from_tracks(t))),
+    "nwb": (".nwb", lambda path, t: write_nwb(path, sequence_from_tracks(t))),
 }
 """Each format's file suffix and writer, by name."""
+
+EXTRAS = {
+    "parquet": ("pyarrow", "parquet"),
+    "hdf5": ("h5py", "hdf5"),
+    "rerun": ("rerun", "rerun"),
+    "slp": ("sleap_io", "sleap"),
+    "nwb": ("sleap_io", "sleap"),
+}
+"""Formats that need a package: the module, and the extra that installs it."""

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vepe.errors import VepeError, check_name, missing_extra
-from vepe.formats.tracks import WRITERS
+from vepe.formats.tracks import EXTRAS, WRITERS
 from vepe.inference.result_info import RunInfo
 from vepe.inference.spool import result_paths
 from vepe.video.sources import NamedSource
@@ -87,8 +87,10 @@ class TrackJob:
 
     def check_formats(self) -> None:
         """Raises VepeError where the package of a format is missing."""
-        if "parquet" in self.formats and find_spec("pyarrow") is None:
-            raise missing_extra("Parquet", "pyarrow", "parquet")
+        for name in self.formats:
+            package, extra = EXTRAS.get(name, ("", ""))
+            if package and find_spec(package) is None:
+                raise missing_extra(f"The format {name}", package, extra)
 
     def _check_folder(self) -> None:
         nearest = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())

@@ -74,8 +74,8 @@ class VideoResult(PoseTracks):
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Writes the poses in the format that the ending of the path names.
 
-        `.json` (PoseTrack), `.coco.json`, `.csv`, `.parquet`, `.mot.txt`, a folder `..._openpose`,
-        and `.mp4` for a video with the people drawn on it.
+        `.json` (PoseTrack), `.coco.json`, `.csv`, `.parquet`, `.h5`, `.slp`, `.nwb`, `.rrd`,
+        `.mot.txt`, a folder `..._openpose`, and `.mp4` for a video with the people drawn on it.
 
         Args:
             path: the file to write.
