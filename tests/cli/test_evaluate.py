@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from tiny_models import moving_frames, tiny_weights_file
 from vepe.cli import evaluate
 from vepe.cli.app import run
 from vepe.errors import VepeWarning
+from vepe.formats.posetrack18 import SLOTS_2018
 from vepe.skeleton import COCO17
 
 GOLDEN = Path(__file__).parents[1] / "evaluation" / "golden"
@@ -114,3 +117,37 @@ def test_former_option_names_are_accepted_with_a_warning(
     with pytest.warns(VepeWarning, match="--input-px is now called --imgsz"):
         assert run([*words, "--input-px", "320"]) == 2
     assert "settings of --model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["coco", "tracks", "posetrack"])
+def test_saved_predictions_get_the_same_scores(kind: str, tmp_path: Path, capsys) -> None:
+    weights = tiny_weights_file(tmp_path)
+    frames = moving_frames(3)
+    (tmp_path / "000001_mpii_test").mkdir()
+    names = [f"000001_mpii_test/{t:06d}.png" for t in range(3)]
+    for name, image in zip(names, frames, strict=True):
+        Image.fromarray(image).save(tmp_path / name)
+    size = {"width": 48, "height": 32}
+    ids = [10000010000 + t for t in range(3)]
+    person = {"category_id": 1, "track_id": 1, "bbox": [5, 5, 30, 25], "bbox_head": [9, 5, 9, 9]}
+    person |= {"keypoints": [10, 9, 1] * 17, "area": 400.0, "iscrowd": 0, "num_keypoints": 17}
+    gt = {
+        "images": [
+            {"id": i, "frame_id": i, "file_name": n, "is_labeled": True, "nframes": 3, **size}
+            for i, n in zip(ids, names, strict=True)
+        ],
+        "annotations": [{"id": i * 100, "image_id": i, **person} for i in ids],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(SLOTS_2018)}],
+    }
+    labels = tmp_path / "gt.json"
+    labels.write_text(json.dumps(gt))
+    saved = tmp_path / ("saved.json" if kind == "coco" else "saved")
+    shared = ["--joints", "shared"] if kind == "coco" else []
+    start = ["evaluate", kind, "--gt", str(labels), *shared]
+    model = ["--model", str(weights), "--images", str(tmp_path), "--conf", "0.1"]
+    assert run([*start, *model, "--save-pred", str(saved)]) == 0
+    first = capsys.readouterr().out
+    assert run([*start, "--pred", str(saved)]) == 0
+    assert capsys.readouterr().out == first
+    assert run([*start, *model, "--save-pred", str(saved)]) == 2
+    assert "is already there" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from importlib.util import find_spec
@@ -15,6 +15,7 @@ import typer
 from vepe.cli.help_pages import examples
 from vepe.cli.options import ImageSize, InputPx, image_size, prepare_device
 from vepe.cli.output import echo
+from vepe.cli.progress import progress_over
 from vepe.cli.score_tables import print_posetrack, print_tracks, print_values, write_scores
 from vepe.errors import VepeError, missing_extra
 
@@ -54,6 +55,13 @@ Model = Annotated[
 Images = Annotated[
     Path | None,
     typer.Option("--images", help="Folder that image names in the ground truth are relative to."),
+]
+SavePred = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write the predictions of --model here, to score them again with --pred: a file; for "
+        "tracks a folder."
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="Device that --model runs on.")]
 Conf = Annotated[
@@ -122,6 +130,7 @@ def posetrack(
     ] = False,
     model: Model = None,
     images: Images = None,
+    save_pred: SavePred = None,
     device: Device = "auto",
     conf: TrackingConf = None,
     imgsz: ImageSize = None,
@@ -131,7 +140,7 @@ def posetrack(
     """AP, MOTA and keypoint HOTA of PoseTrack 2017, 2018 and 2021 (detected from the files)."""
     from vepe.evaluation.posetrack import PoseTrackMatch, current_rule
 
-    options = _model_options(pred, model, images, device, conf, imgsz, input_px, window)
+    options = _model_options(pred, model, images, save_pred, device, conf, imgsz, input_px, window)
     if report is not None and find_spec("matplotlib") is None:
         raise missing_extra("The report", "matplotlib", "report")
     if report is not None:
@@ -148,8 +157,9 @@ def posetrack(
 
         assert images is not None
         both_sides = track_posetrack(
-            gt, images, lambda: _load(options, POSETRACK_CONF), options.model, _progress_bar
+            gt, images, lambda: _load(options, POSETRACK_CONF), options.model, progress_over
         )
+        options.save(both_sides[1])
         match = PoseTrackMatch.load(*both_sides, protocol=protocol.value)
     result = match.result(rule)
     for text in result.warnings:
@@ -202,6 +212,7 @@ def tracks(
     json_file: JsonFile = None,
     model: Model = None,
     images: Images = None,
+    save_pred: SavePred = None,
     device: Device = "auto",
     conf: TrackingConf = None,
     imgsz: ImageSize = None,
@@ -212,7 +223,9 @@ def tracks(
     from vepe.evaluation.track_pairing import read_tracks
     from vepe.evaluation.tracks import evaluate_tracks, sigmas_of
 
-    options = _model_options(pred or None, model, images, device, conf, imgsz, input_px, window)
+    options = _model_options(
+        pred or None, model, images, save_pred, device, conf, imgsz, input_px, window
+    )
     with _warnings_as_lines():
         labelled = read_tracks(gt)
         by_name = sigmas_of(sigmas, labelled) if sigmas else None
@@ -225,8 +238,9 @@ def tracks(
             assert images is not None
             predicted = track_sequences(
                 labelled, images, lambda: _load(options, POSETRACK_CONF), options.model,
-                _progress_bar,
+                progress_over,
             )  # fmt: skip
+            options.save(predicted)
         result = evaluate_tracks(
             labelled,
             predicted,
@@ -265,6 +279,7 @@ def coco(
     json_file: JsonFile = None,
     model: Model = None,
     images: Images = None,
+    save_pred: SavePred = None,
     device: Device = "auto",
     conf: Conf = None,
     imgsz: ImageSize = None,
@@ -273,7 +288,7 @@ def coco(
     """COCO's OKS average precision, for any skeleton."""
     from vepe.evaluation.coco import coco_oks_ap, evaluate_coco, sigmas_by_name
 
-    options = _model_options(pred, model, images, device, conf, imgsz, input_px)
+    options = _model_options(pred, model, images, save_pred, device, conf, imgsz, input_px)
     by_name = sigmas_by_name(sigmas, gt) if sigmas else None
     with _warnings_as_lines():
         if options is None:
@@ -298,6 +313,7 @@ def crowdpose(
     json_file: JsonFile = None,
     model: Model = None,
     images: Images = None,
+    save_pred: SavePred = None,
     device: Device = "auto",
     conf: Conf = None,
     imgsz: ImageSize = None,
@@ -306,7 +322,7 @@ def crowdpose(
     """CrowdPose's average precision: all, easy, medium and hard images."""
     from vepe.evaluation.coco import crowdpose_ap, evaluate_crowdpose
 
-    options = _model_options(pred, model, images, device, conf, imgsz, input_px)
+    options = _model_options(pred, model, images, save_pred, device, conf, imgsz, input_px)
     with _warnings_as_lines():
         if options is None:
             assert pred is not None
@@ -324,7 +340,9 @@ def _predict(
     from vepe.evaluation.run_model import COCO_CONF, predict_coco
 
     assert images is not None
-    return predict_coco(gt, images, lambda: _load(options, COCO_CONF), _progress_bar)
+    gt_and_pred = predict_coco(gt, images, lambda: _load(options, COCO_CONF), progress_over)
+    options.save(gt_and_pred[1])
+    return gt_and_pred
 
 
 def _load(options: ModelOptions, default_conf: float) -> Predictor:
@@ -340,6 +358,7 @@ def _model_options(
     pred: Path | list[Path] | None,
     model: str | None,
     images: Path | None,
+    save_pred: Path | None,
     device: str,
     conf: float | None,
     imgsz: int | None,
@@ -355,22 +374,18 @@ def _model_options(
     if (pred is None) == (model is None):
         raise VepeError("Give either --pred with predictions, or --model with --images.")
     if model is None:
-        if any(value is not None for value in (conf, imgsz, window)):
-            raise VepeError("--conf, --imgsz and --window are settings of --model; leave them out.")
+        if any(value is not None for value in (conf, imgsz, window, save_pred)):
+            raise VepeError(
+                "--conf, --imgsz, --window and --save-pred are settings of --model; leave them out."
+            )
         return None
     if images is None:
         raise VepeError("--model needs --images: the folder that image names are relative to.")
     from vepe.evaluation.run_model import ModelOptions
+    from vepe.formats.files import check_targets
 
-    return ModelOptions(model, device, conf, imgsz, window)
-
-
-def _progress_bar(items: list[Any], what: str) -> Iterable[Any]:
-    """Iterates over the items with a progress bar on stderr."""
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, description=f"{len(items)} {what}", console=Console(stderr=True))
+    check_targets([save_pred] if save_pred else [], [])
+    return ModelOptions(model, device, conf, imgsz, window, save_pred)
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""Progress bars of `vepe track`: frames of one video, or all videos of a call."""
+"""Progress bars: frames of one video, all videos of a call, items of a list."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vepe.cli.output import shows_progress
 from vepe.errors import printable
@@ -128,6 +128,15 @@ def batch_progress(sources: Sequence[NamedSource]) -> Iterator[BatchProgress]:
     )
     with bar:
         yield BatchProgress(bar, sources, len(sources))
+
+
+def progress_over(items: list[Any], what: str) -> Iterable[Any]:
+    """The items, with a bar while they are iterated over."""
+    from rich.console import Console
+    from rich.progress import track
+
+    title = f"{len(items)} {what}"
+    return track(items, title, console=Console(stderr=True), disable=not shows_progress())
 
 
 def remaining(elapsed_s: float, share: float) -> str:

@@ -6,7 +6,7 @@ Torch is imported only when a model is loaded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +17,9 @@ import numpy as np
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.data_paths import path_inside
-from vepe.formats.files import load_json
+from vepe.formats.files import dump_json, load_json, safe_name
 from vepe.formats.posetrack import read_posetrack
+from vepe.formats.posetrack18_writer import write_posetrack18
 from vepe.skeleton import POSETRACK15, Skeleton
 from vepe.types import FramePoses
 from vepe.video.images import read_image
@@ -41,13 +42,32 @@ Progress = Callable[[list[Any], str], Iterable[Any]]
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which model runs and how; None stands for the default of the model or the benchmark."""
+    """Which model runs and how; None stands for the default of the model or the benchmark.
+
+    `save_pred` is where the predictions are written to; None for nowhere.
+    """
 
     model: str
     device: str = "auto"
     conf: float | None = None
     input_px: int | None = None
     window: int | None = None
+    save_pred: Path | None = None
+
+    def save(self, predictions: Mapping[str, Any] | Sequence[AnnotatedSequence]) -> None:
+        """Writes the predictions to `save_pred`, if that is set: COCO's document to a file, or
+        each sequence as PoseTrack18's JSON into a folder.
+
+        Raises:
+            VepeError: if it cannot be written.
+        """
+        if self.save_pred is None:
+            return
+        if isinstance(predictions, Mapping):
+            dump_json(self.save_pred, predictions)
+            return
+        for sequence in predictions:
+            write_posetrack18(self.save_pred / f"{safe_name(sequence.name)}.json", sequence)
 
     def load(self, default_conf: float) -> Predictor:
         """The predictor, with `default_conf` unless a threshold is set. Errors as `vepe.load`."""
