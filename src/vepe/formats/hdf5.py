@@ -154,7 +154,7 @@ def _shaped(file: Any, name: str, shape: tuple[int, ...], path: Path) -> Float[n
 
 
 def _track_ids(file: Any, count: int) -> Int[np.ndarray, "T"]:
-    names = np.asarray(file["track_names"][:count]) if "track_names" in file else []
+    names: Any = np.asarray(file["track_names"][:count]) if "track_names" in file else []
     matches = [re.search(rb"(\d{1,15})$", bytes(name)) for name in names]
     numbers = [int(m[1]) for m in matches if m]
     unique = len(set(numbers)) == len(numbers) == count

@@ -94,7 +94,7 @@ def _regions(
     if box is not None:
         x, y, width, height = (100 * box / np.tile(size, 2)).tolist()
         value = {"x": x, "y": y, "width": width, "height": height, "rotation": 0}
-        rectangle = {
+        rectangle: dict[str, Any] = {
             **shared, "id": own_id, "type": "rectanglelabels", "from_name": "box",
             "value": {**value, "rectanglelabels": ["person"]},
         }  # fmt: skip
@@ -107,7 +107,7 @@ def _regions(
     for k in np.flatnonzero(person.present).tolist():
         x, y = (100 * person.keypoints_px[k] / size).tolist()
         label = sequence.skeleton.keypoints[k]
-        point = {
+        point: dict[str, Any] = {
             **shared, "id": f"{own_id}k{k}", "type": "keypointlabels", "from_name": "keypoint",
             "value": {"x": x, "y": y, "width": 0.4, "keypointlabels": [label]},
         }  # fmt: skip
@@ -249,10 +249,11 @@ def _people(
         members.setdefault(owner[i] if owner[i] in rectangles else None, []).append(point)
     size: tuple[int, int] | None = None
     people = []
-    for i, own in members.items():
-        for region in (*([rectangles[i]] if i is not None else ()), *own):
+    for owned_by, own in members.items():
+        rectangle = None if owned_by is None else rectangles[owned_by]
+        for region in (*([rectangle] if rectangle else ()), *own):
             size = _size(region, place)
-        people.append(_person(rectangles.get(i or ""), own, skeleton, size, place))
+        people.append(_person(rectangle, own, skeleton, size, place))
     return tuple(people), size
 
 
