@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 
 from vepe.config.tracking import TrackerSettings
-from vepe.tracking.detections import Detections, keypoint_overlap, pair_shares
+from vepe.tracking.detections import Detections, keypoint_overlap
 from vepe.tracking.state import Tracks
 from vepe.types import FramePoses
 
@@ -103,11 +103,13 @@ def affinities(
     """
     poses = people.poses
     pair_sizes = np.maximum(tracks.sizes_px[:, None], people.sizes_px[None])  # (M, P)
-    shares = pair_shares(tracks.weights, people.weights)  # (M, P, K)
-    offsets = (poses.keypoints_px[None] - expected_px[:, None]) / pair_sizes[..., None, None]
+    roots = np.sqrt(tracks.weights), np.sqrt(people.weights)
 
-    overlap = keypoint_overlap(offsets, shares)
-    displacement = np.linalg.norm(np.einsum("mpk,mpkc->mpc", shares, offsets), axis=2)
+    overlap = keypoint_overlap(expected_px, poses.keypoints_px, *roots, pair_sizes)
+    tracks_at, track_sizes = _places(expected_px, roots[0], roots[1], settings.min_size_px)
+    places = _places(poses.keypoints_px, roots[1], roots[0], settings.min_size_px)
+    people_at, people_sizes = places[0].swapaxes(0, 1), places[1].T
+    displacement = np.linalg.norm(people_at - tracks_at, axis=2) / pair_sizes
     motion = np.exp(-0.5 * np.square(displacement / (MOTION_SIGMA + MOTION_SIGMA_PER_S * gap_s)))
     similarity, known = cosine_similarity(tracks, poses)
 
@@ -122,29 +124,29 @@ def affinities(
     total = total * (1 - LOST_DISCOUNT * np.minimum(gap_s / (settings.motion_gap_s + 1e-9), 1))
 
     gate = settings.gate_sizes + settings.gate_sizes_per_s * gap_s
-    ratio = _size_ratio(expected_px, poses.keypoints_px, shares, settings.min_size_px)
+    ratio = np.maximum(track_sizes / people_sizes, people_sizes / track_sizes)
     reachable = tracks.same_shot[:, None] & (displacement <= gate) & (ratio <= SIZE_RATIO)
     stranger = known & (similarity < LOST_SIMILARITY)
     reachable &= ~(stranger & (gap_s > settings.lost_after_s))
     return Affinities(total, reachable, similarity, displacement)
 
 
-def _size_ratio(
-    expected_px: Float[np.ndarray, "M K 2"],
-    keypoints_px: Float[np.ndarray, "P K 2"],
-    shares: Float[np.ndarray, "M P K"],
+def _places(
+    points_px: Float[np.ndarray, "M K 2"],
+    roots: Float[np.ndarray, "M K"],
+    other_roots: Float[np.ndarray, "P K"],
     min_size_px: float,
-) -> Float[np.ndarray, "M P"]:
-    """Larger over smaller size, over the keypoints that both see: occlusion changes neither."""
+) -> tuple[Float[np.ndarray, "M P 2"], Float[np.ndarray, "M P"]]:
+    """Centres and sizes of poses over the keypoints that both of a pair see.
 
-    def sizes(points: np.ndarray, letters: str) -> Float[np.ndarray, "M P"]:
-        means = np.einsum(f"mpk,{letters}->mpc", shares, points)
-        squares = np.einsum(f"mpk,{letters}->mp", shares, np.square(points))
-        variance = np.maximum(squares - np.square(means).sum(axis=2), 0.0)
-        return np.maximum(np.sqrt(12.0 * variance), min_size_px)
-
-    of_tracks, of_people = sizes(expected_px, "mkc"), sizes(keypoints_px, "pkc")
-    return np.maximum(of_tracks / of_people, of_people / of_tracks)
+    So occlusion changes neither. The weight of a keypoint in a pair is the product of both roots.
+    """
+    norm = roots @ other_roots.T  # (M, P)
+    weighted = roots[..., None] * points_px  # (M, K, 2)
+    centres = np.stack([weighted[..., axis] @ other_roots.T / norm for axis in (0, 1)], axis=2)
+    squares = (weighted * points_px).sum(axis=2) @ other_roots.T / norm
+    variance = np.maximum(squares - np.square(centres).sum(axis=2), 0.0)
+    return centres, np.maximum(np.sqrt(12.0 * variance), min_size_px)
 
 
 def cosine_similarity(
