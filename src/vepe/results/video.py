@@ -234,8 +234,8 @@ def read(
                 f"The poses in '{path}' are of a video of {size[0]}x{size[1]}, but '{video}' has "
                 f"{info.width}x{info.height}; give the video that they were made from."
             )
-        tracks = replace(tracks, video=info)
-    return VideoResult.of(tracks, source=_stated_video(tracks) if video is None else video)
+        return VideoResult.of(replace(tracks, video=info), video)
+    return _with_stated_video(tracks)
 
 
 def _chosen(sequences: tuple[PoseTracks, ...], name: str | None, path: Path) -> PoseTracks:
@@ -251,10 +251,13 @@ def _chosen(sequences: tuple[PoseTracks, ...], name: str | None, path: Path) -> 
     return sequences[names.index(name)]
 
 
-def _stated_video(tracks: PoseTracks) -> Path | None:
-    """The video that the file's `info` names, if it is there."""
-    source = tracks.info.get("source")
-    path = source.get("path") if isinstance(source, dict) else None
-    if not isinstance(path, str) or not path or "\0" in path:
-        return None
-    return Path(path) if Path(path).exists() else None
+def _with_stated_video(tracks: PoseTracks) -> VideoResult:
+    """The poses with the name of the video in the file's `info`, and the video if it is there."""
+    stated = tracks.info.get("source")
+    stated = stated if isinstance(stated, dict) else {}
+    name, path = stated.get("name"), stated.get("path")
+    if isinstance(name, str) and name:
+        tracks = replace(tracks, video=replace(tracks.video, name=name))
+    if not isinstance(path, str) or not path or "\0" in path or not Path(path).exists():
+        return VideoResult.of(tracks)
+    return VideoResult.of(tracks, Path(path))
