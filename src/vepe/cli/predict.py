@@ -248,7 +248,7 @@ def _process(predictor: Predictor, work: list[_Work]) -> _Outcome:
             except VepeError as error:
                 damage.append(error)
                 continue
-            poses = predictor.predict(image)
+            poses = predictor.predict(image).poses  # without the image, which would stay
             if item.drawing is not None:
                 clear = poses.select(poses.scores >= DEFAULT_CONF)
                 _save(draw_poses(image, clear, predictor.skeleton), item.drawing)
