@@ -27,6 +27,7 @@ from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
 from vepe.cli.draw import draw
 from vepe.cli.help_pages import Command, examples, plain_help
+from vepe.cli.measure import measure
 from vepe.cli.models import models
 from vepe.cli.output import echo
 from vepe.cli.predict import predict
@@ -40,7 +41,7 @@ EXIT_INTERRUPTED = 130
 
 # The order of use: run a model, score it, train one, then data.
 ORDER = [
-    *("track", "predict", "draw", "models", "evaluate", "train", "train report"),
+    *("track", "predict", "draw", "measure", "models", "evaluate", "train", "train report"),
     *("page", "synth", "data", "convert", "doctor"),
 ]
 
@@ -103,6 +104,13 @@ app.command(
         "vepe draw out/walk.json -o on_black.mp4",
     )
 )(draw)
+app.command(
+    epilog=examples(
+        "vepe measure out/walk.json",
+        "vepe measure out/walk.json -o walk.csv --plot walk.html",
+        "vepe measure out/walk.json --ids 1 --height 1.80 -o walk.trc -o walk.mot",
+    )
+)(measure)
 app.command(epilog=examples("vepe models", "vepe models runs/mine/weights.safetensors --verbose"))(
     models
 )

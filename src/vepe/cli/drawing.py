@@ -112,12 +112,12 @@ def _options(
         ),
     ] = False,
 ) -> DrawingOptions:
-    ids = [_whole(text, "--only-ids") for text in _split(only_ids)] if only_ids else None
+    ids = [whole(text, "--only-ids") for text in split(only_ids)] if only_ids else None
     return DrawingOptions(
         skeleton=not no_skeleton,
         boxes=boxes,
         ids=not no_ids,
-        names=dict(_named(text) for text in _split(names)),
+        names=dict(_named(text) for text in split(names)),
         trail_s=trail,
         fade=fade,
         min_keypoint_score=keypoint_conf,
@@ -130,11 +130,13 @@ def _options(
     )
 
 
-def _split(values: list[str] | None) -> list[str]:
+def split(values: list[str] | None) -> list[str]:
+    """The parts of an option that is repeatable and takes several, separated by commas."""
     return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
 
 
-def _whole(text: str, option: str) -> int:
+def whole(text: str, option: str) -> int:
+    """A track id. Raises VepeError where it is none."""
     try:
         return int(text)
     except ValueError:
@@ -145,7 +147,7 @@ def _named(text: str) -> tuple[int, str]:
     track_id, equals, name = text.partition("=")
     if not equals or not name.strip():
         raise VepeError(f"--names takes ids with names, such as 1=Anna; '{text}' is none.")
-    return _whole(track_id.strip(), "--names"), name.strip()
+    return whole(track_id.strip(), "--names"), name.strip()
 
 
 def with_drawing_options(command: Callable[..., Any]) -> Callable[..., Any]:

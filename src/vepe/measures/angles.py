@@ -26,8 +26,11 @@ from jaxtyping import Float, Int
 from vepe.measures.proportions import middle
 from vepe.skeleton import Skeleton
 
-MIN_FACING = 0.08
-"""Least offset of the nose, as a share of trunk or head, that says which side a person faces."""
+MIN_FACING = 0.5
+"""How far feet or nose must point aside to say which side a person faces; 1 is a full profile."""
+
+_PROFILE_FEET, _PROFILE_NOSE_OF_HEAD, _PROFILE_NOSE_OF_TRUNK = 0.4, 0.4, 0.2
+"""What feet and nose measure in profile: as a share of the trunk, of the head, and of the trunk."""
 
 FACING_WINDOW_S = 1.0
 """The side is that of most frames in a window of this length around each frame."""
@@ -144,7 +147,7 @@ def facing(
 
     By the feet, as in Sports2D, else by the nose: its offset from the line from the neck to the top
     of the head, or from the ears across the trunk. "Right" is meant for a person who stands
-    upright; it turns with the body.
+    upright; it turns with the body. Between the side and the camera it is unknown.
     """
     offset = _forward_offset(points, skeleton)
     if offset is None:
@@ -162,7 +165,7 @@ def facing(
 def _forward_offset(
     points: Float[np.ndarray, "F K 2"], skeleton: Skeleton
 ) -> Float[np.ndarray, "F"] | None:
-    """How far feet or nose point to the right of an upright body, as a share of its lengths."""
+    """How far feet or nose point to the right of an upright body; 1 is a full profile."""
     trunk = _line(points, skeleton, ("mid_hip", "mid_shoulder"))
     feet = [
         line
@@ -170,14 +173,14 @@ def _forward_offset(
         if (line := _line(points, skeleton, (f"{side}_heel", f"{side}_big_toe"))) is not None
     ]
     if feet and trunk is not None:
-        return _across(trunk, np.asarray(sum(feet) / len(feet)))
+        return _across(trunk, np.asarray(sum(feet) / len(feet))) / _PROFILE_FEET
     head = _line(points, skeleton, ("neck", "head_top"))
     nose_from_neck = _line(points, skeleton, ("neck", "nose"))
     if head is not None and nose_from_neck is not None:
-        return _across(head, nose_from_neck)
+        return _across(head, nose_from_neck) / _PROFILE_NOSE_OF_HEAD
     nose_from_ears = _line(points, skeleton, ("mid_ear", "nose"))
     if trunk is not None and nose_from_ears is not None:
-        return _across(trunk, nose_from_ears)
+        return _across(trunk, nose_from_ears) / _PROFILE_NOSE_OF_TRUNK
     return None
 
 
