@@ -30,6 +30,12 @@ def test_every_help_has_examples_and_plain_values(command: list[str], capsys) ->
     assert re.search(types, before) is None
 
 
+@pytest.mark.parametrize("group", [[], ["evaluate"], ["data"]])
+def test_groups_show_no_types_either(group: list[str], capsys) -> None:
+    assert cli.run([*group, "--help"]) == 0
+    assert "<bool>" not in capsys.readouterr().out
+
+
 def test_paragraphs_have_no_line_ends_inside() -> None:
     text = """One line
     goes on.

@@ -19,14 +19,13 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from vepe import __version__
 from vepe.cli import data, evaluate
 from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
 from vepe.cli.draw import draw
-from vepe.cli.help_pages import Command, examples, plain_help
+from vepe.cli.help_pages import Command, Group, examples, plain_help
 from vepe.cli.measure import measure
 from vepe.cli.models import models
 from vepe.cli.output import echo
@@ -54,7 +53,7 @@ _SYNTH_EXAMPLES = examples(
 )
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """Lists the commands in `ORDER`, and loads `vepe synth` only when it runs."""
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import typer
-from typer.core import TyperArgument, TyperCommand, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 _VALUES: dict[Any, str] = {str: "TEXT", int: "N", float: "X", Path: "PATH"}
 
@@ -18,14 +18,16 @@ class Command(TyperCommand):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.help = paragraphs(self.help)
-        for parameter in self.params:
-            _simplify(parameter)
 
-    def get_help_option(self, ctx: Any) -> Any:
-        option = super().get_help_option(ctx)
-        if option is not None:
-            _simplify(option)
-        return option
+    def get_params(self, ctx: Any) -> Any:
+        return [_simplify(parameter) for parameter in super().get_params(ctx)]
+
+
+class Group(TyperGroup):
+    """A group of commands with the same help."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return [_simplify(parameter) for parameter in super().get_params(ctx)]
 
 
 def plain_help(app: typer.Typer) -> typer.Typer:
@@ -33,6 +35,7 @@ def plain_help(app: typer.Typer) -> typer.Typer:
     for command in app.registered_commands:
         command.cls = Command
     for group in app.registered_groups:
+        group.cls = Group
         if group.typer_instance is not None:
             plain_help(group.typer_instance)
     return app
@@ -51,7 +54,8 @@ def paragraphs(text: str | None) -> str | None:
     return "\n\n".join(" ".join(block.split()) for block in blocks)
 
 
-def _simplify(parameter: Any) -> None:
+def _simplify(parameter: Any) -> Any:
+    """The parameter with names of its values for users; it is changed, once."""
     if isinstance(parameter, TyperArgument):
         shown = parameter.metavar or parameter.name.upper()
         if parameter.nargs != 1 and not shown.endswith("..."):
@@ -66,6 +70,7 @@ def _simplify(parameter: Any) -> None:
     if isinstance(getattr(parameter, "show_default", None), str):  # shown in parentheses otherwise
         parameter.help = f"{parameter.help or ''} [dim]\\[default: {parameter.show_default}][/dim]"
         parameter.show_default = False
+    return parameter
 
 
 def _value_of(option: TyperOption) -> str:

@@ -83,6 +83,8 @@ class RunInfo:
             "source": {
                 **_identity(source),
                 "path": None if path is None else str(path.absolute()),
+                # Whether the names of the frames are files: next to `path` then, else made up.
+                "frames_are_files": path is not None and path.is_dir(),
                 "fps": video.fps,
                 "width": video.width,
                 "height": video.height,
