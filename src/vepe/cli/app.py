@@ -30,6 +30,7 @@ from vepe.cli.measure import measure
 from vepe.cli.models import models
 from vepe.cli.output import echo
 from vepe.cli.predict import predict
+from vepe.cli.push import push
 from vepe.cli.track import track
 from vepe.cli.train import page, report, train
 from vepe.errors import BatchError, VepeError, VepeWarning, printable
@@ -41,7 +42,7 @@ EXIT_INTERRUPTED = 130
 # The order of use: run a model, score it, train one, then data.
 ORDER = [
     *("track", "predict", "draw", "measure", "models", "evaluate", "train", "train report"),
-    *("page", "synth", "data", "convert", "doctor"),
+    *("page", "synth", "data", "convert", "push", "doctor"),
 ]
 
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -126,11 +127,18 @@ app.command(hidden=True)(page)
 app.add_typer(evaluate.app, name="evaluate")
 app.command(
     epilog=examples(
-        "vepe convert out/walk.json walk.csv --to csv",
+        "vepe convert out/walk.json walk.csv",
         "vepe convert annotations/ coco.json --to coco",
+        "vepe convert out/ tables --to csv,parquet",
     )
 )(convert)
 app.add_typer(data.app, name="data")
+app.command(
+    epilog=examples(
+        "vepe push runs/mine/weights.safetensors me/pose --license apache-2.0",
+        "vepe push runs/mine/weights.safetensors me/pose --dry-run",
+    )
+)(push)
 app.command(epilog=examples("vepe doctor"))(doctor)
 
 
