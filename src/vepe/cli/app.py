@@ -25,6 +25,7 @@ from vepe.cli import data, evaluate
 from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
 from vepe.cli.draw import draw
+from vepe.cli.edit import edit
 from vepe.cli.help_pages import Command, Group, examples, plain_help
 from vepe.cli.measure import measure
 from vepe.cli.models import models
@@ -41,7 +42,7 @@ EXIT_INTERRUPTED = 130
 
 # The order of use: run a model, score it, train one, then data.
 ORDER = [
-    *("track", "predict", "draw", "measure", "models", "evaluate", "train", "train report"),
+    *("track", "predict", "draw", "measure", "edit", "models", "evaluate", "train", "train report"),
     *("page", "synth", "data", "convert", "push", "doctor"),
 ]
 
@@ -111,6 +112,12 @@ app.command(
         "vepe measure out/walk.json --ids 1 --height 1.80 -o walk.trc -o walk.mot",
     )
 )(measure)
+app.command(
+    epilog=examples(
+        "vepe edit out/walk.json --merge 3:2 --drop 7 -o repaired.json",
+        "vepe edit out/walk.json --swap 1,2@3.0s --split 5@12.4s",
+    )
+)(edit)
 app.command(epilog=examples("vepe models", "vepe models runs/mine/weights.safetensors --verbose"))(
     models
 )
