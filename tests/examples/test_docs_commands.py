@@ -1,4 +1,4 @@
-"""Commands in the docs of training: each names options, recipes and keys that are there."""
+"""Commands in the docs: each names options, recipes and keys that are there."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PLACEHOLDERS = {"RECIPE": "vepe-n", "DATA/skeleton.yaml": "coco17", "DATA/excava
 def commands() -> list[str]:
     """All lines that call vepe, in the order of the pages."""
     found = []
-    for page in ("training", "finetune", "reproduce"):
-        text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    for page in ("README", "docs/tracking", "docs/training", "docs/finetune", "docs/reproduce"):
+        text = (ROOT / f"{page}.md").read_text("utf-8")
         for block in re.findall(r"```sh\n(.*?)```", text, re.S):
             lines = [line.partition(" #")[0].strip() for line in block.splitlines()]
             found += [f"{page}: {x}" for x in lines if re.match(r"(vepe|torchrun.*-m vepe) ", x)]
