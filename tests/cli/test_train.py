@@ -106,7 +106,7 @@ def test_grid_with_a_run_that_fails(recipe: str, tmp_path: Path, capsys) -> None
     options = [stages, "stages.0.steps=1", "image_every_steps=0"]
     grid.write_text(yaml.safe_dump({"base": "tiny.yaml", "set": options, "runs": runs}))
     output = tmp_path / "grid"
-    assert run(["train", "--grid", str(grid), "-o", str(output)]) == 1
+    assert run(["train", "--grid", str(grid), "-o", str(output)]) == 3
     assert "1/2 bad: failed (Stage 'frames' freezes 'neck'" in capsys.readouterr().out
     table = (output / "table.md").read_text()
     assert "| good |" in table

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vepe.cli.output import echo, loading
-from vepe.errors import VepeError, VepeWarning, missing_extra
+from vepe.errors import BatchError, VepeError, VepeWarning, counted, missing_extra
 
 if TYPE_CHECKING:
     from vepe.config.training import TrainConfig
@@ -129,7 +129,7 @@ def page(
 
 
 def _train_grid(grid: str, base: str | None, output: Path, changes: list[str]) -> None:
-    """Exits with code 1 if a run failed."""
+    """Raises BatchError if some runs failed; the others are done."""
     from vepe.config.grid import plan_grid
 
     with loading(grid):
@@ -138,8 +138,11 @@ def _train_grid(grid: str, base: str | None, output: Path, changes: list[str]) -
             _check(run.config, resume=(output / run.folder).exists())
     results = _training("vepe.training.grid").run_grid(runs, output, echo)
     echo(f"Table: {output / 'table.md'}")
-    if any(result.status == "failed" for result in results):
-        raise typer.Exit(1)
+    if failed := sum(result.status == "failed" for result in results):
+        raise BatchError(
+            f"{failed} of {counted(len(results), 'run')} failed; the table says why, and the same "
+            "command tries only what is not finished."
+        )
 
 
 def _training(module: str) -> Any:

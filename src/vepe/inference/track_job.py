@@ -82,7 +82,8 @@ class TrackJob:
         if existing and not self.overwrite:
             raise VepeError(
                 f"'{existing[0]}' already exists; add --overwrite to replace it, --resume to skip "
-                "what is done, or give another folder: -o DIR."
+                "what is done, or give another folder: -o DIR. Without the network, `vepe convert` "
+                "writes other formats of existing poses, and `vepe draw` other videos."
             )
 
     def check_formats(self) -> None:
