@@ -64,7 +64,7 @@ CAPABILITIES: dict[str, frozenset[str]] = {
     "slp": frozenset({
         "keypoints", "track ids", "person scores", "keypoint scores",
     }),
-    "nwb": frozenset({"keypoints", "track ids", "keypoint scores"}),
+    "nwb": frozenset({"keypoints", "track ids", "keypoint scores", "timestamps"}),
     "rerun": frozenset({
         "keypoints", "track ids", "person scores", "body boxes", "timestamps", "empty frames",
     }),
