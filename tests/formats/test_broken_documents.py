@@ -16,6 +16,7 @@ from vepe.errors import VepeError
 from vepe.formats.coco_writer import write_coco_video
 from vepe.formats.conversion import convert_annotations
 from vepe.formats.dataset_check import check_dataset
+from vepe.formats.label_studio import write_label_studio
 from vepe.formats.posetrack import parse_sequences
 
 DATA = Path(__file__).parent / "data"
@@ -31,7 +32,8 @@ def documents() -> list[Any]:
     with tempfile.TemporaryDirectory() as folder:
         (sequence,) = parse_sequences(copy.deepcopy(new), Path("000902_mpii_test.json"))
         coco = json.loads(write_coco_video(Path(folder) / "c.json", [sequence]).read_text())
-    return [old, new, coco]
+        tasks = json.loads(write_label_studio(Path(folder) / "t.json", sequence).read_text())
+    return [old, new, coco, tasks]
 
 
 def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
