@@ -32,6 +32,7 @@ from vepe.cli.models import models
 from vepe.cli.output import echo
 from vepe.cli.predict import predict
 from vepe.cli.push import push
+from vepe.cli.report import report as quality_report
 from vepe.cli.track import track
 from vepe.cli.train import page, report, train
 from vepe.errors import BatchError, VepeError, VepeWarning, printable
@@ -42,7 +43,8 @@ EXIT_INTERRUPTED = 130
 
 # The order of use: run a model, score it, train one, then data.
 ORDER = [
-    *("track", "predict", "draw", "measure", "edit", "models", "evaluate", "train", "train report"),
+    *("track", "predict", "draw", "measure", "report", "edit", "models", "evaluate"),
+    *("train", "train report"),
     *("page", "synth", "data", "convert", "push", "doctor"),
 ]
 
@@ -112,6 +114,10 @@ app.command(
         "vepe measure out/walk.json --ids 1 --height 1.80 -o walk.trc -o walk.mot",
     )
 )(measure)
+app.command(
+    "report",
+    epilog=examples("vepe report out/walk.json walk.mp4", "vepe report poses.csv -o quality.html"),
+)(quality_report)
 app.command(
     epilog=examples(
         "vepe edit out/walk.json --merge 3:2 --drop 7 -o repaired.json",

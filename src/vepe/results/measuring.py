@@ -15,6 +15,7 @@ from vepe.formats.files import write_bytes
 from vepe.formats.opensim import coordinate_names, write_mot, write_trc
 from vepe.measures.motion import resample
 from vepe.measures.person import MIN_SCORE, PersonMeasures, measure_person
+from vepe.results.render import check_times
 from vepe.types import PoseTracks
 from vepe.viz.measure_plots import measures_image, measures_page, require_matplotlib
 
@@ -43,8 +44,10 @@ def measure_tracks(
         min_score: keypoints below it are unknown.
 
     Raises:
-        VepeError: if an id does not occur, nobody has one, or a height is impossible.
+        VepeError: if an id does not occur, nobody has one, times do not increase, or a height is
+            impossible.
     """
+    check_times(tracks)
     heights_m = heights_m or {}
     known = tracks.track_ids()
     if not known:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from vepe.errors import VepeError
 from vepe.formats.files import check_targets
@@ -18,8 +19,10 @@ from vepe.video.writer import VideoWriter
 from vepe.viz.drawing import PoseRenderer
 from vepe.viz.options import DrawingOptions
 
-_MIN_SIDE_PX, _MAX_SIDE_PX = 64, 7680
-"""Limits of a black video's sides where the poses do not say how large theirs is."""
+_MIN_SIDE_PX, _MAX_SIDE_PX = 64, 16_384
+"""Limits of a black video's sides; half of the upper one where poses do not say their video's."""
+
+_MAX_SPAN_S = 100 * 3600.0
 
 
 def draw_video(
@@ -93,16 +96,11 @@ def _open(tracks: PoseTracks, video: str | Path | None) -> VideoSource:
 
 
 class _BlackVideo(VideoSource):
-    """Black frames at the times of the poses, as large as their video or at least their people."""
+    """Black frames at the times of the poses."""
 
     def __init__(self, tracks: PoseTracks) -> None:
-        self._frames = tracks.frames
-        size = np.array([tracks.video.width, tracks.video.height], np.float64)
-        if not size.all():
-            points = np.concatenate([f.keypoints_px.reshape(-1, 2) for f in tracks.frames])
-            farthest = points[np.isfinite(points).all(axis=1)].max(axis=0, initial=_MIN_SIDE_PX)
-            size = np.clip(np.ceil(1.05 * farthest), _MIN_SIDE_PX, _MAX_SIDE_PX)
-        width, height = size.astype(int).tolist()
+        self._frames, self._image = tracks.frames, black_image(tracks)
+        height, width = self._image.shape[:2]
         self.info = replace(
             tracks.video, width=width, height=height, path=None, has_audio=False,
             frame_count=len(tracks),
@@ -110,11 +108,50 @@ class _BlackVideo(VideoSource):
 
     def __iter__(self) -> Iterator[Frame]:
         for poses in self._frames:
-            image = np.zeros((self.info.height, self.info.width, 3), np.uint8)
-            yield Frame(poses.frame_index, poses.time_s, image)
+            yield Frame(poses.frame_index, poses.time_s, self._image)
 
     def close(self) -> None:
         """Holds nothing open."""
+
+
+def black_image(tracks: PoseTracks) -> UInt8[np.ndarray, "H W 3"]:
+    """A black image as large as the video, or as its people need where its size is not known.
+
+    Raises:
+        VepeError: if the poses state a size that no video has.
+    """
+    width, height = tracks.video.width, tracks.video.height
+    if max(width, height) > _MAX_SIDE_PX:
+        raise VepeError(
+            f"The poses of '{tracks.video.name}' are of a video of {width}x{height} px, more than "
+            f"{_MAX_SIDE_PX} on a side; correct the file."
+        )
+    if not (width and height):
+        points = [frame.keypoints_px.reshape(-1, 2) for frame in tracks.frames]
+        every = np.concatenate([*points, np.zeros((0, 2))])
+        farthest = every[np.isfinite(every).all(axis=1)].max(axis=0, initial=_MIN_SIDE_PX)
+        width, height = (
+            np.clip(1.05 * farthest, _MIN_SIDE_PX, _MAX_SIDE_PX / 2).astype(int).tolist()
+        )
+    return np.zeros((height, width, 3), np.uint8)
+
+
+def check_times(tracks: PoseTracks) -> None:
+    """Raises VepeError where the times of the frames do not increase, or span years."""
+    times = np.array([frame.time_s for frame in tracks.frames])
+    steps = np.diff(times)
+    wrong = np.flatnonzero(~(steps > 0))
+    if len(wrong):
+        raise VepeError(
+            f"The times of '{tracks.video.name}' do not increase: frame "
+            f"{tracks.frames[int(wrong[0]) + 1].frame_index} is at {times[wrong[0] + 1]:g} s after "
+            f"{times[wrong[0]]:g} s; correct the file."
+        )
+    if len(times) > 1 and times[-1] - times[0] > _MAX_SPAN_S:
+        raise VepeError(
+            f"The frames of '{tracks.video.name}' span {times[-1] - times[0]:g} s; correct their "
+            "times."
+        )
 
 
 def check_video_path(path: Path) -> None:

@@ -97,10 +97,10 @@ def line_chart(
         axis.legend(frameon=False, fontsize=8, ncols=min(len(lines), 5), handlelength=1.2,
                     loc="lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0,
                     labelcolor=INK, columnspacing=1.2)  # fmt: skip
-    return _as_svg(fig)
+    return as_svg(fig)
 
 
-def _as_svg(fig: Figure) -> Markup:
+def as_svg(fig: Figure) -> Markup:
     """The figure as one `<svg>` element without URLs, its colours as CSS variables."""
     import matplotlib
 

@@ -31,6 +31,9 @@ _MIN_CELL_PX = 4
 _MIN_SCORE = 0.3
 """Keypoints below it do not decide where a head is, but are covered if they are near it."""
 
+_FAR_PX = 30_000
+"""OpenCV's shapes are limited to about this; what lies farther away is not in the image."""
+
 _BACKGROUND_BLUR = 1 / 60
 """Size of the cells of a blurred background, as a share of the image's longer side."""
 
@@ -54,7 +57,7 @@ def regions(poses: FramePoses, skeleton: Skeleton, kind: str) -> dict[int, Regio
     """
     result: dict[int, Region] = {}
     for n in range(len(poses)):
-        points = np.asarray(poses.keypoints_px[n], np.float64)
+        points = np.clip(np.asarray(poses.keypoints_px[n], np.float64), -_FAR_PX, _FAR_PX)
         scores = poses.keypoint_scores[n]
         circle = covering_circle(points, scores, skeleton, _MIN_SCORE)
         if circle is None:
@@ -144,7 +147,7 @@ def _fill(mask: Mask, region: Region, origin: np.ndarray) -> None:
     if len(points) > 2:
         cv2.fillConvexPoly(mask, points, 255, cv2.LINE_8, SHIFT)
     if len(points) > 1:
-        thickness = max(1, round(2 * region.margin_px))
+        thickness = max(1, min(round(2 * region.margin_px), _FAR_PX))
         cv2.polylines(mask, [points], True, 255, thickness, cv2.LINE_8, SHIFT)
     else:
         cv2.circle(mask, points[0].tolist(), radius, 255, -1, cv2.LINE_8, SHIFT)
