@@ -2,6 +2,8 @@
 # make demo    setup, then track a bundled clip: demo/store_aisle.mp4 and .json
 # make lint    setup, then ruff and mypy
 # make test    lint, then all tests
+# make faults  setup, then a campaign of faults against every command (about ten minutes);
+#              options: make faults FAULTS='--seed 7 --only media --cases 200'
 # make clean   remove everything that these create, including .venv
 #
 # Requires make, Python 3.11, 3.12 or 3.13, and access to a package index. To choose a Python:
@@ -16,7 +18,7 @@ IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(IN_RANGE)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test setup lint clean
+.PHONY: demo test faults setup lint clean
 
 demo: $(STAMP)
 	$(BIN)/vepe track $(CLIP) --output demo --overwrite
@@ -25,6 +27,9 @@ demo: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+faults: $(STAMP)
+	$(BIN)/python benchmarks/faults $(FAULTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

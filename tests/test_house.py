@@ -24,6 +24,7 @@ SYNTH_FILES = sorted((SOURCE / "vepe_synth").rglob("*.py"))
 
 LAYERS = (
     {"errors"},
+    {"limits"},
     {"skeleton", "partial_files", "image_header"},
     {"types"},
     {"config", "measures"},

@@ -6,10 +6,20 @@ import io
 import warnings
 from pathlib import Path
 
+from vepe.limits import limit
+
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
 """The only Pillow formats that are opened; others, such as EPS, start external programs."""
-MAX_IMAGE_PIXELS = 100_000_000
-"""Larger images are refused: decoded, they would take gigabytes."""
+
+
+def allow_large_images() -> int:
+    """The most pixels of an image; Pillow's own limit is raised with ours."""
+    from PIL import Image
+
+    pixels = limit("VEPE_MAX_PIXELS")
+    if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = pixels
+    return pixels
 
 
 def image_header(source: Path | bytes) -> tuple[int, int] | str:
@@ -22,6 +32,7 @@ def image_header(source: Path | bytes) -> tuple[int, int] | str:
     """
     from PIL import Image
 
+    max_pixels = allow_large_images()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -31,9 +42,9 @@ def image_header(source: Path | bytes) -> tuple[int, int] | str:
     except (FileNotFoundError, PermissionError):
         raise
     except Image.DecompressionBombError:
-        return f"has more than {MAX_IMAGE_PIXELS} pixels"
+        return f"has more than {max_pixels} pixels"
     except Exception:  # Pillow raises many kinds for a damaged header
         return "is not a readable image"
-    if width * height > MAX_IMAGE_PIXELS:
-        return f"has {width} x {height} pixels, more than the limit of {MAX_IMAGE_PIXELS}"
+    if width * height > max_pixels:
+        return f"has {width} x {height} pixels, more than the limit of {max_pixels}"
     return width, height

@@ -142,7 +142,7 @@ def prepare(job: RenderJob) -> None:
         _require_same(existing, recipe, job)
     record["splits"][job.split] = recipe | {"vepe": __version__}
     dump_json(record_path, record)
-    for leftover in (job.out / "images" / job.split).glob(".*.part"):
+    for leftover in (job.out / "images" / job.split).glob(".*.vepe-part"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -380,7 +380,7 @@ def test_ctrl_c_writes_finished_frames(options: list[str], place: Path, tmp_path
         # Once the encoder has written its first bytes, some frames are certainly finished.
         deadline = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < deadline:
-            if any(path.stat().st_size > 4096 for path in out.glob(".*.part")):
+            if any(path.stat().st_size > 4096 for path in out.glob(".*.vepe-part")):
                 break
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)

@@ -108,6 +108,8 @@ def test_renamed_options_are_accepted_with_a_warning(data: dict, message: str) -
         ({"heads": 10**400}, "heads: give at most 256"),
         ({"dim": "1" * 5000}, "dim: this number has too many digits"),
         ({"skeleton": "\ud83d"}, "is not valid Unicode; correct it"),
+        ({"name": "\ud83d"}, "is not valid Unicode; correct it"),
+        ({"temporal": {"\ud83d": 1}}, "is not valid Unicode; correct it"),
         ({"strides": []}, "strides: give at least 1"),
         ({"strides": [0, 0]}, "strides start at 2"),
         ({"dim": 4096, "hidden": 32768}, "about 2.*weights"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from dataclasses import replace
@@ -15,7 +16,7 @@ from figures.sets import SIZE_WH, write_coco, write_posetrack18
 from vepe.data.images import ImageIndex, LabelPolicy, UnreadableImageError
 from vepe.data.label_index import LabelIndex
 from vepe.data.read_labels import posetrack_files, read_label_files
-from vepe.errors import VepeError
+from vepe.errors import VepeError, VepeWarning
 from vepe.skeleton import COCO17, CROWDPOSE14, POSETRACK15, Skeleton
 
 
@@ -99,3 +100,21 @@ def test_image_is_checked_before_it_is_decoded(tmp_path: Path, raw: bytes, text:
     (tmp_path / "bad").write_bytes(raw)
     with pytest.raises(UnreadableImageError, match=text):
         replace(record, place=tmp_path, name="bad", offset=-1).image()
+
+
+@pytest.mark.parametrize(("stated", "warns"), [((170, 130), False), ((340, 260), True)])
+def test_labels_for_another_size_than_the_image_has_are_reported_once(
+    tmp_path: Path, stated: tuple[int, int], warns: bool, recwarn: pytest.WarningsRecorder
+) -> None:
+    write_coco(tmp_path)
+    path = tmp_path / "labels.json"
+    document = json.loads(path.read_text())
+    for record in document["images"]:
+        record["width"], record["height"] = stated
+    path.write_text(json.dumps(document))
+    images = ImageIndex([read([path], tmp_path, single=True)], COCO17)
+    for record in images:
+        assert record.image().shape == (SIZE_WH[1], SIZE_WH[0], 3)
+    messages = [str(w.message) for w in recwarn if w.category is VepeWarning]
+    assert len(messages) == warns
+    assert all("is 170x130, but its labels state 340x260" in message for message in messages)

@@ -69,7 +69,7 @@ def test_cache_is_used_until_the_source_changes_or_it_is_damaged(tmp_path: Path)
     cached_index([source], counted, folder=place, options="other")
     assert counted.calls == 3 + len(damages)
     assert load_index(file, "another stamp") is None
-    assert not list((place / "labels").glob("*.part"))
+    assert not list((place / "labels").glob(".*-part"))
 
 
 def test_other_versions_and_unwritable_caches(

@@ -217,6 +217,65 @@ def test_server_that_drips_bytes_has_an_end(
         drip.shutdown()
 
 
+def test_tls_that_never_finishes_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server drips the header of a TLS record: the socket's own timeout never ends."""
+    monkeypatch.setattr(remote, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(remote, "MAX_ATTEMPTS", 1)
+    ended = threading.Event()
+
+    class Drip(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(10_000)
+            with contextlib.suppress(OSError):
+                self.request.sendall(b"\x16\x03\x03\x40\x00")  # a handshake of 16 KB
+                while not ended.wait(0.1):
+                    self.request.sendall(b"\x02")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as drip:
+        drip.daemon_threads = True
+        threading.Thread(target=drip.serve_forever, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(VepeError, match="timed out"):
+            fetch(f"https://127.0.0.1:{drip.server_address[1]}/x.tar", folder=tmp_path)
+        assert time.monotonic() - began < 20
+        ended.set()
+        drip.shutdown()
+
+
+def test_download_has_limits(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "served/x.tar").write_bytes(DATA * 11)
+    monkeypatch.setenv("VEPE_MAX_DOWNLOAD_MB", "1")
+    with pytest.raises(VepeError, match="set VEPE_MAX_DOWNLOAD_MB to more than 1"):
+        fetch(f"{server}/x.tar", folder=tmp_path / "cache")
+    Handler.odd_headers = {"Content-Length": ""}  # the server does not state the size
+    with pytest.raises(VepeError, match="set VEPE_MAX_DOWNLOAD_MB to more than 1"):
+        fetch(f"{server}/x.tar", folder=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1:9/x"])
+def test_redirects_lead_to_servers_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.setattr(remote, "MAX_ATTEMPTS", 1)
+
+    class Redirect(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Redirect) as redirecting:
+        threading.Thread(target=redirecting.serve_forever, daemon=True).start()
+        with pytest.raises(VepeError, match=r"leads to|not allowed"):
+            fetch(f"http://127.0.0.1:{redirecting.server_port}/x.tar", folder=tmp_path)
+        redirecting.shutdown()
+
+
 def test_training_reads_shards_from_urls(server: str, tmp_path: Path) -> None:
     write_posetrack18(tmp_path, frames=5)
     index = read_label_files(posetrack_files(tmp_path, "train"), tmp_path, single=False)

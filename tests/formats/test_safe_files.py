@@ -1,14 +1,18 @@
 """Atomic files and folders, and the guarded image opener."""
 
+import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from vepe import partial_files
 from vepe.errors import VepeError
 from vepe.formats.files import replacing, replacing_folder, write_bytes
 from vepe.video.images import open_image, read_image
@@ -35,11 +39,12 @@ def test_failed_rename_restores_the_old_folder(
     rename = Path.rename
 
     def fail(self: Path, target: Path) -> Path:
-        if self.name.endswith(".part"):
+        if self.name.endswith("-part"):
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail)
+    monkeypatch.setattr("vepe.formats.files.exchange", lambda first, second: False)
     with pytest.raises(VepeError), replacing_folder(folder):
         pass
     assert (folder / "old.txt").read_text() == "old"
@@ -78,18 +83,19 @@ def test_eps_named_jpg_is_refused(tmp_path: Path) -> None:
         read_image(path)
 
 
-def test_pixel_limit_holds_before_decoding(tmp_path: Path) -> None:
+def test_pixel_limit_holds_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEPE_MAX_PIXELS", "100")
     path = tmp_path / "a.png"
     Image.new("1", (20, 20)).save(path)
-    with pytest.raises(VepeError, match="limit of 100"):
-        open_image(path, max_pixels=100)
+    with pytest.raises(VepeError, match="VEPE_MAX_PIXELS to more than 100"):
+        open_image(path)
 
 
 def test_what_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
-    for name in (".a.json.part", ".a.json.1.part", ".a.json.2.part"):
+    for name in (".a.json.vepe-part", ".a.json.1.vepe-part", ".a.json.7.vepe-part"):
         (tmp_path / name).write_bytes(b"left" * 100)
-    (tmp_path / ".out.part").mkdir()
-    (tmp_path / ".out.part" / "left.txt").write_text("left")
+    (tmp_path / ".out.vepe-part").mkdir()
+    (tmp_path / ".out.vepe-part" / "left.txt").write_text("left")
     write_bytes(tmp_path / "a.json", b"new")
     with replacing_folder(tmp_path / "out") as partial:
         (partial / "new.txt").write_text("new")
@@ -97,6 +103,25 @@ def test_what_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
         "a.json", "out", "out/new.txt",
     ]  # fmt: skip
+
+
+def test_what_a_killed_process_left_goes_at_the_next_write_of_any_target(tmp_path: Path) -> None:
+    (tmp_path / ".old.mp4.vepe-part").write_bytes(b"left")
+    (tmp_path / ".mine.part").write_bytes(b"of another program")
+    with replacing(tmp_path / "in_use") as partial:
+        write_bytes(tmp_path / "other.json", b"new")
+        assert partial.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.part", "in_use", "other.json"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")
+def test_folders_change_places_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _old(tmp_path / "out")
+    monkeypatch.setattr(Path, "rename", None)
+    with replacing_folder(folder) as partial:
+        (partial / "new.txt").write_text("new")
+    assert [p.name for p in folder.iterdir()] == ["new.txt"]
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_writers_of_one_target_do_not_share_a_file(tmp_path: Path) -> None:
@@ -120,7 +145,7 @@ def test_process_killed_while_writing_leaves_nothing_for_long(tmp_path: Path) ->
     )
     result = subprocess.run([sys.executable, "-c", code], check=False)
     assert result.returncode == -signal.SIGKILL
-    assert [p.name for p in tmp_path.iterdir()] == [".a.json.part"]
+    assert [p.name for p in tmp_path.iterdir()] == [".a.json.vepe-part"]
     write_bytes(path, b"whole")
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
@@ -137,7 +162,7 @@ def test_without_locks_names_are_random(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_link_in_the_place_of_the_hidden_file_is_not_followed(tmp_path: Path) -> None:
     other = write_bytes_to(tmp_path / "other", b"mine")
-    (tmp_path / ".a.part").symlink_to(other)
+    (tmp_path / ".a.vepe-part").symlink_to(other)
     write_bytes(tmp_path / "a", b"new")
     assert other.read_bytes() == b"mine"
     assert (tmp_path / "a").read_bytes() == b"new"
@@ -154,3 +179,35 @@ def test_short_write_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(VepeError, match="only a part"):
         write_bytes(path, b"new content")
     assert path.read_bytes() == b"old"
+
+
+def failing_write(path: Path) -> None:
+    with replacing(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_while_the_hidden_file_is_made_or_removed_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """The signal arrives in another thread, which no mask of this one can delay."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for name in ("_set_mode", "_delete"):
+            step = getattr(partial_files, name)
+
+            def interrupted(*arguments: object, step: Callable[..., None] = step) -> None:
+                thread = threading.Thread(target=os.kill, args=(os.getpid(), number))
+                thread.start()
+                thread.join()
+                step(*arguments)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(partial_files, name, interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    failing_write(tmp_path / "a")
+            assert not list(tmp_path.iterdir())
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from vepe.errors import VepeError
-from vepe.formats import table
 from vepe.formats.table import read_parquet
 
 arrow = pytest.importorskip("pyarrow")
@@ -27,8 +26,8 @@ def test_rows_are_limited_before_they_are_read(
 ) -> None:
     path = written(tmp_path / "a.parquet", 100)
     assert len(read_parquet(path).frames) == 100
-    monkeypatch.setattr(table, "MAX_PARQUET_CELLS", 300)
-    with pytest.raises(VepeError, match="states 100 rows of 4 columns"):
+    monkeypatch.setenv("VEPE_MAX_TABLE_CELLS", "300")
+    with pytest.raises(VepeError, match="states 400 cells"):
         read_parquet(path)
 
 

@@ -373,6 +373,19 @@ def peak_bytes(frames: int, folder: Path, *, video: bool) -> int:
         tracemalloc.stop()
 
 
+def test_frames_held_at_a_time_have_a_limit(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VEPE_MAX_HELD_MB", "1")
+    predictor = tiny_predictor(window=400, lookahead=300)
+    with (
+        open_video(video) as source,
+        pytest.raises(VepeError, match=r"312 frames of 'clip.mp4' .* VEPE_MAX_HELD_MB"),
+    ):
+        run(predictor, source, TrackJob(tmp_path / "out", "a"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     peak_bytes(50, tmp_path, video=False)  # imports and caches of the first use
     short, long = (peak_bytes(n, tmp_path, video=False) for n in (200, 1200))

@@ -106,6 +106,7 @@ def test_damaged_files(tmp_path: Path, kind: str) -> None:
         {"data": 3},
         {"parts": 3},
         {"random": None},
+        {"random": []},
         {"processes": "x"},
     ],
 )

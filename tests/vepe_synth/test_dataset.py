@@ -81,7 +81,7 @@ def test_only_missing_sequences_are_made(made, job) -> None:
     first, second = (job.annotation_path(i) for i in range(2))
     second.unlink()
     old = first.stat().st_mtime_ns
-    leftover = job.out / "images/train/.000001_synth_train.x.part"
+    leftover = job.out / "images/train/.000001_synth_train.x.vepe-part"
     leftover.mkdir()
     more = dataclasses.replace(job, videos=3)
     prepare(more)

@@ -373,7 +373,7 @@ def test_disk_that_is_full_at_the_end_keeps_the_old_file(
 ) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"old")
-    (tmp_path / ".a.mp4.part").write_bytes(b"left by a killed process")
+    (tmp_path / ".a.mp4.vepe-part").write_bytes(b"left by a killed process")
     writer = VideoWriter(path, width=64, height=48, fps=10)
     writer.write(np.zeros((48, 64, 3), np.uint8), 0.0)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from vepe.cli.measure import measure
 from vepe.cli.models import models
 from vepe.cli.output import echo
 from vepe.cli.predict import predict
+from vepe.cli.process import set_up
 from vepe.cli.push import push
 from vepe.cli.report import report as quality_report
 from vepe.cli.track import track
@@ -207,6 +207,8 @@ def run(arguments: list[str] | None = None) -> int:
             message: str | None = " ".join(str(error).split())
         elif isinstance(error, OSError):
             message = _system_error(error)
+        elif _is_lack_of_memory(error):
+            message = "There is not enough memory; close other programs, or give less at a time."
         else:
             message = _usage_error(error)
         if message is None:
@@ -218,10 +220,12 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the `vepe` command."""
-    _open_missing_streams()
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # its lines would stand before our sentence
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints for programmers, per process
-    sys.exit(run())
+    try:
+        set_up()
+        code = run()
+    except KeyboardInterrupt:  # before or after the command
+        code = EXIT_INTERRUPTED
+    sys.exit(code)
 
 
 def _system_error(error: OSError) -> str | None:
@@ -229,11 +233,22 @@ def _system_error(error: OSError) -> str | None:
     where = f" ('{error.filename}')" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full{where}; free some space or choose another output folder."
+    if error.errno == errno.EFBIG:
+        return f"The file would be too large for its disk or quota{where}; choose another folder."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"No permission{where}; choose another place or change its access rights."
     if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR):
         return f"{error.strerror}{where}; check the path."
     return None
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    # torch has a class of its own for GPUs alone.
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("can't allocate memory" in text or "out of memory" in text)
+    )
 
 
 def _usage_error(error: Exception) -> str | None:
@@ -279,19 +294,3 @@ def _one_line_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.formatwarning, logging.lastResort = usual, last_resort
-
-
-def _open_missing_streams() -> None:
-    """Opens stdin, stdout and stderr on the null device where the parent process closed them.
-
-    Otherwise a result file would get the number of a standard stream, and messages of libraries
-    would end up in it.
-    """
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        if getattr(sys, name) is not None:
-            continue
-        handle = os.open(os.devnull, os.O_RDWR)
-        if handle != number:
-            os.dup2(handle, number)
-            os.close(handle)
-        setattr(sys, name, os.fdopen(number, mode))

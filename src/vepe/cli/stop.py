@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -20,12 +20,15 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+    terminal = 2
+    with suppress(AttributeError, OSError):  # there is none, or it is no file
+        terminal = sys.stderr.fileno()
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}
 
     def request_stop(number: int, frame: object) -> None:
         if not stop.is_set() and sys.stderr is not None:
-            os.write(2, line.encode())  # a handler must not use sys.stderr: it may be in use
+            os.write(terminal, line.encode())  # a handler must not use sys.stderr: it may be in use
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

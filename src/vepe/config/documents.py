@@ -15,12 +15,12 @@ import orjson
 import yaml
 
 from vepe.errors import VepeError
+from vepe.limits import advice, limit
 
 MAX_DEPTH = 64
-"""Most levels of nesting."""
+"""Most levels of nesting in YAML."""
 MAX_DIGITS = 100
 """Most digits of an integer."""
-MAX_JSON_BYTES = 4 << 30
 MAX_YAML_BYTES = 1 << 20
 MAX_YAML_VALUES = 100_000
 """Most values of a YAML document, aliases written out."""
@@ -53,8 +53,7 @@ def parse_json(raw: bytes | str, source: str) -> Any:
         raise VepeError(f"{source} is empty; write it again or leave it out.")
     if isinstance(raw, bytes):
         _check_uncompressed(raw, source)
-    if len(raw) > MAX_JSON_BYTES:
-        raise VepeError(f"{source} has more than {MAX_JSON_BYTES >> 30} GiB; split it.")
+    check_document_size(len(raw), source)
     try:
         value = _loads(raw)
     except UnicodeDecodeError:
@@ -69,11 +68,24 @@ def parse_json(raw: bytes | str, source: str) -> Any:
     except RecursionError:
         raise _too_deep(source) from None
     level = [value]
-    for _ in range(MAX_DEPTH):
+    max_depth = limit("VEPE_MAX_JSON_DEPTH")
+    for _ in range(max_depth):
         level = list(_containers_in(level))
         if not level:
             return value
-    raise _too_deep(source)
+    raise VepeError(
+        f"{source} is nested too deeply to be read; check what it is, "
+        f"{advice('VEPE_MAX_JSON_DEPTH')} levels."
+    )
+
+
+def check_document_size(num_bytes: int, source: str) -> None:
+    """Raises VepeError for a JSON or text file that is larger than VEPE_MAX_DOCUMENT_MB."""
+    if num_bytes > limit("VEPE_MAX_DOCUMENT_MB") * 1_000_000:
+        raise VepeError(
+            f"{source} has {num_bytes / 1e6:.0f} MB, more than the limit; split it, "
+            f"{advice('VEPE_MAX_DOCUMENT_MB')}."
+        )
 
 
 def _loads(raw: bytes | str) -> Any:

@@ -154,6 +154,7 @@ def parse(
         VepeError: names the first wrong key, what is wrong, and the nearest valid key.
     """
     try:
+        _check_unicode(data)
         return model.model_validate(dict(data), context=context)
     except UnicodeEncodeError as error:
         shown = printable(error.object[:80])
@@ -168,6 +169,19 @@ def parse(
         problem = _PLAIN.get(first["type"], first["msg"].removeprefix("Value error, "))
         problem = problem.format_map(first.get("ctx", {})) if first["type"] in _PLAIN else problem
         raise VepeError(f"{source}: {where or 'the whole'}: {problem}.") from None
+
+
+def _check_unicode(value: Any) -> None:
+    """Raises UnicodeEncodeError for a text anywhere in a value that no file can hold."""
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_unicode(key)
+            _check_unicode(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_unicode(inner)
 
 
 _PLAIN = {

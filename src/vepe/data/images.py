@@ -111,7 +111,27 @@ class ImageRecord:
             raise UnreadableImageError(
                 f"Image '{self.name}' in '{self.place}' is damaged; copy it again."
             )
+        self._check_size((image.shape[1], image.shape[0]))
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+    def _check_size(self, actual_wh_px: tuple[int, int]) -> None:
+        """Warns, once per folder or shard, of labels that state another size than the image has."""
+        stated = self.size_wh_px
+        if 0 in stated or stated == actual_wh_px or self.square_stretched:
+            return
+        if self.place not in _warned_places:
+            _warned_places.add(self.place)
+            warnings.warn(
+                f"Image '{self.name}' in '{self.place}' is {actual_wh_px[0]}x{actual_wh_px[1]}, "
+                f"but its labels state {stated[0]}x{stated[1]}; if they were made for that size, "
+                "they lie in the wrong place. List such images with `vepe data check`.",
+                VepeWarning,
+                stacklevel=3,
+            )
+
+
+_warned_places: set[Path] = set()
+"""Folders and shards with an image of another size than its labels state, as warned of."""
 
 
 @dataclass(frozen=True)

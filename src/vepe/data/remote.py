@@ -18,19 +18,21 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 from filelock import FileLock
 
 from vepe.data.index_cache import cache_folder
-from vepe.errors import VepeError
+from vepe.errors import VepeError, printable
+from vepe.limits import advice, limit
 
 SCHEMES = ("http", "https")
 TIMEOUT_S = 60
+"""For connecting (TLS included), for the head of an answer, and for the least number of bytes."""
 MAX_ATTEMPTS = 4
 _BLOCK_BYTES = 1 << 20
 _CONNECTION_ERRORS = (
@@ -142,30 +144,54 @@ def _check_address(url: str, checksum: str) -> None:
 
 
 class _WithDeadline(http.client.HTTPConnection):
-    """A connection on which the head of the answer must arrive within `TIMEOUT_S` in all.
+    """A connection that must stand, and an answer whose head must arrive, within `TIMEOUT_S` each.
 
     The timeout of the socket alone starts again at every byte.
     """
 
+    is_late = False
+    _twin: socket.socket | None = None
+
+    def connect(self) -> None:
+        self._create_connection = self._dial
+        with self._deadline():
+            super().connect()
+
     def getresponse(self) -> http.client.HTTPResponse:
+        try:
+            with self._deadline():
+                response = super().getresponse()
+        finally:
+            if self._twin is not None:
+                self._twin.close()
+        return response
+
+    def _dial(self, *arguments: Any, **options: Any) -> socket.socket:
+        sock = socket.create_connection(*arguments, **options)
+        # TLS takes over the socket itself, and has no shutdown from another thread.
+        self._twin = sock.dup()
+        return sock
+
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
         timer = threading.Timer(TIMEOUT_S, self._give_up)
         timer.daemon = True
         timer.start()
         try:
-            response = super().getresponse()
+            yield
+        except Exception:
+            if not self.is_late:
+                raise
         finally:
             timer.cancel()
-        if self.is_late:  # what came of the head looks like a whole one
+        if self.is_late:  # what came of the head may look like a whole one
             raise TimeoutError("timed out")
-        return response
-
-    is_late = False
 
     def _give_up(self) -> None:
         self.is_late = True
-        if self.sock is not None:
-            with suppress(OSError):  # below TLS, which has no shutdown from another thread
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+        if self._twin is not None:
+            with suppress(OSError):
+                self._twin.shutdown(socket.SHUT_RDWR)
 
 
 class _SecureWithDeadline(_WithDeadline, http.client.HTTPSConnection):
@@ -180,6 +206,16 @@ class _Http(urllib.request.HTTPHandler):
 class _Https(urllib.request.HTTPSHandler):
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_SecureWithDeadline, request)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server to other servers, and to nothing else."""
+
+    def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
+        target = arguments[-1]
+        if urlsplit(target).scheme not in SCHEMES:
+            raise urllib.error.URLError(f"it leads to '{printable(target)[:200]}'")
+        return super().redirect_request(*arguments)
 
 
 def _fetch(url: str, part: Path, progress: Progress | None) -> None:
@@ -212,7 +248,7 @@ def _fetch_once(url: str, part: Path, progress: Progress | None) -> None:
     if existing:
         request.add_header("Range", f"bytes={existing}-")
     try:
-        opener = urllib.request.build_opener(_Http, _Https)
+        opener = urllib.request.build_opener(_Http, _Https, _Redirects)
         response = opener.open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == 416 and existing:  # already complete, or the file on the server changed
@@ -232,23 +268,43 @@ def _fetch_once(url: str, part: Path, progress: Progress | None) -> None:
         length = response.headers.get("Content-Length") or ""
         usable = length.isdecimal() and len(length) <= _MAX_DIGITS
         total = existing + int(length) if usable else None
+        _check_size(url, total or 0)
         with part.open("ab" if existing else "wb") as file:
-            _copy(response, file, lambda n: progress and progress(url, existing + n, total))
+            _copy(url, response, file, lambda n: progress and progress(url, existing + n, total))
         stored = part.stat().st_size
         if stored == 0 or (total is not None and stored != total):
             raise EOFError("the connection was closed early")
 
 
+def _check_size(url: str, num_bytes: int) -> None:
+    if num_bytes > limit("VEPE_MAX_DOWNLOAD_MB") * 1_000_000:
+        raise VepeError(
+            f"'{url}' has more than the limit of {limit('VEPE_MAX_DOWNLOAD_MB')} MB; check the "
+            f"address, {advice('VEPE_MAX_DOWNLOAD_MB')}."
+        )
+
+
 def _copy(
-    source: http.client.HTTPResponse, target: IO[bytes], report: Callable[[int], object]
+    url: str, source: http.client.HTTPResponse, target: IO[bytes], report: Callable[[int], object]
 ) -> None:
-    """Copies all bytes. Raises EOFError where too few come in `TIMEOUT_S`, or the connection
-    breaks."""
+    """Copies all bytes.
+
+    Raises:
+        EOFError: where too few come in `TIMEOUT_S`, or the connection breaks.
+        VepeError: where they are too many, or take too long.
+    """
     done = reported = before = 0
-    began = time.monotonic()
+    first = began = time.monotonic()
+    max_s = 60 * limit("VEPE_MAX_DOWNLOAD_MINUTES")
     while block := _read(source):
         target.write(block)
         done += len(block)
+        _check_size(url, done)
+        if time.monotonic() - first > max_s:
+            raise VepeError(
+                f"'{url}' is not fetched after {max_s // 60} minutes; check the network, "
+                f"{advice('VEPE_MAX_DOWNLOAD_MINUTES')}."
+            )
         if done - reported >= _BLOCK_BYTES:
             report(done)
             reported = done

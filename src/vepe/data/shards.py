@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from vepe.config.documents import MAX_JSON_BYTES, parse_json
+from vepe.config.documents import check_document_size, parse_json
 from vepe.data.images import ImageIndex
 from vepe.data.index_cache import cached_index
 from vepe.data.label_index import UNKNOWN, LabelIndex, Located, build_index
@@ -65,8 +65,9 @@ def _open(path: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
                     raise tarfile.ReadError(f"'{member.name}' is larger than the shard")
             labels = [m for name, m in members.items() if name.endswith(".json")]
             stream = tar.extractfile(labels[0]) if labels else None
-            if stream is None or labels[0].size > MAX_JSON_BYTES:
-                raise VepeError(f"Shard '{path}' has no JSON of labels of a usable size.")
+            if stream is None:
+                raise VepeError(f"Shard '{path}' has no JSON of labels.")
+            check_document_size(labels[0].size, f"{labels[0].name} of shard '{path}'")
             data = parse_json(stream.read(), f"{labels[0].name} of shard '{path}'")
     except (tarfile.TarError, ValueError, RecursionError, OSError) as error:
         raise VepeError(f"Shard '{path}' cannot be read ({error}); copy it again.") from error

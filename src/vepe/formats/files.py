@@ -7,17 +7,17 @@ import json
 import os
 import re
 import shutil
-import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 import orjson
 
-from vepe.config.documents import MAX_JSON_BYTES, parse_json
+from vepe.config.documents import check_document_size, parse_json
 from vepe.errors import VepeError, printable
-from vepe.partial_files import Partial, claim_file, claim_folder
+from vepe.partial_files import Partial, claim_file, claim_folder, exchange, uninterrupted
 
 _OLD = ".vepe-old"
 """Suffix of a folder that is renamed aside while its successor takes its place."""
@@ -29,17 +29,36 @@ def load_json(path: Path) -> Any:
     Raises:
         VepeError: if it is missing, too large, or as `vepe.config.documents.parse_json`.
     """
+    return parse_json(read_document(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The content of a text file in UTF-8. Raises VepeError as `read_document`, or if it is not."""
     try:
-        if path.is_char_device() or path.stat().st_size > MAX_JSON_BYTES:
-            raise VepeError(f"{path} is not a JSON file of a usable size; check what it is.")
-        raw = path.read_bytes()
+        return read_document(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise VepeError(f"{path} is not text in UTF-8; check what it is.") from None
+
+
+def read_document(path: Path) -> bytes:
+    """The content of a JSON or text file.
+
+    Raises:
+        VepeError: if it is missing, cannot be read, is no regular file, or is too large.
+    """
+    try:
+        state = path.stat()
+        if not S_ISREG(state.st_mode):
+            kind = "a folder" if S_ISDIR(state.st_mode) else "no regular file"
+            raise VepeError(f"{path} is {kind}; name a file.")
+        check_document_size(state.st_size, str(path))
+        return path.read_bytes()
     except FileNotFoundError:
         raise VepeError(f"{path} does not exist; check the path.") from None
     except ValueError:
         raise VepeError(f"{path} is not a possible file name; check the path.") from None
     except OSError as error:
         raise VepeError(f"{path} cannot be read ({error.strerror}); check its rights.") from error
-    return parse_json(raw, str(path))
 
 
 def dump_json(path: Path, data: Any) -> Path:
@@ -120,7 +139,8 @@ def replacing(path: Path) -> Iterator[Path]:
     partial: Partial | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = claim_file(path)
+        with uninterrupted():
+            partial = claim_file(path)
         yield partial.path
         _fsync(partial.path)
         partial.path.replace(path)
@@ -137,15 +157,17 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         if partial is not None:
-            partial.remove()
+            with uninterrupted():
+                partial.remove()
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """A hidden folder next to `path` that takes its place at the end.
 
-    An old folder is renamed aside first, restored where the new one cannot take its place, and
-    deleted last. One that a killed process left aside is restored by the next call.
+    An old folder changes places with the new one in one step, and is deleted last. Where the
+    system cannot do that, it is renamed aside first, and restored where the new one cannot take its
+    place; one that a killed process left aside is restored by the next call.
 
     Raises:
         VepeError: if it cannot be written, or `path` is a file.
@@ -156,7 +178,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         if path.exists() and not path.is_dir():
             raise VepeError(f"{path} is a file, but a folder is to be written; name another.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = claim_folder(path)
+        with uninterrupted():
+            partial = claim_folder(path)
         yield partial.path
         for inside in partial.path.rglob("*"):
             _fsync_folder(inside) if inside.is_dir() else _fsync(inside)
@@ -174,7 +197,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         if partial is not None:
-            partial.remove()
+            with uninterrupted():
+                partial.remove()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -186,36 +210,23 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def _swap_in(new: Path, path: Path) -> None:
-    """Puts a folder in the place of another; signals wait between the two renames."""
+    """Puts a folder in the place of another, which is deleted; signals wait in between."""
     old = path.with_name(f".{path.name}{_OLD}")
-    moved = False
-    with _signals_blocked():
-        try:
-            if path.exists():
-                shutil.rmtree(old, ignore_errors=True)
-                path.rename(old)
-                moved = True
-            new.rename(path)
-        except BaseException:
-            if moved and not path.exists():
+    with uninterrupted():
+        if path.exists() and not path.is_symlink() and exchange(new, path):
+            old = new
+        elif path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+            try:
+                new.rename(path)
+            except BaseException:
                 old.rename(path)
-            raise
-    if moved:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Delays SIGINT, SIGTERM and SIGHUP in this thread, where the system can (not on Windows)."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                raise
+        else:
+            new.rename(path)
+            return
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _restore_interrupted(path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from vepe.errors import VepeError
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
-from vepe.formats.files import replacing
+from vepe.formats.files import read_text, replacing
 from vepe.formats.geometry import person_box
 from vepe.skeleton import POSETRACK15
 
@@ -49,12 +49,7 @@ def read_mot(path: Path) -> AnnotatedSequence:
     Raises:
         VepeError: if the file is missing, or a line does not begin with six numbers.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise VepeError(f"{path} does not exist; check the path.") from None
-    except UnicodeDecodeError:
-        raise VepeError(f"{path} is not text; check what it is.") from None
+    lines = read_text(path).splitlines()
     entries = [_entry(line, path, i) for i, line in enumerate(lines, start=1) if line.strip()]
     entries.sort(key=lambda e: e[0])
     frames = [

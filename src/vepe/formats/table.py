@@ -10,6 +10,7 @@ Parquet holds the same table with types, through pyarrow (extra `vepe[parquet]`)
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable
 from itertools import groupby
@@ -26,9 +27,10 @@ from vepe.formats.annotations import (
     Person,
     skeleton_named,
 )
-from vepe.formats.files import replacing
+from vepe.formats.files import read_text, replacing
 from vepe.formats.geometry import posetrack_visibility
 from vepe.formats.records import number_or_none, track_id_or_none, whole_or_none
+from vepe.limits import advice, limit
 from vepe.skeleton import POSETRACK15
 
 Row = dict[str, Any]
@@ -41,8 +43,6 @@ _BOX = ("box_x", "box_y", "box_width", "box_height")
 _HEAD = ("head_x1", "head_y1", "head_x2", "head_y2")
 _PERSON_COLUMNS = ("track_id", "score", *_BOX, *_HEAD)
 _PARTS = ("x", "y", "visible", "score")
-MAX_PARQUET_CELLS = 200_000_000
-"""More than a day of video; a file of a few bytes can state as many."""
 
 
 def columns(keypoints: Iterable[str]) -> list[str]:
@@ -180,16 +180,24 @@ def read_csv(path: Path) -> AnnotatedSequence:
     Raises:
         VepeError: if the file is missing, not text, or a cell is not a number.
     """
+    text = read_text(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            names = list(reader.fieldnames or ())
-            table = [_row(row, f"{path}, row {i}") for i, row in enumerate(reader, start=2)]
-    except FileNotFoundError:
-        raise VepeError(f"{path} does not exist; check the path.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        names = list(reader.fieldnames or ())
+        _check_cells((text.count("\n") + 1) * len(names), path)
+        table = [_row(row, f"{path}, row {i}") for i, row in enumerate(reader, start=2)]
+    except csv.Error as error:
         raise VepeError(f"{path} is not readable as CSV ({error}); check what it is.") from None
     return sequence_from_rows(table, names, path)
+
+
+def _check_cells(num_cells: int, path: Path) -> None:
+    """Raises VepeError for a large table, as a file of a few bytes can state."""
+    if num_cells > limit("VEPE_MAX_TABLE_CELLS"):
+        raise VepeError(
+            f"{path} states {num_cells} cells, more than the limit; split it, "
+            f"{advice('VEPE_MAX_TABLE_CELLS')}."
+        )
 
 
 def _row(row: dict[str, Any], place: str) -> dict[str, Any]:
@@ -261,12 +269,7 @@ def read_parquet(path: Path) -> AnnotatedSequence:
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            cells = file.metadata.num_rows * len(names)
-            if cells > MAX_PARQUET_CELLS:
-                raise VepeError(
-                    f"{path} states {file.metadata.num_rows} rows of {len(names)} columns, more "
-                    f"than {MAX_PARQUET_CELLS} cells; split it."
-                )
+            _check_cells(file.metadata.num_rows * len(names), path)
             batches = file.iter_batches(batch_size=4096, use_threads=False)
             table = (row for batch in batches for row in batch.to_pylist())
             return sequence_from_rows(table, names, path)

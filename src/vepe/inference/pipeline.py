@@ -26,7 +26,8 @@ from vepe.inference.result_info import bytes_of
 from vepe.inference.spool import InfoOf, PoseSpool, write_results
 from vepe.inference.stream import track_frames
 from vepe.inference.track_job import TrackJob, TrackReport
-from vepe.types import Frame, FramePoses
+from vepe.limits import advice, limit
+from vepe.types import Frame, FramePoses, VideoInfo
 from vepe.video.source import VideoSource
 from vepe.video.writer import VideoWriter
 from vepe.viz.drawing import PoseRenderer
@@ -71,6 +72,7 @@ def run(
     begun = time.monotonic()
     job.check(source.info.path)
     check_name(source.info.name)
+    _check_held(source.info, predictor.config.temporal.lookahead)
     new_folder = not job.folder.exists()
     try:
         with ExitStack() as stack:
@@ -105,6 +107,18 @@ def run(
     finally:
         if new_folder:
             _remove_if_empty(job.folder)
+
+
+def _check_held(info: VideoInfo, lookahead: int) -> None:
+    """Raises VepeError where the frames in memory at a time take more than VEPE_MAX_HELD_MB."""
+    num_held = 2 * DEPTH + 4 + lookahead  # both queues, the window's future, and what is in work
+    megabytes = num_held * info.width * info.height * 3 / 1e6
+    if megabytes > limit("VEPE_MAX_HELD_MB"):
+        raise VepeError(
+            f"{num_held} frames of '{info.name}' ({info.width} x {info.height}) in memory at a "
+            f"time take {megabytes:.0f} MB, more than the limit; scale the video down, choose a "
+            f"smaller --lookahead, {advice('VEPE_MAX_HELD_MB')}."
+        )
 
 
 def _info_of(

@@ -176,22 +176,12 @@ def set_random_state(state: dict[str, Any]) -> None:
     random.setstate((version, tuple(words), gauss))
 
 
-FREE = frozenset(
-    {
-        "data_root",
-        "workers",
-        "device",
-        "compile",
-        "gradient_checkpointing",
-        "checkpoint_minutes",
-        "checkpoint_steps",
-        "evaluation",
-        "logging",
-        "image_every_steps",
-        "accumulate",  # counted in the batches of the stages, as is the next
-        "clips_per_step",
-    }
-)
+FREE = frozenset({
+    "data_root", "workers", "device", "compile", "gradient_checkpointing", "checkpoint_minutes",
+    "checkpoint_steps", "evaluation", "logging", "image_every_steps",
+    "accumulate",  # counted in the batches of the stages, as is the next
+    "clips_per_step",
+})  # fmt: skip
 """Options of a run that may change when it is resumed."""
 
 FREE_IN_DATA = frozenset({"root", "images", "annotations", "shards", "strict"})
@@ -325,6 +315,8 @@ def load_checkpoint(path: Path, identity: RunIdentity) -> Checkpoint:
         progress = _checked_progress(state["progress"], len(identity.config.stages))
         config, model, data = (_json(state[key]) for key in ("config", "model", "data"))
         parts, random_states = dict(state["parts"]), list(state["random"])
+        if len(random_states) != int(state["processes"]):
+            raise ValueError("a random state of every process")
         current = identity.config.model_dump(mode="json")
         current_model = {"model": identity.model.model_dump(mode="json")}
         changed = changed_keys(config, current, int(state["processes"]), identity.processes)

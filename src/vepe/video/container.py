@@ -17,14 +17,13 @@ from av.container import Container, InputContainer
 from av.video.stream import VideoStream
 
 from vepe.errors import VepeError
+from vepe.limits import advice, limit
 
 NOMINAL_FPS = 25.0
 """Frames per second if a source states none, or an impossible rate."""
 
 MAX_FPS = 1000.0
 NETWORK_TIMEOUT_S = 10.0
-
-MAX_FRAME_PIXELS = 100_000_000
 
 # Demuxers that make images of files that are not video: text becomes a terminal's screen.
 _NOT_VIDEO_FORMATS = frozenset({"tty"})
@@ -104,6 +103,8 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
         raise VepeError(
             f"'{name}' is encoded with a codec that cannot be decoded here; convert it to H.264."
         )
+    # Frames that turn out to be larger than the stream states are not decoded either.
+    stream.codec_context.options = {"max_pixels": str(min(limit("VEPE_MAX_PIXELS"), 2**31 - 1))}
     return stream
 
 
@@ -111,13 +112,13 @@ def check_frame_size(stream: VideoStream, name: str) -> None:
     """Checks the size that a stream states, before any frame is decoded.
 
     Raises:
-        VepeError: if a frame would have more than `MAX_FRAME_PIXELS` pixels.
+        VepeError: if a frame would have more pixels than VEPE_MAX_PIXELS.
     """
     width, height = stream.codec_context.width, stream.codec_context.height
-    if width * height > MAX_FRAME_PIXELS:
+    if width * height > limit("VEPE_MAX_PIXELS"):
         raise VepeError(
-            f"The frames of '{name}' have {width} x {height} pixels, more than the limit of "
-            f"{MAX_FRAME_PIXELS}; scale the video down."
+            f"The frames of '{name}' have {width} x {height} pixels, more than the limit; scale "
+            f"the video down, {advice('VEPE_MAX_PIXELS')}."
         )
 
 

@@ -19,7 +19,8 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from vepe.errors import VepeError, VepeWarning, check_name
-from vepe.image_header import IMAGE_FORMATS, MAX_IMAGE_PIXELS
+from vepe.image_header import IMAGE_FORMATS, allow_large_images
+from vepe.limits import advice
 from vepe.types import Frame, VideoInfo
 from vepe.video.frame_names import listing_notes
 from vepe.video.source import Span, VideoSource
@@ -178,13 +179,14 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return (height, width) if sideways else (width, height)
 
 
-def open_image(path: Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
     """Opens an image of one of `IMAGE_FORMATS` without decoding it.
 
     Raises:
-        VepeError: if it is missing, unreadable, of another format, or its header states more than
-             `max_pixels` pixels.
+        VepeError: if it is missing, unreadable, of another format, or its header states more
+            pixels than VEPE_MAX_PIXELS.
     """
+    max_pixels = allow_large_images()
     if path.is_dir():
         raise VepeError(f"'{path}' is a folder, not an image; give an image file.")
     if path.is_symlink() and not path.exists():
@@ -200,7 +202,7 @@ def open_image(path: Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image
             image.close()
             raise VepeError(
                 f"The image '{path}' has {image.width} x {image.height} pixels, more than the "
-                f"limit of {max_pixels}; scale it down."
+                f"limit; scale it down, {advice('VEPE_MAX_PIXELS')}."
             )
         return image
     except FileNotFoundError:
@@ -208,7 +210,9 @@ def open_image(path: Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image
     except PermissionError:
         raise VepeError(f"'{path}' may not be read; check its permissions.") from None
     except Image.DecompressionBombError:
-        raise VepeError(f"The image '{path}' is too large to be read; scale it down.") from None
+        raise VepeError(
+            f"The image '{path}' has too many pixels; scale it down, {advice('VEPE_MAX_PIXELS')}."
+        ) from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         size = path.stat().st_size
         what = "is empty (0 bytes)" if size == 0 else "is not an image, or is damaged"

@@ -18,7 +18,7 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
 from vepe.errors import VepeError
-from vepe.partial_files import Partial, claim_file
+from vepe.partial_files import Partial, claim_file, uninterrupted
 from vepe.video.audio import AudioTrack
 
 DEFAULT_TIME_BASE = Fraction(1, 90_000)
@@ -76,7 +76,8 @@ class VideoWriter:
         self._finished = self._closed = False
         if audio_from is not None and self.path.exists() and self.path.samefile(audio_from):
             raise VepeError(f"'{self.path}' would replace the video it is made from; rename it.")
-        self._reserved = _reserve(self.path)
+        with uninterrupted():
+            self._reserved = _reserve(self.path)
         self._partial = self._reserved.path
         self._audio: AudioTrack | None = None
         self._scaler = VideoReformatter()
@@ -197,7 +198,8 @@ class VideoWriter:
             self._audio.close()
         with suppress(AttributeError, OSError, av.error.FFmpegError):
             self._container.close()
-        self._reserved.remove()
+        with uninterrupted():
+            self._reserved.remove()
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -1,0 +1,107 @@
+"""Commits seeded faults against every command and counts the right answers.
+
+    python benchmarks/faults [--seed 1] [--cases 1000] [--only KIND] [--case NUMBER] [--jobs 2]
+
+`make faults` runs it. What a right answer is, and what the kinds are: docs/reliability.md. A case
+is repeated with the same seed and its number: `--seed 1 --only media --case 17`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib
+import os
+import pkgutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+from campaign import Kind, Verdict, run_trials
+from kinds import KINDS, SHARES
+from samples import make_samples
+from undamaged import run_undamaged
+
+
+def plan(kinds: list[str], num_cases: int) -> list[tuple[str, int]]:
+    """Kind and number of every case: the kinds in the proportions of `SHARES`, interleaved."""
+    total = sum(SHARES[kind] for kind in kinds)
+    entries = []
+    for kind in kinds:
+        count = -(-num_cases * SHARES[kind] // total)
+        entries += [((number + 0.5) / count, kind, number) for number in range(count)]
+    return [(kind, number) for _, kind, number in sorted(entries)]
+
+
+def load_everything() -> None:
+    """Imports all of VEPE, so that a trial, which is a fork of this process, need not."""
+    import vepe
+
+    for module in pkgutil.walk_packages(vepe.__path__, "vepe."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # of packages of extras that are missing
+                importlib.import_module(module.name)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python benchmarks/faults", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--cases", type=int, default=1000, help="number of cases, all kinds together"
+    )
+    parser.add_argument("--only", action="append", choices=list(KINDS), help="kind; repeatable")
+    parser.add_argument("--case", type=int, help="only the case of this number")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes")
+    options = parser.parse_args()
+    load_everything()
+    torch.set_num_threads(1)  # threads do not survive a fork
+    kinds: dict[str, Kind] = {name: KINDS[name] for name in options.only or KINDS}
+    todo = plan(list(kinds), options.cases)
+    if options.case is not None:
+        todo = [(kind, options.case) for kind in kinds]
+    with tempfile.TemporaryDirectory(prefix="vepe-faults-") as folder:
+        begun = time.monotonic()
+        gc.collect()
+        gc.freeze()  # the collector of a fork leaves these objects, and so its memory, alone
+        samples = make_samples(Path(folder) / "samples")
+        problems = run_undamaged(samples, Path(folder) / "undamaged")
+        print(f"samples: {time.monotonic() - begun:.0f} s; seed {options.seed}", flush=True)
+        verdicts = [Verdict("undamaged", i, text, text, 0.0) for i, text in enumerate(problems)]
+        print("\n".join(problems))
+        for verdict in run_trials(kinds, todo, options.seed, samples, options.jobs):
+            verdicts.append(verdict)
+            if verdict.wrong:
+                print(
+                    f"{verdict.kind} {verdict.number}: {verdict.title}\n    {verdict.wrong}",
+                    flush=True,
+                )
+            if len(verdicts) % 100 == 0:
+                print(f"{len(verdicts)} of {len(todo)} cases", file=sys.stderr, flush=True)
+            if options.minutes and time.monotonic() - begun > 60 * options.minutes:
+                print(f"stopped after {options.minutes:g} minutes")
+                break
+    return report(verdicts, time.monotonic() - begun)
+
+
+def report(verdicts: list[Verdict], seconds: float) -> int:
+    """Prints the table; returns the exit code."""
+    tried = Counter(verdict.kind for verdict in verdicts)
+    wrong = Counter(verdict.kind for verdict in verdicts if verdict.wrong)
+    print(f"\n{'kind':14s}{'tried':>8s}{'right':>8s}{'wrong':>8s}{'CPU s':>8s}")
+    for kind, count in tried.items():
+        cpu_s = sum(verdict.cpu_s for verdict in verdicts if verdict.kind == kind)
+        print(f"{kind:14s}{count:8d}{count - wrong[kind]:8d}{wrong[kind]:8d}{cpu_s:8.0f}")
+    total, bad = len(verdicts), sum(wrong.values())
+    print(f"{'all':14s}{total:8d}{total - bad:8d}{bad:8d}   {seconds / 60:.1f} minutes")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    exit_code = main()
+    sys.stdout.flush()
+    os._exit(exit_code)  # libraries would report what they leak

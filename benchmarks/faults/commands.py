@@ -1,0 +1,161 @@
+"""The commands of VEPE with valid inputs. A new command, or a new input of one, is one row.
+
+In arguments, `IN` is a folder with copies of the named samples and `OUT` a folder for results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SMALL = "--model IN/tiny.safetensors --imgsz 64"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that works on its inputs.
+
+    Attributes:
+        arguments: of `vepe`, separated by spaces.
+        inputs: samples that are copied to `IN`.
+        damage: which of these may be damaged: a kind of content, and a path below `IN`.
+        writes: files and folders below `OUT` that it makes.
+        codes: exit codes that are right for damaged inputs.
+        old: whether `--overwrite` has to be added where results exist already.
+        slow: whether it takes more than a second, so that it is drawn less often.
+        atomic_folders: whether folders that it writes appear whole; not of a training run.
+    """
+
+    arguments: str
+    inputs: tuple[str, ...]
+    damage: tuple[tuple[str, str], ...] = ()
+    writes: tuple[str, ...] = ()
+    codes: tuple[int, ...] = (0, 2)
+    old: bool = True
+    slow: bool = False
+    atomic_folders: bool = True
+
+    @property
+    def name(self) -> str:
+        """The command without options, and what it reads."""
+        words = [word for word in self.arguments.split() if word != "-o"]
+        return " ".join(words[:3])
+
+    @property
+    def logs(self) -> bool:
+        """Whether it logs its progress to stderr."""
+        return self.arguments.startswith("train")
+
+    def words(self, folder: Path, *, overwrite: bool = False) -> list[str]:
+        """The command line for a trial's folder."""
+        places = (("IN", "in"), ("OUT", "out"))
+        words = self.arguments.split()
+        for name, place in places:
+            words = [_replaced(word, name, str(folder / place)) for word in words]
+        return [*words, "--overwrite"] if overwrite and self.old else words
+
+
+def _replaced(word: str, name: str, path: str) -> str:
+    head, equals, tail = word.rpartition("=")
+    return f"{head}{equals}{path}{tail.removeprefix(name)}" if tail.startswith(name) else word
+
+
+def _track(name: str, options: str = "", writes: tuple[str, ...] = ()) -> Command:
+    stem = Path(name).stem
+    kind = "frames" if "." not in name else "video"
+    return Command(
+        f"track IN/{name} -o OUT {SMALL} {options}",
+        (name, "tiny.safetensors"),
+        ((kind, name),),
+        writes or (f"{stem}.mp4", f"{stem}.json"),
+    )
+
+
+def _convert(source: str, to: str, target: str, kind: str) -> Command:
+    return Command(
+        f"convert IN/{source} OUT/{target} --to {to}", (source,), ((kind, source),), (target,)
+    )
+
+
+_TEXT = ("posetrack18", "a.json"), ("csv", "a.csv"), ("parquet", "a.parquet"), ("mot", "a.txt")
+_SEQUENCE = "000001_bonn_train.json"
+_PAIR = (("json", f"gt/{_SEQUENCE}"), ("json", f"pred/{_SEQUENCE}"))
+_COCO_PAIR = (("json", "coco/labels.json"), ("json", "coco/results.json"))
+_CROWD_PAIR = (("json", "crowd.json"), ("json", "crowd_results.json"))
+_IMAGES = ("images", "tiny.safetensors")
+
+COMMANDS: tuple[Command, ...] = (
+    # Media.
+    _track("clip.mp4"),
+    _track("clip.mov"),
+    _track("clip.mkv", "--smooth causal"),
+    _track("clip.avi"),
+    _track("clip.ts", "--no-video", ("clip.json",)),
+    _track("clip.webm", "--start 0.3"),
+    _track("clip.gif"),
+    _track("clip.flv", "--stride 2"),
+    _track("moving.png"),
+    _track("moving.webp"),
+    _track("frames"),
+    _track("clip.mp4", "--smooth offline --format csv --format parquet --format openpose",
+           ("clip.mp4", "clip.json", "clip.csv", "clip.parquet", "clip_openpose")),
+    Command(f"predict IN/images -o OUT/p.json {SMALL}", _IMAGES,
+            (("image", "images/*"),), ("p.json",)),
+    Command(f"predict IN/images/a.jpg IN/images/b.png -o OUT/p.json --draw OUT/drawn {SMALL}",
+            _IMAGES, (("image", "images/[ab].*"),), ("p.json", "drawn"), atomic_folders=False),
+    # Weights.
+    Command("models IN/tiny.safetensors", ("tiny.safetensors",), (("binary", "tiny.safetensors"),)),
+    Command("models IN/model.yaml", ("model.yaml",), (("yaml", "model.yaml"),)),
+    Command(f"predict IN/images/b.png -o OUT/p.json {SMALL}", _IMAGES,
+            (("binary", "tiny.safetensors"),), ("p.json",)),
+    # Annotations.
+    *(_convert(f"pred/{_SEQUENCE}", to, name, "json") for to, name in _TEXT),
+    _convert(f"gt/{_SEQUENCE}", "posetrack17", "a.json", "json"),
+    _convert(f"pred/{_SEQUENCE}", "openpose", "a", "json"),
+    _convert("old.json", "posetrack21", "a.json", "json"),
+    _convert("new21.json", "coco", "a.json", "json"),
+    _convert("video.json", "posetrack18", "a.json", "json"),
+    _convert("table.csv", "posetrack18", "a.json", "table"),
+    _convert("table.parquet", "posetrack18", "a.json", "parquet"),
+    _convert("boxes.txt", "posetrack18", "a.json", "table"),
+    _convert("openpose", "coco", "a.json", "openpose"),
+    _convert("old.mat", "posetrack18", "a.json", "mat"),
+    _convert("packed.mat", "csv", "a.csv", "mat"),
+    Command(f"convert IN/pred OUT/s.zip --to submission --like IN/gt/{_SEQUENCE}", ("pred", "gt"),
+            _PAIR, ("s.zip",)),
+    # Scores.
+    Command("evaluate posetrack --gt IN/gt --pred IN/pred --json OUT/r.json --per-sequence",
+            ("gt", "pred"), _PAIR, ("r.json",), old=False),
+    Command("evaluate posetrack --gt IN/gt --pred IN/pred --report OUT/report",
+            ("gt", "pred"), _PAIR, ("report",), slow=True),
+    Command("evaluate coco --gt IN/coco/labels.json --pred IN/coco/results.json --json OUT/r.json",
+            ("coco",), _COCO_PAIR, ("r.json",), old=False),
+    Command("evaluate crowdpose --gt IN/crowd.json --pred IN/crowd_results.json --json OUT/r.json",
+            ("crowd.json", "crowd_results.json"), _CROWD_PAIR, ("r.json",), old=False),
+    Command("evaluate coco --gt IN/coco/labels.json --images IN/coco/images --joints shared "
+            + SMALL, ("coco", "tiny.safetensors"),
+            (("json", "coco/labels.json"), ("image", "coco/images/*"))),
+    Command("evaluate posetrack --gt IN/pt18/posetrack_data/annotations/train --images IN/pt18 "
+            + SMALL,
+            ("pt18", "tiny.safetensors"), (("image", "pt18/images/train/000001_bonn_train/*"),
+             ("json", f"pt18/posetrack_data/annotations/train/{_SEQUENCE}"))),
+    # Data sets.
+    Command("data check IN/pt18 --json OUT/c.json", ("pt18",),
+            (("json", f"pt18/posetrack_data/annotations/train/{_SEQUENCE}"),
+             ("image", "pt18/images/train/000001_bonn_train/*")),
+            ("c.json",), (0, 1, 2), old=False),
+    Command("data check IN/coco --quick", ("coco",),
+            (("json", "coco/labels.json"), ("image", "coco/images/*")), (), (0, 1, 2)),
+    Command("data shard IN/coco/labels.json --images IN/coco/images -o OUT/s --stills", ("coco",),
+            (("json", "coco/labels.json"), ("image", "coco/images/*")), ("s",)),
+    Command("data shard IN/set/labels.json -o OUT/s", ("set",), (("json", "set/labels.json"),),
+            ("s",)),
+    # Training.
+    Command("train IN/recipe.yaml --data-root IN -o OUT/run", ("recipe.yaml", "set"),
+            (("yaml", "recipe.yaml"), ("json", "set/labels.json"),
+             ("image", "set/images/labels/*")),
+            ("run",), old=False, slow=True, atomic_folders=False),
+    Command("train --grid IN/grid.yaml --data-root IN -o OUT/grid",
+            ("grid.yaml", "recipe.yaml", "set"), (("yaml", "grid.yaml"), ("yaml", "recipe.yaml")),
+            ("grid",), (0, 1, 2), old=False, slow=True, atomic_folders=False),
+)  # fmt: skip

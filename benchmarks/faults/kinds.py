@@ -1,0 +1,36 @@
+"""All kinds of faults, and how many of a thousand cases each gets."""
+
+from __future__ import annotations
+
+from campaign import Kind
+from claims import claims, memory
+from determinism import determinism
+from hostile import hostile
+from interruptions import disk, signals
+from readers import documents, media, settings
+from servers import servers
+
+KINDS: dict[str, Kind] = {
+    "media": media,
+    "documents": documents,
+    "settings": settings,
+    "hostile": hostile,
+    "signals": signals,
+    "disk": disk,
+    "servers": servers,
+    "claims": claims,
+    "memory": memory,
+    "determinism": determinism,
+}
+SHARES: dict[str, int] = {
+    "media": 180,
+    "documents": 300,
+    "settings": 80,
+    "hostile": 110,
+    "signals": 110,
+    "disk": 70,
+    "servers": 35,
+    "claims": 80,
+    "memory": 20,
+    "determinism": 15,
+}
