@@ -65,7 +65,7 @@ def _json(rng: random.Random, path: Path) -> str:
 def _openpose(rng: random.Random, folder: Path) -> str:
     path = rng.choice(sorted(folder.iterdir()))
     if rng.random() < 0.2:
-        path = path.rename(folder / rng.choice(["a_keypoints.json", f"{'9' * 400}_keypoints.json"]))
+        path = path.rename(folder / rng.choice(["a_keypoints.json", f"{'9' * 200}_keypoints.json"]))
     return f"{path.name} {_json(rng, path)}"
 
 

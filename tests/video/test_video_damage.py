@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_videos import grey_image, make_audio, make_video
 
 from vepe.errors import VepeError
@@ -74,6 +75,27 @@ def test_damaged_packet_headers_are_passed_over(tmp_path: Path, rng: np.random.G
     assert 14 <= len(frames) < 20
     assert video.incomplete
     assert video.warning is not None
+
+
+@pytest.mark.parametrize("chunk", [b"acTL", b"IHDR"])
+def test_animated_png_is_read_behind_damage(
+    tmp_path: Path, rng: np.random.Generator, chunk: bytes
+) -> None:
+    """A wrong checksum of a chunk ends Pillow's reading, but not libav's."""
+    path = tmp_path / "a.png"
+    images = [Image.fromarray(image) for image in noisy(6, rng)]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=80)
+    data = bytearray(path.read_bytes())
+    at = data.index(chunk)
+    end = at + 4 + int.from_bytes(data[at - 4 : at], "big")
+    data[end] ^= 0xFF
+    path.write_bytes(data)
+    with open_video(path) as video:
+        frames = list(video)
+    assert len(frames) >= 5
+    assert video.incomplete
+    assert video.warning is not None
+    assert "is damaged" in video.warning
 
 
 @pytest.mark.parametrize(

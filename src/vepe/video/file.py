@@ -38,14 +38,16 @@ class FileSource(VideoSource):
     Args:
         location: path of the file, or URL of one on a web server.
         span: the part to read.
+        damaged: whether it is known to be damaged, even if libav does not say so.
 
     Raises:
         VepeError: if it cannot be opened, has no video stream, no frame of it can be decoded, or
             it ends before the span starts.
     """
 
-    def __init__(self, location: Path | str, span: Span) -> None:
+    def __init__(self, location: Path | str, span: Span, *, damaged: bool = False) -> None:
         self._location = location
+        self._known_damage = damaged
         self._span = span
         self._name = location.name if isinstance(location, Path) else public_name(location)
         self._closed = threading.Event()
@@ -125,12 +127,23 @@ class FileSource(VideoSource):
             else:
                 self._note_end(decoding, index)
             self._note_damage(decoding.lost, num_damaged)
+            if self._known_damage and not self.incomplete:
+                self.incomplete = True
+                self._warn(
+                    f"'{self._label}' is damaged; its frames were decoded as far as possible."
+                )
         self._note_assumed_rate()
         if not num_read:
             raise VepeError(
                 f"No frame of '{self._label}' lies in the span (it has {index} frames); "
                 "give an earlier start, a later end or a smaller stride."
             )
+
+    def num_decodable(self) -> int:
+        """Number of frames that can be decoded; decodes them all."""
+        with self._open() as container:
+            decoding = Decoding(container, video_stream(container, self._label), resume=True)
+            return sum(1 for _ in decoding.frames())
 
     def close(self) -> None:
         """Ends a running iteration at its next frame; may be called from another thread."""

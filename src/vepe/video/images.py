@@ -120,6 +120,13 @@ def is_animated(path: Path) -> bool:
         return num_frames(image) > 1
 
 
+def is_animated_png(path: Path) -> bool:
+    """Whether the file begins as an animated PNG does, whatever else is wrong with it."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    return start.startswith(b"\x89PNG\r\n\x1a\n") and b"acTL" in start.partition(b"IDAT")[0]
+
+
 def num_frames(image: Image.Image) -> int:
     """Number of frames of an animated PNG, WebP or GIF; 1 for all other images."""
     if image.format not in _ANIMATED_FORMATS:
@@ -308,6 +315,9 @@ class FolderSource(VideoSource):
 class AnimationSource(VideoSource):
     """The frames of an animated PNG or WebP, at the times that the file states.
 
+    Attributes:
+        num_readable, num_damaged: how many frames can be read, and how many cannot.
+
     Raises:
         VepeError: if it cannot be read, or ends before the span starts.
     """
@@ -321,7 +331,9 @@ class AnimationSource(VideoSource):
         with open_image(path) as image:
             total = num_frames(image)
         width, height = image_size(path)
-        duration_s = sum(duration for _, duration in self._frames())
+        durations = [duration for _, duration in self._frames()]
+        duration_s = sum(durations)
+        self.num_readable, self.num_damaged = len(durations), total - len(durations)
         fps = total / duration_s if duration_s else 1 / _DEFAULT_DURATION_S
         if duration_s and span.start_s >= duration_s:
             raise VepeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,11 +73,12 @@ def open_video(
     from vepe.video.images import is_image_file
 
     if path.is_dir() or is_image_file(path):
-        from vepe.video.images import AnimationSource, FolderSource, is_animated
+        from vepe.video.images import FolderSource
 
-        if path.is_file() and is_animated(path):
+        animation = _animation(path, span) if path.is_file() else None
+        if animation is not None:
             _refuse(fps)
-            return AnimationSource(path, span)
+            return animation
         return FolderSource(path, span, FOLDER_FPS if fps is None else fps)
     if path.exists():
         _refuse(fps)
@@ -88,6 +90,29 @@ def open_video(
 def is_address(source: str) -> bool:
     """Whether a source is a network address rather than a path."""
     return _URL.match(source) is not None
+
+
+def _animation(path: Path, span: Span) -> VideoSource | None:
+    """An animated image as a video; None for a still one, or one that cannot be read.
+
+    Pillow stops at the first damaged byte of an animated PNG; libav goes on behind it.
+    """
+    from vepe.video.file import FileSource
+    from vepe.video.images import AnimationSource, is_animated, is_animated_png
+
+    animation: AnimationSource | None = None
+    damaged = False
+    try:
+        animation = AnimationSource(path, span) if is_animated(path) else None
+    except VepeError:
+        damaged = True
+    if damaged or (animation is not None and animation.num_damaged):
+        with suppress(VepeError, OSError):
+            if is_animated_png(path):
+                decoded = FileSource(path, span, damaged=True)
+                if animation is None or decoded.num_decodable() > animation.num_readable:
+                    return decoded
+    return animation
 
 
 def _refuse(fps: float | None) -> None:
