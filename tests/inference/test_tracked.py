@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import multiprocessing
 import pickle
+import threading
 import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -173,6 +175,19 @@ def test_repr_and_close(predictor: Predictor, video: Path) -> None:
     frames.close()
     assert list(frames) == []
     assert repr(predictor) == "Predictor('tiny' on cpu: 15 keypoints, input 64 px, window 3)"
+
+
+def test_an_abandoned_video_ends_its_thread_at_once(predictor: Predictor, video: Path) -> None:
+    before = threading.active_count()
+    frames = predictor.track(video)
+    next(frames)
+    assert threading.active_count() == before + 1
+    gc.disable()
+    try:
+        del frames
+        assert threading.active_count() == before
+    finally:
+        gc.enable()
 
 
 def test_threads_share_a_predictor(predictor: Predictor, video: Path) -> None:

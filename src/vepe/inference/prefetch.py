@@ -79,7 +79,8 @@ class Prefetched(Generic[T]):
     def close(self, timeout_s: float = 5.0) -> None:
         """Ends the thread at its next item; a source that hangs is abandoned after a while."""
         self._closed.set()
-        self._thread.join(timeout_s)
+        if self._thread is not threading.current_thread():  # where garbage is collected there
+            self._thread.join(timeout_s)
 
 
 @contextmanager

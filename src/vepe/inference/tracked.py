@@ -67,19 +67,26 @@ class TrackedFrames(Iterator[FrameResult]):
         predictor: what tracks.
         part: what is tracked.
         events: whom to call.
-
-    Attributes:
-        video: what is known about the video, from the first frame on; None before.
-        warning: one sentence if frames are missing or were changed, else None; complete after the
-            last frame. It is also logged.
     """
 
     def __init__(self, predictor: Predictor, part: VideoPart, events: TrackEvents) -> None:
-        self._predictor, self._part, self._events = predictor, part, events
-        self.video: VideoInfo | None = None
-        self.warning: str | None = None
-        self._time_base: Fraction | None = None
-        self._frames = self._run()
+        self._predictor, self._part = predictor, part
+        self._opened = _Opened()
+        # Without a reference to this object: an abandoned one ends its threads at once.
+        self._frames = _track(predictor, part, events, self._opened)
+
+    @property
+    def video(self) -> VideoInfo | None:
+        """What is known about the video, from the first frame on; None before."""
+        return self._opened.video
+
+    @property
+    def warning(self) -> str | None:
+        """One sentence if frames are missing or were changed, else None.
+
+        Complete after the last frame; it is also logged.
+        """
+        return self._opened.warning
 
     def __next__(self) -> FrameResult:
         return next(self._frames)
@@ -93,31 +100,6 @@ class TrackedFrames(Iterator[FrameResult]):
             f"TrackedFrames of '{self._part.source}'; iterate it, or call collect() or "
             "save('out.mp4')"
         )
-
-    def _run(self) -> Generator[FrameResult, None, None]:
-        predictor = self._predictor
-        with self._part.open() as video, read_ahead(video) as frames:
-            self.video, self._time_base = video.info, video.time_base
-            _log.info(
-                "Tracking '%s': %dx%d at %.3g frames per second",
-                video.info.name, video.info.width, video.info.height, video.info.fps,
-            )  # fmt: skip
-            images = None
-            if not video.info.live and not isinstance(self._part.source, int):
-                images = FrameImages(self._part.source, self._part.fps)
-            waiting: deque[tuple[LoadImage, str]] = deque()  # frames whose poses are not final
-            steps = track_frames(
-                predictor.new_stream(live=video.info.live), frames, predictor.offline_smoother()
-            )
-            for step in steps:
-                if step.frame is not None:
-                    waiting.append(_image_of(step.frame, images, video.info))
-                for poses in step.poses:
-                    result = FrameResult.of(poses, predictor.skeleton, *waiting.popleft())
-                    self._events.push(result)
-                    yield result
-            self._events.finish()
-            self._note(video)
 
     def collect(self) -> VideoResult:
         """Tracks the rest of the video and returns its poses, which are small beside its images.
@@ -215,7 +197,7 @@ class TrackedFrames(Iterator[FrameResult]):
             fps=video.fps / self._part.stride,
             audio_from=video.path if video.has_audio else None,
             start_s=first.time_s,
-            time_base=self._time_base,
+            time_base=self._opened.time_base,
         )
 
     def _made_up_name(self, poses: FramePoses) -> str:
@@ -240,16 +222,53 @@ class TrackedFrames(Iterator[FrameResult]):
             "model": {"name": self._predictor.config.name},
         }
 
-    def _note(self, video: VideoSource) -> None:
-        notes = [video.warning] if video.warning else []
-        if video.dropped:
-            notes.append(
-                f"{video.dropped} frames of '{video.info.name}' came faster than they could be "
-                "tracked and were left out."
-            )
-        self.warning = " ".join(notes) or None
-        if self.warning:
-            _log.warning("%s", self.warning)
+
+@dataclass
+class _Opened:
+    """What becomes known of a video while it is tracked."""
+
+    video: VideoInfo | None = None
+    time_base: Fraction | None = None
+    warning: str | None = None
+
+
+def _track(
+    predictor: Predictor, part: VideoPart, events: TrackEvents, opened: _Opened
+) -> Generator[FrameResult, None, None]:
+    with part.open() as video, read_ahead(video) as frames:
+        opened.video, opened.time_base = video.info, video.time_base
+        _log.info(
+            "Tracking '%s': %dx%d at %.3g frames per second",
+            video.info.name, video.info.width, video.info.height, video.info.fps,
+        )  # fmt: skip
+        images = None
+        if not video.info.live and not isinstance(part.source, int):
+            images = FrameImages(part.source, part.fps)
+        waiting: deque[tuple[LoadImage, str]] = deque()  # frames whose poses are not final
+        steps = track_frames(
+            predictor.new_stream(live=video.info.live), frames, predictor.offline_smoother()
+        )
+        for step in steps:
+            if step.frame is not None:
+                waiting.append(_image_of(step.frame, images, video.info))
+            for poses in step.poses:
+                result = FrameResult.of(poses, predictor.skeleton, *waiting.popleft())
+                events.push(result)
+                yield result
+        events.finish()
+        opened.warning = _warning(video)
+        if opened.warning:
+            _log.warning("%s", opened.warning)
+
+
+def _warning(video: VideoSource) -> str | None:
+    notes = [video.warning] if video.warning else []
+    if video.dropped:
+        notes.append(
+            f"{video.dropped} frames of '{video.info.name}' came faster than they could be "
+            "tracked and were left out."
+        )
+    return " ".join(notes) or None
 
 
 def _image_of(frame: Frame, images: FrameImages | None, video: VideoInfo) -> tuple[LoadImage, str]:
