@@ -120,7 +120,9 @@ def test_save_writes_all_files_in_one_pass(predictor: Predictor, video: Path, tm
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(p.name for p in paths)
 
 
-def test_save_refuses_before_the_work(predictor: Predictor, video: Path, tmp_path: Path) -> None:
+def test_save_refuses_before_the_work(
+    predictor: Predictor, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     existing = tmp_path / "a.csv"
     existing.write_text("mine")
     wrong = [
@@ -136,6 +138,9 @@ def test_save_refuses_before_the_work(predictor: Predictor, video: Path, tmp_pat
             frames.save(*paths, **options)
         assert frames.video is None  # not even opened
     assert existing.read_text() == "mine"
+    monkeypatch.setattr("vepe.formats.tracks.find_spec", lambda package: None)
+    with pytest.raises(VepeError, match="The format parquet needs the package pyarrow"):
+        predictor.track(video).save(tmp_path / "a.parquet")
 
 
 def test_nothing_is_left_of_a_save_that_fails(predictor: Predictor, video, tmp_path) -> None:

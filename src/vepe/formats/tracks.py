@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, missing_extra
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, FormatName, Person
 from vepe.formats.coco_writer import results_document
 from vepe.formats.detect import read_any
@@ -64,6 +65,13 @@ def format_of(path: Path) -> str:
         known = ", ".join(f"{suffix} ({name})" for name, (suffix, _) in WRITERS.items())
         raise VepeError(f"The ending of '{path}' names no format; known are {known}.")
     return max(matches)[1]  # `.coco.json` is no `.json`
+
+
+def check_package(format: str) -> None:
+    """Raises VepeError where the package that a format needs is missing."""
+    package, extra = EXTRAS.get(format, ("", ""))
+    if package and find_spec(package) is None:
+        raise missing_extra(f"The format {format}", package, extra)
 
 
 def read_tracks(path: Path, *, fps: float | None = None) -> tuple[PoseTracks, ...]:

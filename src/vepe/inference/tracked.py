@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vepe import __version__
 from vepe.errors import VepeError
-from vepe.formats.tracks import format_of, write_tracks
+from vepe.formats.tracks import check_package, format_of, write_tracks
 from vepe.inference.arguments import Rgb
 from vepe.inference.prefetch import read_ahead
 from vepe.inference.spool import PoseSpool, write_posetrack
@@ -147,6 +147,8 @@ class TrackedFrames(Iterator[FrameResult]):
         targets = [Path(path) for path in paths]
         options = replace(options or DrawingOptions(), **changes)
         formats = {path: format_of(path) for path in targets if path.suffix.lower() != ".mp4"}
+        for name in formats.values():
+            check_package(name)
         sources = [] if isinstance(self._part.source, int) else [self._part.source]
         for path in targets:
             check_output(path, *sources, overwrite=overwrite)
