@@ -16,6 +16,7 @@ import pytest
 
 from tiny_models import moving_frames, tiny_predictor, write_video
 from vepe.errors import VepeError
+from vepe.formats import tracks
 from vepe.inference import pipeline
 from vepe.inference.pipeline import run
 from vepe.inference.track_job import TrackJob
@@ -358,7 +359,7 @@ def test_unwritable_results_fail_before_the_work(tmp_path: Path, monkeypatch) ->
         with pytest.raises(VepeError, match=r"file' is a file, not a folder; choose a folder"):
             TrackJob(folder, "a").check(None)
     TrackJob(tmp_path / "new" / "deep", "a", formats=("csv",)).check(None)
-    monkeypatch.setattr(pipeline, "find_spec", lambda name: None)
+    monkeypatch.setattr(tracks, "find_spec", lambda name: None)
     with pytest.raises(VepeError, match=r"pip install '\.\[parquet\]'"):
         TrackJob(tmp_path, "a", formats=("posetrack", "parquet")).check(None)
 

@@ -171,7 +171,7 @@ def track(
         if show and listed.several:
             raise VepeError("--show is for one source; leave it out to track many.")
         job = TrackJob(output, "", not no_video, formats, overwrite, start, stride, drawing=drawing)
-        job.check_formats()
+        job.check_output()
         for sentence in listed.notes:
             note(f"vepe: {sentence}", err=True)
         if not listed.several:

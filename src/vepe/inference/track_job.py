@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
-from vepe.errors import VepeError, check_name, missing_extra
-from vepe.formats.tracks import EXTRAS, WRITERS
+from vepe.errors import VepeError, check_name
+from vepe.formats.tracks import WRITERS, check_package
 from vepe.inference.result_info import RunInfo
 from vepe.inference.spool import result_paths
 from vepe.video.sources import NamedSource
@@ -72,8 +71,7 @@ class TrackJob:
                 is missing.
         """
         check_name(self.stem)
-        self.check_formats()
-        self._check_folder()
+        self.check_output()
         existing = [path for path in self.paths() if path.exists()]
         if source is not None and source.exists() and any(p.samefile(source) for p in existing):
             raise VepeError(
@@ -86,12 +84,11 @@ class TrackJob:
                 "writes other formats of existing poses, and `vepe draw` other videos."
             )
 
-    def check_formats(self) -> None:
-        """Raises VepeError where the package of a format is missing."""
+    def check_output(self) -> None:
+        """Raises VepeError where the folder cannot be written, or a format's package is missing."""
+        self._check_folder()
         for name in self.formats:
-            package, extra = EXTRAS.get(name, ("", ""))
-            if package and find_spec(package) is None:
-                raise missing_extra(f"The format {name}", package, extra)
+            check_package(name)
 
     def _check_folder(self) -> None:
         nearest = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -44,12 +45,15 @@ def media_address(url: str) -> str:
         import yt_dlp
     except ImportError:
         raise missing_extra(f"'{url}'", "yt-dlp", "youtube") from None
-    options = {"format": _FORMAT, "quiet": True, "no_warnings": True, "noplaylist": True}
+    silent = logging.Logger("yt-dlp")  # its message becomes part of ours
+    silent.addHandler(logging.NullHandler())
+    options = {"format": _FORMAT, "quiet": True, "noplaylist": True, "logger": silent}
     try:
         with yt_dlp.YoutubeDL(options) as site:
             entry = site.extract_info(url, download=False)
     except yt_dlp.utils.DownloadError as error:
-        reason = re.sub(r"^.*?ERROR:\s*|\x1b\[[0-9;]*m", "", str(error)).split("\n")[0].rstrip(". ")
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("\n")[0]
+        reason = re.sub(r"^\W*ERROR:\s*(\[[\w:]+\]\s*)?", "", plain).rstrip(". ")
         raise VepeError(
             f"'{url}' gives no video ({reason}); check the address and the network, or update "
             "yt-dlp: sites change often."
