@@ -6,6 +6,7 @@ In arguments, `IN` is a folder with copies of the named samples and `OUT` a fold
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 SMALL = "--model IN/tiny.safetensors --imgsz 64"
@@ -22,6 +23,7 @@ class Command:
         writes: files and folders below `OUT` that it makes.
         codes: exit codes that are right for damaged inputs.
         old: whether `--overwrite` has to be added where results exist already.
+        needs: a package of an extra, without which the command is left out.
         slow: whether it takes more than a second, so that it is drawn less often.
         atomic_folders: whether folders that it writes appear whole; not of a training run.
     """
@@ -32,6 +34,7 @@ class Command:
     writes: tuple[str, ...] = ()
     codes: tuple[int, ...] = (0, 2)
     old: bool = True
+    needs: str = ""
     slow: bool = False
     atomic_folders: bool = True
 
@@ -71,10 +74,9 @@ def _track(name: str, options: str = "", writes: tuple[str, ...] = ()) -> Comman
     )
 
 
-def _convert(source: str, to: str, target: str, kind: str) -> Command:
-    return Command(
-        f"convert IN/{source} OUT/{target} --to {to}", (source,), ((kind, source),), (target,)
-    )
+def _convert(source: str, to: str, target: str, kind: str, needs: str = "") -> Command:
+    arguments = f"convert IN/{source} OUT/{target} --to {to}"
+    return Command(arguments, (source,), ((kind, source),), (target,), needs=needs)
 
 
 _TEXT = ("posetrack18", "a.json"), ("csv", "a.csv"), ("parquet", "a.parquet"), ("mot", "a.txt")
@@ -84,7 +86,7 @@ _COCO_PAIR = (("json", "coco/labels.json"), ("json", "coco/results.json"))
 _CROWD_PAIR = (("json", "crowd.json"), ("json", "crowd_results.json"))
 _IMAGES = ("images", "tiny.safetensors")
 
-COMMANDS: tuple[Command, ...] = (
+_ALL: tuple[Command, ...] = (
     # Media.
     _track("clip.mp4"),
     _track("clip.mov"),
@@ -103,6 +105,30 @@ COMMANDS: tuple[Command, ...] = (
             (("image", "images/*"),), ("p.json",)),
     Command(f"predict IN/images/a.jpg IN/images/b.png -o OUT/p.json --draw OUT/drawn {SMALL}",
             _IMAGES, (("image", "images/[ab].*"),), ("p.json", "drawn"), atomic_folders=False),
+    Command(f"track IN/clip.mp4 IN/clip.avi -o OUT --no-video --format csv {SMALL}",
+            ("clip.mp4", "clip.avi", "tiny.safetensors"),
+            (("video", "clip.mp4"), ("video", "clip.avi")), (), (0, 2, 3)),
+    Command(f"track IN/videos -o OUT --no-video --resume {SMALL}",
+            ("videos", "tiny.safetensors"), (("video", "videos/*"),), (), (0, 2, 3), old=False),
+    # Saved poses.
+    Command("draw IN/table.csv -o OUT/d.mp4", ("table.csv",), (("table", "table.csv"),),
+            ("d.mp4",)),
+    Command(f"draw IN/pred/{_SEQUENCE} IN/clip.mp4 -o OUT/d.mp4", ("pred", "clip.mp4"),
+            (("json", f"pred/{_SEQUENCE}"), ("video", "clip.mp4")), ("d.mp4",)),
+    Command(f"measure IN/pred/{_SEQUENCE} -o OUT/m.csv -o OUT/m.json --plot OUT/m.html",
+            ("pred",), (("json", f"pred/{_SEQUENCE}"),), ("m.csv", "m.json", "m.html")),
+    Command("measure IN/table.parquet -o OUT/m.parquet --height 1.8", ("table.parquet",),
+            (("parquet", "table.parquet"),), ("m.parquet",)),
+    Command(f"report IN/pred/{_SEQUENCE} IN/clip.mp4 -o OUT/q.html", ("pred", "clip.mp4"),
+            (("json", f"pred/{_SEQUENCE}"), ("video", "clip.mp4")), ("q.html",)),
+    Command("report IN/table.csv --no-video -o OUT/q.html", ("table.csv",),
+            (("table", "table.csv"),), ("q.html",)),
+    Command(f"edit IN/pred/{_SEQUENCE} -o OUT/e.json --swap 4,5@0.05s --drop 4", ("pred",),
+            (("json", f"pred/{_SEQUENCE}"),), ("e.json",)),
+    Command("edit IN/table.csv -o OUT/e.csv --merge 5:4", ("table.csv",),
+            (("table", "table.csv"),), ("e.csv",)),
+    Command("push IN/tiny.safetensors me/mine --dry-run", ("tiny.safetensors",),
+            (("binary", "tiny.safetensors"),)),
     # Weights.
     Command("models IN/tiny.safetensors", ("tiny.safetensors",), (("binary", "tiny.safetensors"),)),
     Command("models IN/model.yaml", ("model.yaml",), (("yaml", "model.yaml"),)),
@@ -121,6 +147,13 @@ COMMANDS: tuple[Command, ...] = (
     _convert("openpose", "coco", "a.json", "openpose"),
     _convert("old.mat", "posetrack18", "a.json", "mat"),
     _convert("packed.mat", "csv", "a.csv", "mat"),
+    _convert("tasks.json", "coco", "a.json", "json"),
+    _convert(f"gt/{_SEQUENCE}", "label-studio", "a.tasks.json", "json"),
+    _convert("poses.h5", "coco", "a.json", "binary", needs="h5py"),
+    _convert("poses.slp", "coco", "a.json", "binary", needs="h5py"),
+    _convert(f"pred/{_SEQUENCE}", "hdf5", "a.h5", "json", needs="h5py"),
+    _convert(f"pred/{_SEQUENCE}", "slp", "a.slp", "json", needs="h5py"),
+    _convert(f"pred/{_SEQUENCE}", "nwb", "a.nwb", "json", needs="pynwb"),
     Command(f"convert IN/pred OUT/s.zip --to submission --like IN/gt/{_SEQUENCE}", ("pred", "gt"),
             _PAIR, ("s.zip",)),
     # Scores.
@@ -139,6 +172,11 @@ COMMANDS: tuple[Command, ...] = (
             + SMALL,
             ("pt18", "tiny.safetensors"), (("image", "pt18/images/train/000001_bonn_train/*"),
              ("json", f"pt18/posetrack_data/annotations/train/{_SEQUENCE}"))),
+    Command("evaluate tracks --gt IN/gt --pred IN/pred --json OUT/r.json --worst 3",
+            ("gt", "pred"), _PAIR, ("r.json",), old=False),
+    Command("evaluate tracks --gt IN/table.csv --pred IN/boxes.txt --similarity box",
+            ("table.csv", "boxes.txt"), (("table", "table.csv"), ("table", "boxes.txt")),
+            (), old=False),
     # Data sets.
     Command("data check IN/pt18 --json OUT/c.json", ("pt18",),
             (("json", f"pt18/posetrack_data/annotations/train/{_SEQUENCE}"),
@@ -159,3 +197,6 @@ COMMANDS: tuple[Command, ...] = (
             ("grid.yaml", "recipe.yaml", "set"), (("yaml", "grid.yaml"), ("yaml", "recipe.yaml")),
             ("grid",), (0, 1, 2), old=False, slow=True, atomic_folders=False),
 )  # fmt: skip
+
+COMMANDS = tuple(c for c in _ALL if not c.needs or find_spec(c.needs) is not None)
+"""The commands whose packages are installed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from figures.sets import write_coco, write_figures, write_posetrack18  # noqa: E
 from figures.shards import make_shard  # noqa: E402
 from tiny_models import moving_frames, tiny_weights_file  # noqa: E402
 from tiny_recipes import TINY  # noqa: E402
+from vepe.errors import VepeError  # noqa: E402
 from vepe.formats.conversion import convert_annotations  # noqa: E402
 
 FRAMES = 12
@@ -97,6 +99,9 @@ def _media(folder: Path) -> None:
     (folder / "frames").mkdir()
     for i, view in enumerate(views[:4]):
         Image.fromarray(view).save(folder / "frames" / f"{i:03d}.jpg", quality=95)
+    (folder / "videos").mkdir()
+    for name in ("clip.mkv", "clip.avi"):
+        shutil.copyfile(folder / name, folder / "videos" / f"{name[-3:]}_{name}")
     (folder / "images").mkdir()
     for name, options in IMAGES.items():
         Image.fromarray(views[0]).save(folder / "images" / name, **options)
@@ -141,14 +146,20 @@ def _labels(folder: Path) -> None:
         ("table.parquet", "parquet"),
         ("boxes.txt", "mot"),
         ("openpose", "openpose"),
+        ("tasks.json", "label-studio"),
+        ("poses.h5", "hdf5"),
+        ("poses.slp", "slp"),
     ):
-        convert_annotations(source, folder / target, to)
+        with suppress(VepeError) if to in OPTIONAL else nullcontext():
+            convert_annotations(source, folder / target, to)
     annolist = _as_structs(json.loads((folder / "old.json").read_text())["annolist"])
     savemat(folder / "old.mat", {"annolist": annolist})
     savemat(folder / "packed.mat", {"annolist": annolist}, do_compression=True)
     make_shard(folder / "shard.tar", video=True)
 
 
+OPTIONAL = {"hdf5", "slp"}
+"""Formats that need a package of an extra."""
 CROWDPOSE = [
     *(f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
       for side in ("left", "right")),

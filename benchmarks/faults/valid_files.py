@@ -83,6 +83,13 @@ def _safetensors(path: Path) -> None:
             file.get_tensor(key)
 
 
+def _hdf5(path: Path) -> None:
+    import h5py
+
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: None)
+
+
 def _html(path: Path) -> None:
     if not path.read_text(encoding="utf-8").rstrip().endswith("</html>"):
         raise ValueError("the page is cut off")
@@ -95,6 +102,9 @@ def _yaml(path: Path) -> None:
 _CHECKS: dict[str, Callable[[Path], None]] = {
     ".json": _json,
     ".jsonl": _json_lines,
+    ".h5": _hdf5,
+    ".slp": _hdf5,
+    ".nwb": _hdf5,
     ".mp4": _video,
     ".jpg": _image,
     ".png": _image,
