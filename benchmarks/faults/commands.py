@@ -150,9 +150,9 @@ _ALL: tuple[Command, ...] = (
     _convert("tasks.json", "coco", "a.json", "json"),
     _convert(f"gt/{_SEQUENCE}", "label-studio", "a.tasks.json", "json"),
     _convert("poses.h5", "coco", "a.json", "binary", needs="h5py"),
-    _convert("poses.slp", "coco", "a.json", "binary", needs="h5py"),
+    _convert("poses.slp", "coco", "a.json", "binary", needs="sleap_io"),
     _convert(f"pred/{_SEQUENCE}", "hdf5", "a.h5", "json", needs="h5py"),
-    _convert(f"pred/{_SEQUENCE}", "slp", "a.slp", "json", needs="h5py"),
+    _convert(f"pred/{_SEQUENCE}", "slp", "a.slp", "json", needs="sleap_io"),
     _convert(f"pred/{_SEQUENCE}", "nwb", "a.nwb", "json", needs="pynwb"),
     Command(f"convert IN/pred OUT/s.zip --to submission --like IN/gt/{_SEQUENCE}", ("pred", "gt"),
             _PAIR, ("s.zip",)),
@@ -195,7 +195,7 @@ _ALL: tuple[Command, ...] = (
             ("run",), old=False, slow=True, atomic_folders=False),
     Command("train --grid IN/grid.yaml --data-root IN -o OUT/grid",
             ("grid.yaml", "recipe.yaml", "set"), (("yaml", "grid.yaml"), ("yaml", "recipe.yaml")),
-            ("grid",), (0, 1, 2), old=False, slow=True, atomic_folders=False),
+            ("grid",), (0, 2, 3), old=False, slow=True, atomic_folders=False),
 )  # fmt: skip
 
 COMMANDS = tuple(c for c in _ALL if not c.needs or find_spec(c.needs) is not None)

@@ -39,7 +39,7 @@ def signals(trial: Trial) -> None:
     if not died:
         run_vepe.check(
             answer,
-            codes=(DONE, INTERRUPTED, *((1,) if 1 in command.codes else ())),
+            codes=(DONE, INTERRUPTED, *(set(command.codes) - {LOST})),
             log=command.logs,
         )
     run_vepe.check_files(out, leftovers=died)
@@ -69,7 +69,7 @@ def disk(trial: Trial) -> None:
     else:
         answer = run_vepe.run(words, trial.folder, arm)
     run_vepe.check(
-        answer, codes=(DONE, LOST, *((1,) if "grid" in command.arguments else ())), log=command.logs
+        answer, codes=(DONE, LOST, *command.codes), log=command.logs
     )
     run_vepe.check_files(trial.folder / "out")
     _check_whole(trial, command, had_old)

@@ -30,7 +30,7 @@ from tiny_recipes import TINY  # noqa: E402
 from vepe.errors import VepeError  # noqa: E402
 from vepe.formats.conversion import convert_annotations  # noqa: E402
 
-FRAMES = 12
+FRAMES = 8
 VIDEOS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "clip.mp4": ("libx264", "yuv420p", {"audio_codec": "aac", "audio_s": 1.2}),
     "clip.mov": ("libx264", "yuv420p", {"audio_codec": "pcm_s16le", "audio_s": 1.2}),
