@@ -12,7 +12,7 @@ from vepe.inference.weights import bundled_weights
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
-MAX_CELLS, MAX_LINES, MAX_BYTES = 12, 12, 500_000
+MAX_CELLS, MAX_LINES, MAX_BYTES = 12, 8, 400_000
 
 
 def test_it_is_short() -> None:

@@ -129,5 +129,8 @@ class FrameResult(FramePoses):
             return None
         drawn.thumbnail((_NOTEBOOK_PX, _NOTEBOOK_PX))
         encoded = io.BytesIO()
-        drawn.save(encoded, kind, quality=85)
+        if kind == "PNG":  # notebooks keep it beside the JPEG: a palette makes it a third as large
+            drawn.quantize().save(encoded, kind)
+        else:
+            drawn.save(encoded, kind, quality=85)
         return encoded.getvalue()
