@@ -26,7 +26,8 @@ import torch
 from vepe.config.load import override, parse, read_yaml
 from vepe.config.training import TrainConfig
 from vepe.data.batch import Batch
-from vepe.inference.devices import choose_device, keep_freed_memory
+from vepe.inference.devices import keep_freed_memory
+from vepe.inference.torch_network import choose_device
 from vepe.losses.criterion import Criterion, total
 from vepe.losses.denoising import DenoisingSettings
 from vepe.training.distributed import Processes, start_processes

@@ -33,9 +33,11 @@ from vepe.formats.posetrack import read_posetrack
 from vepe.inference import DEFAULT_CONF
 from vepe.inference.devices import keep_freed_memory
 from vepe.inference.prepost import Letterbox, frame_poses, letterbox
+from vepe.inference.torch_network import numpy_poses
 from vepe.inference.weights import load_weights
 from vepe.models.backbone import fold_batch_norms
 from vepe.models.decoder_layer import PoseOutput
+from vepe.models.step import network_input
 from vepe.models.streaming import FrameMemory, fuse_clips
 from vepe.models.vepe import Vepe
 from vepe.skeleton import POSETRACK15
@@ -174,8 +176,10 @@ def encode_videos(model: Vepe, gt: Path, images: Path, input_px: int) -> Iterato
     for sequence in with_bar(list(read_posetrack(gt)), "videos", console=Console(stderr=True)):
         frames, spatial, fits = [], [], []
         for path in image_paths(images, [f.file_name for f in sequence.frames]):
-            image, padding, fit = letterbox(read_image(path), input_px, model.stride)
-            frame, output = model.encode_frame(image, padding)
+            image, fit = letterbox(read_image(path), input_px, model.stride)
+            size = torch.tensor([fit.resized_wh])
+            pixels, padding = network_input(torch.from_numpy(image[None]), size)
+            frame, output = model.encode_frame(pixels, padding)
             frames.append(frame)
             spatial.append(PoseOutput.of(output.layers[-1], frame.poses.identity))
             fits.append(fit)
@@ -233,7 +237,9 @@ def predict(
             outputs = read_window(model, video, variant)
             pred[name].append(
                 [
-                    frame_poses(output, fit, frame_index=k, time_s=video.times_s[k], conf=0.0)
+                    frame_poses(
+                        numpy_poses(output), fit, frame_index=k, time_s=video.times_s[k], conf=0.0
+                    )
                     for k, (output, fit) in enumerate(zip(outputs, video.fits, strict=True))
                 ]
             )

@@ -30,6 +30,7 @@ from vepe.inference.devices import keep_freed_memory
 from vepe.inference.prepost import letterbox
 from vepe.inference.weights import load_weights
 from vepe.losses.oks import oks
+from vepe.models.step import network_input
 from vepe.models.vepe import Vepe
 from vepe.skeleton import COCO17
 from vepe.video.images import read_image
@@ -70,7 +71,9 @@ def poses_by_layer(
     model: Vepe, image: np.ndarray, imgsz: int
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """(N, K, 2) in pixels of the image after each part, in order, and the final (N,) scores."""
-    pixels, padding, fit = letterbox(image, imgsz, model.stride)
+    image, fit = letterbox(image, imgsz, model.stride)
+    size = torch.tensor([fit.resized_wh])
+    pixels, padding = network_input(torch.from_numpy(image[None]), size)
     frame, output = model.encode_frame(pixels, padding)
     points = {"proposals": output.proposals.keypoints_px}
     points |= {f"layer {i + 1}": layer.keypoints_px for i, layer in enumerate(output.layers)}

@@ -21,9 +21,10 @@ import torch
 from temporal_parts import EncodedVideo, Variant, arguments, read_window, root_area, start
 
 from vepe.inference.prepost import frame_poses
+from vepe.inference.torch_network import numpy_poses
 from vepe.models.decoder_layer import PoseOutput
-from vepe.models.streaming import window_indices
 from vepe.models.vepe import Vepe
+from vepe.models.windows import window_indices
 from vepe.skeleton import POSETRACK15
 
 SIGMAS = POSETRACK15.sigma_array()
@@ -63,7 +64,7 @@ def observations(
     """The people of every frame by track id."""
     result = []
     for frame, output, fit in zip(video.gt.frames, outputs, video.fits, strict=True):
-        poses = frame_poses(output, fit, frame_index=0, time_s=0.0, conf=0.0)
+        poses = frame_poses(numpy_poses(output), fit, frame_index=0, time_s=0.0, conf=0.0)
         best = {}
         for person in frame.people:
             area = root_area(person) ** 2

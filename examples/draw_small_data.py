@@ -142,7 +142,7 @@ def write_trunk(folder: Path) -> Path:
     """The backbone of the bundled weights in a file of its own, as the recipe vepe-n expects it."""
     from safetensors.torch import load_file, save_file
 
-    from vepe.inference.weights import find_weights
+    from vepe.inference.model_files import find_weights
 
     prefix = "backbone.net."
     weights = load_file(find_weights("vepe-n"))

@@ -10,6 +10,7 @@ import torch
 
 from vepe.config.model import ModelConfig
 from vepe.inference.predictor import Predictor
+from vepe.inference.torch_network import TorchNetwork
 from vepe.inference.weights import save_weights
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
@@ -45,7 +46,7 @@ def tiny_model(config: ModelConfig = TINY) -> Vepe:
 
 def tiny_predictor(config: ModelConfig = TINY, **options: object) -> Predictor:
     """The tiny model, ready to use, with options of `vepe.load`."""
-    return Predictor(tiny_model(config), config, **options)  # type: ignore[arg-type]
+    return Predictor(TorchNetwork(tiny_model(config)), config, **options)  # type: ignore[arg-type]
 
 
 def tiny_weights_file(folder: Path) -> Path:

@@ -48,7 +48,7 @@ def test_metadata_of_weights_is_printed(tmp_path: Path, monkeypatch, capsys) -> 
 
 
 def test_presets_without_weights(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("vepe.inference.weights.bundled_weights", lambda _: None)
+    monkeypatch.setattr("vepe.inference.model_files.bundled_weights", lambda _: None)
     assert cli.run(["models", "vepe-n"]) == 0
     assert capsys.readouterr().out.rstrip().endswith("none")
 

@@ -20,7 +20,8 @@ from PIL import Image
 from tiny_models import TINY, moving_frames, tiny_model, tiny_weights_file, write_video
 from vepe.cli import app as cli
 from vepe.errors import VepeWarning
-from vepe.inference.weights import bundled_weights, save_weights
+from vepe.inference.model_files import bundled_weights
+from vepe.inference.weights import save_weights
 
 SOURCE = Path(cli.__file__).parents[2]
 DEMO = Path(__file__).parents[2] / "assets" / "store_aisle.mp4"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vepe.inference.weights import bundled_weights
+from vepe.inference.model_files import bundled_weights
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"

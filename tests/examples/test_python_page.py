@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vepe.inference.weights import bundled_weights
+from vepe.inference.model_files import bundled_weights
 from vepe.video.reader import open_video
 from vepe.video.writer import VideoWriter
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vepe.errors import VepeError
-from vepe.inference.devices import choose_device
+from vepe.inference.torch_network import choose_device
 
 
 def test_auto_takes_the_best_available(monkeypatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import errors
 
 from vepe.errors import VepeError
-from vepe.inference.weights import fetch_weights, find_weights
+from vepe.inference.model_files import fetch_weights, find_weights
 
 
 def answer(status: int = 404) -> Any:

@@ -15,8 +15,9 @@ from tiny_models import TINY, moving_frames, tiny_model, tiny_predictor, write_v
 from vepe.config.tracking import ShotSettings, SmoothingSettings, TrackerSettings
 from vepe.errors import VepeError
 from vepe.inference import devices
+from vepe.inference.model_files import bundled_weights
 from vepe.inference.predictor import Predictor, load
-from vepe.inference.weights import bundled_weights
+from vepe.inference.torch_network import TorchNetwork
 from vepe.skeleton import POSETRACK15
 from vepe.types import NO_TRACK, FramePoses
 
@@ -128,7 +129,7 @@ def test_settings_of_the_model_are_used_unless_others_are_given() -> None:
 
 def test_the_callers_model_is_not_changed() -> None:
     model = tiny_model().train()
-    Predictor(model, TINY, window=5, lookahead=2)
+    Predictor(TorchNetwork(model), TINY, window=5, lookahead=2)
     assert model.training
     assert (model.window, model.lookahead) == (3, 0)
     weight = next(p for p in model.parameters() if p.ndim == 4 and p.shape[-1] > 1)
@@ -233,7 +234,7 @@ def test_predict_takes_pil_images(predictor, frames) -> None:
 def test_inference_does_not_change_the_weights(frames) -> None:
     model = tiny_model()
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    predictor = Predictor(model, TINY)
+    predictor = Predictor(TorchNetwork(model), TINY)
     stream = predictor.stream(25.0)
     for image in frames:
         stream.push(image)

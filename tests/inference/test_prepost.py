@@ -5,13 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vepe.errors import VepeError
+from vepe.inference.network import NetworkPoses
 from vepe.inference.prepost import FILL, Letterbox, frame_poses, letterbox
-from vepe.models.streaming import PoseOutput
 from vepe.types import NO_TRACK
 
 
@@ -58,10 +57,9 @@ def test_pixels_and_coordinates_agree(width: int, height: int) -> None:
     y, x = np.mgrid[:height, :width] + 0.5
     spread = 0.06 * width
     image = 255 * np.exp(-((x - spot[0]) ** 2 + (y - spot[1]) ** 2) / (2 * spread**2))
-    tensor, padding, fit = letterbox(image.astype(np.uint8)[..., None].repeat(3, 2), 96, 32)
-    light = tensor[0, 0].numpy().copy()
-    if padding is not None:
-        light[padding[0].numpy()] = 0
+    padded, fit = letterbox(image.astype(np.uint8)[..., None].repeat(3, 2), 96, 32)
+    light = padded[..., 0].astype(float)
+    light[fit.resized_wh[1] :], light[:, fit.resized_wh[0] :] = 0, 0
     v, u = np.mgrid[: light.shape[0], : light.shape[1]] + 0.5
     centre = np.array([(u * light).sum(), (v * light).sum()]) / light.sum()
     np.testing.assert_allclose(centre, fit.to_input(spot), atol=0.15)
@@ -69,31 +67,37 @@ def test_pixels_and_coordinates_agree(width: int, height: int) -> None:
 
 def test_padding_and_values() -> None:
     image = np.full((50, 100, 3), (255, 128, 0), np.uint8)
-    tensor, padding, fit = letterbox(image, 100, 32)
-    assert (tensor.shape, fit.resized_wh) == ((1, 3, 64, 128), (100, 50))
-    assert padding is not None
-    inside = torch.zeros(1, 64, 128, dtype=torch.bool)
-    inside[0, :50, :100] = True
-    assert torch.equal(padding, ~inside)
-    expected = torch.tensor([1.0, 128 / 255, 0.0])[:, None].expand(3, 50 * 100)
-    torch.testing.assert_close(tensor[0][:, inside[0]], expected)
-    assert (tensor[0][:, padding[0]] == FILL).all()
+    padded, fit = letterbox(image, 100, 32)
+    assert (padded.shape, fit.resized_wh) == ((64, 128, 3), (100, 50))
+    assert (padded[:50, :100] == (255, 128, 0)).all()
+    assert (padded[50:] == FILL).all()
+    assert (padded[:, 100:] == FILL).all()
 
 
 def test_no_padding_where_the_image_fits() -> None:
-    tensor, padding, _ = letterbox(np.zeros((96, 128, 3), np.uint8), 128, 32)
-    assert padding is None
-    assert tensor.shape == (1, 3, 96, 128)
+    padded, fit = letterbox(np.zeros((96, 128, 3), np.uint8), 128, 32)
+    assert padded.shape == (96, 128, 3)
+    assert fit.resized_wh == fit.input_wh == (128, 96)
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (100, 400), (33, 33)])
+def test_inputs_of_a_fixed_size(width: int, height: int) -> None:
+    """The whole image lies in the input, with its sides in proportion."""
+    padded, fit = letterbox(np.zeros((height, width, 3), np.uint8), 0, 32, (128, 96))
+    assert padded.shape == (96, 128, 3)
+    assert fit.resized_wh[0] <= 128
+    assert fit.resized_wh[1] <= 96
+    assert fit.resized_wh[0] / fit.resized_wh[1] == pytest.approx(width / height, rel=0.05)
 
 
 def test_shrinking_averages_and_growing_interpolates(rng) -> None:
     image = rng.integers(0, 255, (128, 256, 3)).astype(np.uint8)
-    shrunk, _, _ = letterbox(image, 128, 32)
+    shrunk, _ = letterbox(image, 128, 32)
     area = cv2.resize(image, (128, 64), interpolation=cv2.INTER_AREA)
-    np.testing.assert_allclose(shrunk[0].permute(1, 2, 0) * 255, area, atol=1e-3)
-    grown, _, _ = letterbox(image[:64, :64], 128, 32)
+    np.testing.assert_array_equal(shrunk, area)
+    grown, _ = letterbox(image[:64, :64], 128, 32)
     linear = cv2.resize(image[:64, :64], (128, 128), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(grown[0].permute(1, 2, 0) * 255, linear, atol=1e-3)
+    np.testing.assert_array_equal(grown, linear)
 
 
 @pytest.mark.parametrize(
@@ -115,15 +119,14 @@ SCORES = [0.2, 0.9, 0.5, 0.7]
 
 
 @pytest.fixture
-def output() -> PoseOutput:
-    generator = torch.Generator().manual_seed(0)
-    points = torch.rand(1, 4, 15, 2, generator=generator) * 50
+def output(rng) -> NetworkPoses:
+    points = rng.random((1, 4, 15, 2), np.float32) * 50
     points[0, 3] = points[0, 1]  # two people at one position: both stay
-    return PoseOutput(
-        torch.logit(torch.tensor([SCORES])),
+    return NetworkPoses(
+        np.array([SCORES], np.float32),
         points,
-        torch.full((1, 4, 15), 0.0),
-        torch.nn.functional.normalize(torch.rand(1, 4, 8, generator=generator), dim=-1),
+        np.full((1, 4, 15), 0.5, np.float32),
+        rng.random((1, 4, 8), np.float32),
     )
 
 
@@ -142,13 +145,13 @@ def test_people_are_sorted_and_thresholded(output, conf, max_people, expected) -
     )
     assert (poses.frame_index, poses.time_s) == (7, 0.25)
     np.testing.assert_allclose(poses.scores, np.array(SCORES)[expected], atol=1e-6)
-    points = output.keypoints_px[0].numpy()[expected] * 2
+    points = output.keypoints_px[0][expected] * 2
     np.testing.assert_allclose(poses.keypoints_px, points, rtol=1e-6)
     np.testing.assert_allclose(poses.keypoint_scores, 0.5)
     assert poses.keypoints_px.shape == (len(expected), 15, 2)
     assert (poses.track_ids == NO_TRACK).all()
     assert poses.embeddings is not None
-    np.testing.assert_allclose(poses.embeddings, output.identity[0].numpy()[expected])
+    np.testing.assert_allclose(poses.embeddings, output.identities[0][expected])
     assert poses.keypoints_px.dtype == np.float32
 
 

@@ -14,8 +14,8 @@ from huggingface_hub import errors
 from tiny_models import tiny_weights_file
 from vepe.cli.app import run
 from vepe.errors import VepeError
+from vepe.inference.model_files import read_card
 from vepe.inference.publish import push_weights
-from vepe.inference.weights import read_card
 
 
 class FakeHub:

@@ -68,7 +68,7 @@ def test_streams_in_one_batch_equal_each_alone(options, frames) -> None:
 
 
 def test_one_pass_for_all_streams(predictor: Predictor, frames, monkeypatch) -> None:
-    model = predictor._runner.model
+    model = predictor._runner.network.model
     sizes = []
     encode_frame = type(model).encode_frame
 

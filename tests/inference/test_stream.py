@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tiny_models import TINY, moving_frames, tiny_predictor
+from tiny_models import TINY, moving_frames, tiny_model, tiny_predictor
 from vepe.config.model import ConsistencyConfig
 from vepe.errors import VepeError
 from vepe.inference.prepost import letterbox
+from vepe.models.step import network_input
 from vepe.types import NO_TRACK, FramePoses
 
 FPS = 25.0
@@ -35,13 +36,16 @@ def test_a_stream_equals_the_clip_pass(window: int, lookahead: int, frames) -> N
     predictor = tiny_predictor(window=window, lookahead=lookahead, conf=0.0)
     outputs = run(predictor.stream(FPS, tracking=False), frames)
     inputs = [letterbox(image, TINY.input_px, 32) for image in frames]
-    clip = torch.stack([image for image, _, _ in inputs], dim=1)
-    padding = torch.stack([p for _, p, _ in inputs if p is not None], dim=1)
+    images = torch.from_numpy(np.stack([image for image, _ in inputs]))
+    sizes = torch.tensor([fit.resized_wh for _, fit in inputs])
+    clip, padding = network_input(images, sizes)
     times_s = torch.arange(len(frames), dtype=torch.float64)[None] / FPS
+    model = tiny_model()
+    model.window, model.lookahead = window, lookahead
     with torch.inference_mode():
-        expected = predictor._runner.model(clip, times_s, padding)
+        expected = model(clip[None], times_s, padding[None])
     assert [p.frame_index for p in outputs] == list(range(len(frames)))
-    for poses, output, (_, _, fit) in zip(outputs, expected, inputs, strict=True):
+    for poses, output, (_, fit) in zip(outputs, expected, inputs, strict=True):
         order = output.score_logits[0].argsort(descending=True)
         points = fit.to_source(output.keypoints_px[0][order].numpy())
         np.testing.assert_allclose(poses.keypoints_px, points, atol=1e-3)
@@ -91,8 +95,7 @@ def test_a_state_can_be_continued_twice(predictor, frames) -> None:
     state = stream.state
     first = stream.push(frames[5])
     stream.push(frames[6])
-    runner = predictor._runner
-    _, second = runner.step(state, frames[5], 5 / FPS, 5)
+    _, second = stream.runner.step(state, frames[5], 5 / FPS, 5)
     assert_same(first, second)
 
 
@@ -102,7 +105,7 @@ def test_state_is_bounded_by_the_window(window, lookahead, held, frames) -> None
     for image in frames:
         stream.push(image)
         assert len(stream.state.network.frames) <= held
-        assert len(stream.state.pending) <= lookahead
+        assert stream.state.network.pending <= lookahead
 
 
 def test_lookahead_delays_frames_but_loses_none(frames) -> None:

@@ -14,8 +14,9 @@ import vepe
 from tiny_models import TINY, tiny_model
 from vepe.config.tracking import ShotSettings, SmoothingSettings, TrackerSettings
 from vepe.errors import VepeError
-from vepe.inference import weights as weights_module
-from vepe.inference.weights import find_weights, load_weights, read_card, save_weights
+from vepe.inference import model_files as weights_module
+from vepe.inference.model_files import find_weights, read_card
+from vepe.inference.weights import load_weights, save_weights
 from vepe.skeleton import COCO17, POSETRACK15
 
 

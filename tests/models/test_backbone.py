@@ -6,9 +6,9 @@ from copy import deepcopy
 
 import pytest
 import torch
-from tiny_networks import lively_model
 from torch import nn
 
+from tiny_networks import lively_model
 from vepe.errors import VepeError
 from vepe.models.backbone import POSE_TRUNKS, Backbone, SplitResidual, fold_batch_norms
 

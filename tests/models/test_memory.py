@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from tiny_networks import lively_model
 
+from tiny_networks import lively_model
 from vepe.models.deformable import sample_map
 from vepe.models.memory import Memory, MemoryTokens, padding_by_level
 
@@ -38,10 +38,10 @@ def test_padding_reads_like_the_outside() -> None:
 def test_a_cell_is_padding_if_its_centre_is() -> None:
     padding = torch.zeros(1, 16, 16, dtype=torch.bool)
     padding[..., 10:] = True  # the second cell of stride 8 has its centre at 12 px
-    first, second = padding_by_level(padding, [torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)])
+    first, second = padding_by_level(padding, (4, 8))
     assert first[0, 0].tolist() == [False, False, True, True]  # centres at 2, 6, 10, 14 px
     assert second[0, 0].tolist() == [False, True]
-    assert padding_by_level(None, [torch.zeros(1, 1, 2, 2)]) is None
+    assert padding_by_level(None, (8,)) is None
 
 
 def test_tokens_written_back_give_the_same_memory() -> None:

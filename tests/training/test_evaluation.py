@@ -15,7 +15,7 @@ from figures.moving import figure_clip
 from vepe.config.load import parse
 from vepe.config.training import METRICS, EvaluationConfig
 from vepe.errors import VepeError
-from vepe.inference.weights import read_card
+from vepe.inference.model_files import read_card
 from vepe.skeleton import POSETRACK15
 from vepe.training.evaluation import Evaluation
 from vepe.training.trainer import Trainer

@@ -189,7 +189,7 @@ def find_weights() -> Iterator[Finding]:
 def _weights_problem(path: Path) -> str:
     """What is wrong with a weights file; empty if nothing is."""
     try:
-        from vepe.inference.weights import read_card
+        from vepe.inference.model_files import read_card
     except Exception:  # find_versions reports what cannot be imported
         return ""
     try:

@@ -11,7 +11,7 @@ from vepe.cli.output import note
 
 if TYPE_CHECKING:
     from vepe.config.model import ModelConfig
-    from vepe.inference.weights import WeightsCard
+    from vepe.inference.model_files import WeightsCard
 
 
 def models(
@@ -128,7 +128,7 @@ def _config_and_card(name: str) -> tuple[ModelConfig, WeightsCard | None]:
     """The configuration of a preset or weights file, and the metadata of the weights if any."""
     from vepe.config.load import parse, preset_names, read_yaml
     from vepe.config.model import ModelConfig
-    from vepe.inference.weights import PREFIX, SUFFIX, bundled_weights, read_card
+    from vepe.inference.model_files import PREFIX, SUFFIX, bundled_weights, read_card
 
     if (
         name.endswith(SUFFIX)

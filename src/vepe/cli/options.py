@@ -80,7 +80,9 @@ def nobody(conf: float, model: str) -> str:
 
 def prepare_device(device: str) -> None:
     """Sets this process up for a model on the device. Raises VepeError where there is none such."""
-    from vepe.inference.devices import choose_device, keep_freed_memory
+    from vepe.inference.devices import check_device, keep_freed_memory, quiet_threads
 
-    if choose_device(device).type == "cpu":
+    check_device(device)
+    if device in ("auto", "cpu"):
         keep_freed_memory()
+    quiet_threads()

@@ -56,8 +56,8 @@ def push(
 
     They can then be used anywhere by --model hf://OWNER/REPO. Log in first: hf auth login.
     """
+    from vepe.inference.model_files import find_weights, read_card
     from vepe.inference.publish import card_text, model_card, push_weights
-    from vepe.inference.weights import find_weights, read_card
 
     if dry_run:
         path = find_weights(weights)

@@ -177,8 +177,8 @@ def track(
         if not listed.several:
             listed.sources[0].check()
         from vepe.inference.batch import SharedSettings, plan_batch
+        from vepe.inference.model_files import find_weights
         from vepe.inference.result_info import RunInfo
-        from vepe.inference.weights import find_weights
 
         info = RunInfo.of(model, find_weights(model), options)
         settings = SharedSettings(job, info, end, fps)

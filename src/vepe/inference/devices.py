@@ -1,44 +1,69 @@
-"""Which device a model runs on, and faster memory for networks on a CPU."""
+"""Names of devices, and faster memory for networks on a CPU; no torch."""
 
 from __future__ import annotations
 
 import ctypes
+import os
+import re
 import sys
-
-import torch
+from pathlib import Path
 
 from vepe.errors import VepeError
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,4})?")
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # from <malloc.h>
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; `auto` takes the first available of cuda, mps and cpu.
-
-    Raises:
-        VepeError: where the name is no device, or this machine does not have it.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda", "mps"):
+def check_device(name: str) -> None:
+    """Raises VepeError where the name is no device, whether or not this machine has it."""
+    if not _DEVICE.fullmatch(name):
         raise VepeError(f"'{name}' is no device; give auto, cpu, cuda, cuda:1 or mps.")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        why = "finds no NVIDIA GPU" if torch.version.cuda else "is a build without CUDA"
-        raise VepeError(f"There is no device '{name}': torch {why}; use cpu.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise VepeError(
-            f"There is no device '{name}'; this machine has cuda:0 to cuda:{count - 1}."
-        )
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise VepeError("There is no device 'mps' here; use cpu.")
-    return device
+
+
+def available_cores() -> int:
+    """How many CPU cores this process may really use: its affinity, and the quota of its cgroup."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _quota() or cores))
+
+
+def _quota() -> int | None:
+    """The CPU quota of this process's cgroup in cores, rounded up; None without one."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()  # version 2
+    except (OSError, ValueError):
+        try:
+            folder = Path("/sys/fs/cgroup/cpu")  # version 1
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    if not quota.strip().isdigit():  # "max" or -1
+        return None
+    return -(-int(quota) // int(period))
+
+
+def spinning() -> bool:
+    """Whether threads of a network that wait for work should spin rather than sleep.
+
+    Spinning threads take the time of whatever else runs on the machine. Off unless the environment
+    variable VEPE_SPIN is 1.
+    """
+    return os.environ.get("VEPE_SPIN", "0") == "1"
+
+
+def quiet_threads() -> None:
+    """Lets the threads of OpenMP, which PyTorch uses, sleep while they wait, see `spinning`.
+
+    It works only before torch is loaded, and values of the user's own win.
+    """
+    if not spinning():
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        os.environ.setdefault("GOMP_SPINCOUNT", "0")
+        os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 
 def keep_freed_memory() -> bool:

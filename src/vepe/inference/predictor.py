@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-import torch
 from PIL import Image
 
 from vepe.config.model import ModelConfig
@@ -18,14 +16,14 @@ from vepe.config.tracking import ShotSettings, SmoothingSettings, SmoothMode, Tr
 from vepe.errors import VepeError
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 from vepe.inference.arguments import Rgb, describe, number, whole_number
-from vepe.inference.devices import choose_device
+from vepe.inference.backends import Backend, open_network
+from vepe.inference.devices import quiet_threads
+from vepe.inference.network import Network
 from vepe.inference.predicted import predict_images
 from vepe.inference.result_streams import ResultStream, StreamGroup
 from vepe.inference.stream import Stream, StreamRunner
 from vepe.inference.tracked import TrackedFrames, VideoPart
-from vepe.inference.weights import load_weights
-from vepe.models.backbone import fold_batch_norms
-from vepe.models.vepe import Vepe
+from vepe.inference.window import WindowState
 from vepe.results.events import OnFrame, OnTrack, TrackEvents
 from vepe.results.frame import FrameResult
 from vepe.skeleton import Skeleton
@@ -46,6 +44,7 @@ MAX_INPUT_PX = 4096
 def load(
     name: str | Path = DEFAULT_MODEL,
     *,
+    backend: Backend = "auto",
     device: str = "auto",
     conf: float = DEFAULT_CONF,
     window: int | None = None,
@@ -64,8 +63,11 @@ def load(
     makes networks several times faster.
 
     Args:
-        name: a preset with bundled weights, the path of a `.safetensors` file, or one on the
-            Hugging Face hub: `hf://OWNER/REPO` or `hf://OWNER/REPO/FILE.safetensors`.
+        name: a preset with bundled weights, the path of a `.safetensors` file or of a model from
+            `vepe export`, or one on the Hugging Face hub: `hf://OWNER/REPO` or
+            `hf://OWNER/REPO/FILE.safetensors`.
+        backend: `torch`, `onnxruntime` or `openvino`; `auto` takes the fastest installed one, see
+            `vepe.inference.backends`.
         device: `auto` (the best available), `cpu`, `cuda`, `cuda:1` or `mps`.
         conf: lowest person score to return, 0..1. In videos it is the score that starts a track;
             later frames of the track may score lower (see `TrackerSettings`).
@@ -96,13 +98,13 @@ def load(
         "max_people": max_people,
     }
     begun = time.monotonic()
-    torch_device = choose_device(device)
     _log.info("Loading '%s'", name)
-    model, config, _ = load_weights(name)
-    fold_batch_norms(model)
-    predictor = Predictor(model, config, device=torch_device, **options)
-    predictor._loaded_from = (name, {**options, "device": device})
-    _log.info("Loaded '%s' on %s in %.1f s", name, torch_device, time.monotonic() - begun)
+    quiet_threads()
+    network, config = open_network(name, backend, device)
+    predictor = Predictor(network, config, **options)
+    predictor._loaded_from = (name, {**options, "backend": backend, "device": device})
+    where = f"{network.device} ({network.backend})"
+    _log.info("Loaded '%s' on %s in %.1f s", name, where, time.monotonic() - begun)
     return predictor
 
 
@@ -117,22 +119,21 @@ class Predictor:
     Threads may share it. Pickled, as for other processes, one from `load` is loaded again by its
     name there, and any other takes its model with it.
 
-    Args: as `load`, with a model instead of its name. The predictor works on a copy of the model,
-        in eval mode on the device; the caller's model stays as it is.
+    Args: as `load`, with a network instead of its name; for a model of PyTorch,
+        `vepe.inference.torch_network.TorchNetwork(model)`.
 
     Attributes:
         config: what the model is made of, with the settings in use.
-        device: where it runs.
+        backend, device: what runs the model, and where.
         conf: lowest person score to return.
         smooth: how `track` smooths.
     """
 
     def __init__(
         self,
-        model: Vepe,
+        network: Network,
         config: ModelConfig,
         *,
-        device: torch.device | None = None,
         conf: float = DEFAULT_CONF,
         window: int | None = None,
         lookahead: int | None = None,
@@ -150,20 +151,16 @@ class Predictor:
             raise VepeError(f"There is no smoothing '{smooth}'; give off, causal or offline.")
         if max_people is not None and whole_number(max_people, "max_people") < 1:
             raise VepeError(f"max_people is {max_people}; give 1 or more.")
-        config = _with_overrides(config, model.stride, window, lookahead, input_px)
+        config = _with_overrides(config, network, window, lookahead, input_px)
         replaced = {"tracker": tracker, "smoothing": smoothing, "shots": shots}
         self.config = config = config.model_copy(
             update={key: value for key, value in replaced.items() if value is not None}
         )
-        self.device = device or torch.device("cpu")
+        self.backend, self.device = network.backend, network.device
         self.conf, self.smooth = conf, smooth
-        model = copy.deepcopy(model).eval().to(self.device)
-        model.window, model.lookahead = config.temporal.window, config.temporal.lookahead
-        if self.device.type == "cpu":
-            model = model.to(memory_format=torch.channels_last)
+        temporal = config.temporal
         self._runner = StreamRunner(
-            model=model,
-            device=self.device,
+            network=network,
             input_px=config.input_px,
             tracker=Tracker(tracker or config.tracker.scaled_to(conf)),
             smoother=OneEuroSmoother(config.smoothing) if smooth == "causal" else None,
@@ -171,9 +168,9 @@ class Predictor:
             conf=conf,
             max_people=max_people,
             embeddings=config.consistency.enabled,
-            lookahead=config.temporal.lookahead,
+            window=WindowState(temporal.window, temporal.lookahead, temporal.memory_interval_s),
         )
-        self._live_lookahead = config.temporal.lookahead if lookahead is not None else 0
+        self._live_lookahead = temporal.lookahead if lookahead is not None else 0
         self._loaded_from: tuple[str | Path, dict[str, Any]] | None = None
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -184,8 +181,9 @@ class Predictor:
     def __repr__(self) -> str:
         temporal = self.config.temporal
         return (
-            f"Predictor('{self.config.name}' on {self.device}: {len(self.skeleton)} keypoints, "
-            f"input {self.config.input_px} px, window {temporal.window})"
+            f"Predictor('{self.config.name}' on {self.device} ({self.backend}): "
+            f"{len(self.skeleton)} keypoints, input {self.config.input_px} px, "
+            f"window {temporal.window})"
         )
 
     @property
@@ -311,7 +309,9 @@ class Predictor:
 
     def _stream_runner(self, tracking: bool, *, live: bool) -> StreamRunner:
         runner = self._runner if tracking else replace(self._runner, tracker=None, smoother=None)
-        return replace(runner, lookahead=self._live_lookahead) if live else runner
+        if not live:
+            return runner
+        return replace(runner, window=replace(runner.window, lookahead=self._live_lookahead))
 
     def offline_smoother(self) -> OfflineSmoother | None:
         """The smoother of a whole video, for `track_frames`; None unless `smooth` is `offline`."""
@@ -320,7 +320,7 @@ class Predictor:
 
 def _with_overrides(
     config: ModelConfig,
-    model_stride: int,
+    network: Network,
     window: int | None,
     lookahead: int | None,
     input_px: int | None,
@@ -338,7 +338,13 @@ def _with_overrides(
             f"The lookahead is {lookahead}, but the window of {window} frames has room for 0 to "
             f"{window - 1}; give a larger window."
         )
-    if not model_stride <= input_px <= MAX_INPUT_PX:
-        raise VepeError(f"The input size is {input_px} px; give {model_stride} to {MAX_INPUT_PX}.")
+    if network.future is not None and lookahead > network.future:
+        raise VepeError(
+            f"The lookahead is {lookahead}, but this model was exported for at most "
+            f"{network.future}; give that, or use --backend torch."
+        )
+    smallest = network.stride if network.future is None else max(network.blank_wh)
+    if network.fixed_wh is None and not smallest <= input_px <= MAX_INPUT_PX:
+        raise VepeError(f"The input size is {input_px} px; give {smallest} to {MAX_INPUT_PX}.")
     changed = temporal.model_copy(update={"window": window, "lookahead": lookahead})
     return config.model_copy(update={"temporal": changed, "input_px": input_px})

@@ -8,7 +8,13 @@ from pathlib import Path
 import yaml
 
 from vepe.errors import VepeError
-from vepe.inference.weights import DEFAULT_FILE, PREFIX, WeightsCard, find_weights, read_card
+from vepe.inference.model_files import (
+    DEFAULT_FILE,
+    PREFIX,
+    WeightsCard,
+    find_weights,
+    read_card,
+)
 
 _REPO = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _TRANSPORTS = ("httpx", "httpx2", "requests")

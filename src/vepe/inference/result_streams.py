@@ -7,7 +7,7 @@ from functools import partial
 
 from vepe.errors import VepeError
 from vepe.inference.arguments import Rgb, as_array
-from vepe.inference.stream import EncodedImage, Stream, StreamRunner
+from vepe.inference.stream import PlannedStep, Stream, StreamRunner, VideoState
 from vepe.results.frame import FrameResult
 from vepe.results.images import held
 from vepe.skeleton import Skeleton
@@ -46,30 +46,20 @@ class ResultStream(Stream):
             VepeError: where the time is missing, not finite or does not rise, the image is none,
                 or the stream is finished.
         """
-        return self._results(super().push(image, time_s, frame_index))
+        step = self.plan(as_array(image), time_s, frame_index)
+        return self.complete(self.runner.run([step])[0])
 
-    def _step(
-        self,
-        image: Rgb,
-        time_s: float | None,
-        frame_index: int | None,
-        encoded: EncodedImage | None = None,
-    ) -> list[FramePoses]:
-        index = self._count if frame_index is None else frame_index
-        outputs = super()._step(image, time_s, frame_index, encoded)
-        self._waiting[index] = image
-        return outputs
+    def plan(self, image: Rgb, time_s: float | None, frame_index: int | None) -> PlannedStep:
+        """As `Stream.plan`; the image waits for its result."""
+        step = super().plan(image, time_s, frame_index)
+        self._waiting[step.state.frame_index] = image
+        return step
 
-    def encode(self, images: Sequence[Rgb]) -> list[EncodedImage]:
-        """As `StreamRunner.encode`."""
-        return self._runner.encode(images)
-
-    def push_encoded(
-        self, image: Rgb, encoded: EncodedImage, time_s: float | None
+    def complete(  # type: ignore[override]
+        self, ran: tuple[VideoState, list[FramePoses]]
     ) -> list[FrameResult]:
-        """As `push`, of an image that `encode` encoded."""
-        self._check_open()
-        return self._results(self._step(image, time_s, None, encoded))
+        """As `Stream.complete`."""
+        return self._results(super().complete(ran))
 
     def finish(self) -> list[FrameResult]:  # type: ignore[override]
         """The results of the frames that wait for look-ahead frames; ends the stream."""
@@ -120,10 +110,11 @@ class StreamGroup:
             )
         active = [index for index, image in enumerate(images) if image is not None]
         pixels = {index: as_array(images[index]) for index in active}
-        encoded = self.streams[0].encode([pixels[index] for index in active])
+        steps = [self.streams[i].plan(pixels[i], times_s[i], None) for i in active]
         results: list[list[FrameResult]] = [[] for _ in self.streams]
-        for index, frame in zip(active, encoded, strict=True):
-            results[index] = self.streams[index].push_encoded(pixels[index], frame, times_s[index])
+        if steps:
+            for index, ran in zip(active, self.streams[0].runner.run(steps), strict=True):
+                results[index] = self.streams[index].complete(ran)
         return results
 
     def finish(self) -> list[list[FrameResult]]:

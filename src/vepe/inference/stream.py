@@ -11,30 +11,22 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float, UInt8
-from torch import Tensor
-
 from vepe.errors import VepeError
 from vepe.inference.arguments import Rgb, as_array, number
+from vepe.inference.network import Network, NetworkPoses
 from vepe.inference.prepost import Letterbox, frame_poses, letterbox
-from vepe.models.decoder_layer import PoseOutput
-from vepe.models.streaming import FrameMemory, StreamState, stream_add, stream_flush
-from vepe.models.vepe import Vepe
+from vepe.inference.window import KeyWindow, WindowFrame, WindowState, run
+from vepe.models.optical_flow import grey_image
 from vepe.tracking.shots import ShotDetector, ShotState
 from vepe.tracking.smoothing import OneEuroSmoother, SmootherState
 from vepe.tracking.smoothing_offline import OfflineSmoother
 from vepe.tracking.tracker import Tracker, TrackerState
 from vepe.types import NO_TRACK, Frame, FramePoses
 
-EncodedImage = tuple[Letterbox, FrameMemory]
-"""How an image lies in the network's input, and what the network computed of it alone."""
-
 
 @dataclass(frozen=True)
-class PendingFrame:
-    """A frame whose poses have not come out yet; `cut` marks the first frame of a new shot."""
+class FrameInfo:
+    """What a stream knows of a frame; `cut` marks the first frame of a new shot."""
 
     frame_index: int
     time_s: float
@@ -47,20 +39,35 @@ class VideoState:
     """All that is remembered of one video. A value: it can be stored and continued repeatedly.
 
     Attributes:
-        network: features of the frames in the window.
-        pending: frames that wait for their look-ahead frames, oldest first.
+        network: the frames of the window.
         tracker, smoother, shots: states of these stages.
         fit: of the last frame, or None before the first.
         time_s: of the last frame, or None.
+        frame_index: of the last frame.
     """
 
-    network: StreamState
-    pending: tuple[PendingFrame, ...]
+    network: WindowState
     tracker: TrackerState
     smoother: SmootherState
     shots: ShotState
     fit: Letterbox | None = None
     time_s: float | None = None
+    frame_index: int = -1
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step of a stream before the network has run.
+
+    Attributes:
+        state: after the step, but for tracker and smoother.
+        frame: the new frame.
+        due: key frames whose poses are due, in order.
+    """
+
+    state: VideoState
+    frame: WindowFrame
+    due: list[KeyWindow]
 
 
 @dataclass(frozen=True)
@@ -68,8 +75,7 @@ class StreamRunner:
     """The stages of a stream. It remembers nothing of any video, so one serves any number of them.
 
     Attributes:
-        model: in eval mode on `device`.
-        device: where it runs.
+        network: runs the model.
         input_px: longer side of its input.
         tracker: gives ids; people without a track are dropped. None: no ids at all.
         smoother: smooths tracked keypoints by past frames only, or None.
@@ -78,11 +84,10 @@ class StreamRunner:
         conf: lowest person score without a tracker; with one, its thresholds apply.
         max_people: how many people per frame at most, or None.
         embeddings: whether the model's identity embeddings are trained.
-        lookahead: how many frames after a frame its poses are read from.
+        window: the state of a window before the first frame.
     """
 
-    model: Vepe
-    device: torch.device
+    network: Network
     input_px: int
     tracker: Tracker | None
     smoother: OneEuroSmoother | None
@@ -90,32 +95,21 @@ class StreamRunner:
     conf: float
     max_people: int | None
     embeddings: bool
-    lookahead: int
+    window: WindowState
 
     def start(self) -> VideoState:
         """The state before the first frame."""
         return VideoState(
-            StreamState(lookahead=self.lookahead),
-            (),
+            self.window,
             (self.tracker or Tracker()).start(),
             (self.smoother or OneEuroSmoother()).start(),
             (self.shots or ShotDetector()).start(),
         )
 
-    @torch.inference_mode()
-    def step(
-        self,
-        state: VideoState,
-        image_rgb: UInt8[np.ndarray, "H W 3"],
-        time_s: float,
-        frame_index: int,
-        encoded: EncodedImage | None = None,
-    ) -> tuple[VideoState, list[FramePoses]]:
-        """Processes the next frame; `encoded` is what `encode` gave for it, if it was called.
-
-        Returns:
-            The next state, and the poses of the frames that are complete now: without lookahead
-            this frame, with lookahead earlier ones.
+    def plan(
+        self, state: VideoState, image_rgb: Rgb, time_s: float, frame_index: int
+    ) -> PlannedStep:
+        """Takes the next frame, up to the network.
 
         Raises:
             VepeError: where the time does not rise, or the image is not uint8 (H, W, 3).
@@ -125,120 +119,110 @@ class StreamRunner:
                 f"Frame {frame_index} at {time_s:g} s does not come after the last one at "
                 f"{state.time_s:g} s; give rising times."
             )
-        fit, frame = self.encode([image_rgb])[0] if encoded is None else encoded
+        frame, fit = self._window_frame(image_rgb, time_s)
         shots, cut = state.shots, False
         if self.shots is not None:
             shots, cut = self.shots.step(state.shots, image_rgb, time_s)
-        outputs: list[FramePoses] = []
+        network = state.network
+        due: list[KeyWindow] = []
         if cut or (state.fit is not None and state.fit != fit):
             # Another scene, or another size: the frames so far are finished on their own.
-            state, outputs = self._flush(state)
+            network, due = network.flush()
             cut = True
-        pending = (*state.pending, PendingFrame(frame_index, time_s, fit, cut))
-        network, output = stream_add(self.model, state.network, frame, time_s)
+        frame.info = FrameInfo(frame_index, time_s, fit, cut)
+        network, keys = network.push(frame)
         state = replace(
-            state, network=network, pending=pending, shots=shots, fit=fit, time_s=time_s
+            state, network=network, shots=shots, fit=fit, time_s=time_s, frame_index=frame_index
         )
-        if output is not None:
-            state, poses = self._emit(state, output)
-            outputs.append(poses)
-        return state, outputs
+        return PlannedStep(state, frame, [*due, *keys])
 
-    @torch.inference_mode()
+    def run(self, steps: Sequence[PlannedStep]) -> list[tuple[VideoState, list[FramePoses]]]:
+        """Runs the network on the steps of any number of streams, then tracker and smoother.
+
+        Returns:
+            For each step the next state, and the poses of the frames that are complete now: without
+            lookahead its own frame, with lookahead earlier ones.
+        """
+        due = [key for step in steps for key in step.due]
+        outputs = iter(run(self.network, [step.frame for step in steps], due))
+        return [self._emit(step.state, step.due, outputs) for step in steps]
+
+    def step(
+        self, state: VideoState, image_rgb: Rgb, time_s: float, frame_index: int
+    ) -> tuple[VideoState, list[FramePoses]]:
+        """`plan`, then `run`."""
+        return self.run([self.plan(state, image_rgb, time_s, frame_index)])[0]
+
     def finish(self, state: VideoState) -> list[FramePoses]:
         """The poses of the pending frames, where the video ended before their look-ahead frames."""
-        return self._flush(state)[1]
+        _, due = state.network.flush()
+        return self._emit(state, due, iter(run(self.network, [], due)))[1]
 
-    @torch.inference_mode()
-    def encode(self, images: Sequence[Rgb]) -> list[EncodedImage]:
-        """What the network computes of each image alone; images of one input size share a pass."""
-        inputs = [self.network_input(image) for image in images]
-        by_size: dict[tuple[int, int], list[int]] = {}
-        for index, (_, _, fit) in enumerate(inputs):
-            by_size.setdefault(fit.input_wh, []).append(index)
-        encoded: dict[int, EncodedImage] = {}
-        for indices in by_size.values():
-            pixels = torch.cat([inputs[i][0] for i in indices])
-            masks = [inputs[i][1] for i in indices]
-            padding = None
-            if any(mask is not None for mask in masks):
-                nothing = torch.zeros_like(pixels[:1, 0], dtype=torch.bool)
-                padding = torch.cat([nothing if mask is None else mask for mask in masks])
-            frames, _ = self.model.encode_frame(pixels, padding)
-            for row, index in enumerate(indices):
-                encoded[index] = inputs[index][2], frames[row : row + 1]
-        return [encoded[index] for index in range(len(images))]
-
-    @torch.inference_mode()
     def poses_of(self, images: Sequence[Rgb]) -> list[FramePoses]:
         """The people of single images, without a window and without ids."""
+        frames = []
+        for image in images:
+            frame, fit = self._window_frame(image, 0.0)
+            frame.info = FrameInfo(0, 0.0, fit, cut=False)
+            frames.append(frame)
+        outputs = run(self.network, frames, [KeyWindow(frame) for frame in frames])
         return [
-            frame_poses(
-                frame.poses,
-                fit,
-                frame_index=0,
-                time_s=0.0,
-                conf=self.conf,
-                max_people=self.max_people,
-                embeddings=self.embeddings,
-            )
-            for fit, frame in self.encode(images)
+            self._poses(output, frame.info, self.conf)
+            for output, frame in zip(outputs, frames, strict=True)
         ]
 
-    def network_input(
-        self, image_rgb: UInt8[np.ndarray, "H W 3"]
-    ) -> tuple[Float[Tensor, "1 3 h w"], Bool[Tensor, "1 h w"] | None, Letterbox]:
-        """An image as the network takes it, on its device. Returns and errors as `letterbox`."""
-        image, padding, fit = letterbox(image_rgb, self.input_px, self.model.stride)
-        # Convolutions run faster on a CPU with the channels innermost.
-        on_cpu = self.device.type == "cpu"
-        layout = torch.channels_last if on_cpu else torch.contiguous_format
-        image = image.to(self.device, memory_format=layout)
-        return image, None if padding is None else padding.to(self.device), fit
+    def _window_frame(self, image_rgb: Rgb, time_s: float) -> tuple[WindowFrame, Letterbox]:
+        network = self.network
+        image, fit = letterbox(image_rgb, self.input_px, network.stride, network.fixed_wh)
+        aligned = network.aligned and self.window.window > 1
+        grey = grey_image(image) if aligned else None
+        return WindowFrame(image, fit.resized_wh, grey, time_s), fit
 
-    def _flush(self, state: VideoState) -> tuple[VideoState, list[FramePoses]]:
-        """The poses of all pending frames; the window is empty afterwards."""
-        outputs = []
-        for output in stream_flush(self.model, state.network):
-            state, poses = self._emit(state, output)
-            outputs.append(poses)
-        return replace(state, network=StreamState(lookahead=self.lookahead)), outputs
-
-    def _emit(self, state: VideoState, output: PoseOutput) -> tuple[VideoState, FramePoses]:
-        """The people of the oldest pending frame, tracked and smoothed."""
-        frame, *later = state.pending
-        state = replace(state, pending=tuple(later))
-        poses = frame_poses(
+    def _poses(self, output: NetworkPoses, info: FrameInfo, conf: float) -> FramePoses:
+        return frame_poses(
             output,
-            frame.fit,
-            frame_index=frame.frame_index,
-            time_s=frame.time_s,
-            conf=self.tracker.settings.low_threshold if self.tracker else self.conf,
+            info.fit,
+            frame_index=info.frame_index,
+            time_s=info.time_s,
+            conf=conf,
             max_people=self.max_people,
             embeddings=self.embeddings,
         )
-        if self.tracker is None:
-            return state, poses
-        tracks = self.tracker.end_shot(state.tracker) if frame.cut else state.tracker
-        tracks, poses = self.tracker.step(tracks, poses)
-        poses = poses.select(poses.track_ids != NO_TRACK)
-        smoother = state.smoother
-        if self.smoother is not None:
-            smoother, poses = self.smoother.step(smoother, poses)
-        return replace(state, tracker=tracks, smoother=smoother), poses
+
+    def _emit(
+        self, state: VideoState, due: Sequence[KeyWindow], outputs: Iterator[NetworkPoses]
+    ) -> tuple[VideoState, list[FramePoses]]:
+        """The people of the frames that are due, tracked and smoothed."""
+        emitted = []
+        for key in due:
+            info: FrameInfo = key.key.info
+            if self.tracker is None:
+                emitted.append(self._poses(next(outputs), info, self.conf))
+                continue
+            poses = self._poses(next(outputs), info, self.tracker.settings.low_threshold)
+            tracks = self.tracker.end_shot(state.tracker) if info.cut else state.tracker
+            tracks, poses = self.tracker.step(tracks, poses)
+            poses = poses.select(poses.track_ids != NO_TRACK)
+            smoother = state.smoother
+            if self.smoother is not None:
+                smoother, poses = self.smoother.step(smoother, poses)
+            state = replace(state, tracker=tracks, smoother=smoother)
+            emitted.append(poses)
+        return state, emitted
 
 
 class Stream:
     """A caller's own video, frame by frame.
 
     Attributes:
+        runner: its stages.
         state: all that is remembered; a value, replaced with every frame.
     """
 
     def __init__(self, runner: StreamRunner, fps: float | None = None) -> None:
         if fps is not None and not fps > 0:
             raise VepeError(f"{fps:g} frames per second are not possible; give more than 0.")
-        self._runner, self._fps = runner, fps
+        self.runner, self._fps = runner, fps
         self._count = 0
         self._finished = False
         self.state = runner.start()
@@ -264,21 +248,13 @@ class Stream:
             VepeError: where the time is missing, not finite or does not rise, the image is not
                 uint8 (H, W, 3), or the stream is finished.
         """
-        self._check_open()
-        return self._step(as_array(image), time_s, frame_index)
+        step = self.plan(as_array(image), time_s, frame_index)
+        return self.complete(self.runner.run([step])[0])
 
-    def _check_open(self) -> None:
+    def plan(self, image: Rgb, time_s: float | None, frame_index: int | None) -> PlannedStep:
+        """`push` up to the network; `complete` takes what `StreamRunner.run` gives for it."""
         if self._finished:
             raise VepeError("This stream is finished; start another for more frames.")
-
-    def _step(
-        self,
-        image: Rgb,
-        time_s: float | None,
-        frame_index: int | None,
-        encoded: EncodedImage | None = None,
-    ) -> list[FramePoses]:
-        """As `push`, of a checked image that may be encoded already."""
         index = self._count if frame_index is None else frame_index
         if time_s is None:
             if self._fps is None:
@@ -286,8 +262,12 @@ class Stream:
             time_s = index / self._fps
         if not math.isfinite(number(time_s, f"The time of frame {index}")):
             raise VepeError(f"The time of frame {index} is infinite; give seconds.")
-        self.state, outputs = self._runner.step(self.state, image, time_s, index, encoded)
-        self._count = index + 1
+        return self.runner.plan(self.state, image, time_s, index)
+
+    def complete(self, ran: tuple[VideoState, list[FramePoses]]) -> list[FramePoses]:
+        """The poses of the frames that are complete after a planned step."""
+        self.state, outputs = ran
+        self._count = self.state.frame_index + 1
         return outputs
 
     def finish(self) -> list[FramePoses]:
@@ -295,8 +275,8 @@ class Stream:
         if self._finished:
             return []
         self._finished = True
-        outputs = self._runner.finish(self.state)
-        self.state = self._runner.start()
+        outputs = self.runner.finish(self.state)
+        self.state = self.runner.start()
         return outputs
 
 

@@ -7,9 +7,10 @@ their own. With a window of one that attention is a linear map, which is what is
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _UNUSED = re.compile(
     r"memory_encoder\.layers\.\d+\.time\."

@@ -6,9 +6,8 @@ frames are aligned once, by dense optical flow in both directions; points are th
 frame to frame, whichever window they are read in. A point that does not come back to where it
 started when it is carried there and back is not reliable (ours).
 
-Flow is OpenCV's DIS (arXiv 1603.03590): no training, a few milliseconds per pair of frames on one
-CPU core. To add another alignment, return a `FrameMotion` from it and name it in
-`vepe.config.model.TemporalConfig.alignment`."""
+The flow is that of `vepe.models.optical_flow`. To add another alignment, return a `FrameMotion`
+from it and name it in `vepe.config.model.TemporalConfig.alignment`."""
 
 from __future__ import annotations
 
@@ -21,12 +20,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vepe.models.deformable import sample_map
+from vepe.models.optical_flow import dense_flow
+from vepe.models.positions import map_wh
 
 Alignment = Literal["flow", "none"]
 
-FLOW_SCALE = 4
-"""The flow is stored at a fourth of the input's resolution, which is what DIS computes it at."""
-_LUMA = (0.299, 0.587, 0.114)
+_LUMA = (9798, 19235, 3735)
+"""Weights of red, green and blue in 32768ths, as OpenCV rounds them."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,16 @@ class FrameMotion:
 
     def _sample(self, flow: Tensor, points_px: Tensor) -> Float[Tensor, "B N K 2"]:
         """The flow at points; that of the border for points outside the image."""
-        cells = torch.tensor(flow.shape[:1:-1], device=flow.device)  # (w, h)
-        margin = self.image_wh_px / cells / 2  # the centre of the outermost cells
+        margin = self.image_wh_px / map_wh(flow) / 2  # the centre of the outermost cells
         inside = points_px.clamp(margin, self.image_wh_px - margin)
         return sample_map(flow, inside, self.image_wh_px).permute(0, 2, 3, 1)  # (B, N, K, 2)
 
 
 def grey_images(images: Float[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B H W"]:
-    """What a frame is aligned by: its luma, 0..255."""
-    weights = images.new_tensor(_LUMA).view(3, 1, 1)
-    return ((images * weights).sum(dim=1) * 255).round().clamp(0, 255).to(torch.uint8)
+    """What a frame is aligned by: its luma, 0..255, exactly as `optical_flow.grey_image` gives."""
+    red, green, blue = (images * 255).round().clamp(0, 255).int().unbind(1)
+    luma = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]
+    return ((luma + (1 << 14)) >> 15).to(torch.uint8)
 
 
 def optical_flow(earlier: UInt8[Tensor, "B H W"], later: UInt8[Tensor, "B H W"]) -> FrameMotion:
@@ -77,19 +77,6 @@ def optical_flow(earlier: UInt8[Tensor, "B H W"], later: UInt8[Tensor, "B H W"])
 
     The result is on the device of the images.
     """
-    import cv2
-
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    height, width = earlier.shape[-2:]
-    size = (max(width // FLOW_SCALE, 1), max(height // FLOW_SCALE, 1))
-
-    def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return cv2.resize(dis.calc(first, second, None), size, interpolation=cv2.INTER_AREA)
-
-    pairs = list(zip(earlier.cpu().numpy(), later.cpu().numpy(), strict=True))
-    forward, backward = (
-        torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(earlier.device)  # (B, 2, h, w)
-        for flows in ([flow(a, b) for a, b in pairs], [flow(b, a) for a, b in pairs])
-    )
-    size_px = torch.tensor([float(width), float(height)], device=earlier.device)
-    return FrameMotion(forward, backward, size_px)
+    pairs = zip(earlier.cpu().numpy(), later.cpu().numpy(), strict=True)
+    flows = torch.from_numpy(np.stack([dense_flow(a, b) for a, b in pairs])).to(earlier.device)
+    return FrameMotion(flows[:, 0], flows[:, 1], map_wh(earlier))

@@ -110,9 +110,9 @@ class PoseHeads(nn.Module):
     ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N K 2"], Float[Tensor, "B N K"]]:
         """Score logits, deltas in units of the person's size, confidence logits; all float32."""
         normed = self.norm(queries)
-        score = self.score(normed[:, :, 0]).squeeze(-1)
+        score = self.score(normed[:, :, 0])[..., 0]
         pose = normed[:, :, 1:]  # (B, N, K, C)
-        confidence = self.confidence(pose).squeeze(-1)
+        confidence = self.confidence(pose)[..., 0]
         return score.float(), self.step(pose).float(), confidence.float()
 
 
@@ -282,7 +282,9 @@ class PoseDecoderLayer(nn.Module):
         queries = by_keypoint.view(batch, tokens, people, -1).transpose(1, 2)  # (B, N, J, C)
 
         # To the image: N*J tokens sample the memory.
-        radius = (0.3 * size).repeat_interleave(tokens, dim=1).unsqueeze(-1)  # (B, N*J, 1)
+        radius = (
+            (0.3 * size)[:, :, None, None].expand(-1, -1, tokens, 1).flatten(1, 2)
+        )  # (B, N*J, 1)
         sampled = self.image(
             (self.norm(queries) + positions).flatten(1, 2),  # (B, N*J, C)
             points.flatten(1, 2),  # (B, N*J, 2)

@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vepe.models.attention import FeedForwardBlock, flatten_maps
 from vepe.models.deformable import DeformableAttention
-from vepe.models.positions import cell_centres_px, sine_features
+from vepe.models.positions import cell_centres_px, map_wh, sine_features
 
 POSITION_FEATURES = 32
 
@@ -47,9 +46,7 @@ class Memory:
     ) -> None:
         self.maps, self.padding, self.strides = maps, padding, strides
         self.high_resolution = high_resolution
-        height, width = maps[0].shape[-2:]
-        size = [float(width * strides[0]), float(height * strides[0])]
-        self.image_wh_px = torch.tensor(size, device=maps[0].device)
+        self.image_wh_px = strides[0] * map_wh(maps[0])
 
     def with_maps(self, maps: list[Tensor]) -> Memory:
         """The same memory with other maps of the same sizes."""
@@ -95,19 +92,19 @@ class Memory:
         value = project(self.high_resolution)
         if self.padding is None:
             return value
-        padded = self.padding[0].unsqueeze(1)  # (B, 1, h, w)
-        padded = padded.repeat_interleave(2, -1).repeat_interleave(2, -2)  # (B, 1, 2h, 2w)
+        # Not repeat_interleave: torch.onnx.export then reads every -1 of the model as its axis.
+        padded = self.padding[0][:, None, :, None, :, None]  # (B, 1, h, 1, w, 1)
+        padded = padded.expand(-1, -1, -1, 2, -1, 2).flatten(4, 5).flatten(2, 3)  # (B, 1, 2h, 2w)
         return value.masked_fill(padded, 0.0)
 
 
 def padding_by_level(
-    padding: Bool[Tensor, "B H W"] | None, maps: list[Float[Tensor, "B C h w"]]
+    padding: Bool[Tensor, "B H W"] | None, strides: tuple[int, ...]
 ) -> list[Bool[Tensor, "B h w"]] | None:
     """The padding mask of each level: a cell is padding if its centre is."""
     if padding is None:
         return None
-    mask = padding.unsqueeze(1).float()  # (B, 1, H, W)
-    return [F.interpolate(mask, m.shape[-2:], mode="nearest-exact").squeeze(1) > 0.5 for m in maps]
+    return [padding[:, stride // 2 :: stride, stride // 2 :: stride] for stride in strides]
 
 
 class MemoryTokens(nn.Module):
@@ -147,15 +144,19 @@ class MemoryTokens(nn.Module):
             embedded = self.project(sine.to(self.project.weight.dtype))  # (h*w, C)
             positions.append(embedded + self.level_embedding.weight[i])
             centres.append(at)
-            radii.append((2 * torch.maximum(strides, strides[i])).expand(len(at), -1))  # (h*w, L)
+            radii.append(
+                (2 * torch.maximum(strides, strides[i])).expand(at.shape[0], -1)
+            )  # (h*w, L)
         return tokens, torch.cat(positions), torch.cat(centres), torch.cat(radii)
 
     def write(self, memory: Memory, tokens: Float[Tensor, "B S C"]) -> Memory:
         """The memory with the updated levels replaced by `tokens`."""
         maps = list(memory.maps)
-        cells = [maps[i].shape[-2] * maps[i].shape[-1] for i in self.levels]
-        for i, part in zip(self.levels, tokens.split(cells, dim=1), strict=True):
-            maps[i] = part.transpose(1, 2).unflatten(2, maps[i].shape[-2:])  # (B, C, h, w)
+        start = 0
+        for i in self.levels:
+            end = start + maps[i].shape[-2] * maps[i].shape[-1]
+            maps[i] = tokens[:, start:end].transpose(1, 2).reshape(maps[i].shape)  # (B, C, h, w)
+            start = end
         return memory.with_maps(maps)
 
 
@@ -188,7 +189,7 @@ class DeformableEncoderLayer(nn.Module):
         tokens, positions, centres, radii = self.tokens.read(memory)
         sampled = self.attention(
             self.norm(tokens) + positions,
-            centres.expand(len(tokens), -1, -1),  # (B, S, 2)
+            centres.expand(tokens.shape[0], -1, -1),  # (B, S, 2)
             radii.unsqueeze(0),  # (1, S, L)
             memory.projected(self.attention.project),
             memory.image_wh_px,

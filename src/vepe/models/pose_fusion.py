@@ -136,7 +136,7 @@ def gather_candidates(
             )
         )
     steps = own.score_logits.new_tensor([0, *(frame - key for frame in reads)])
-    steps = steps.expand(len(own.score_logits), -1)  # (B, S)
+    steps = steps.expand(own.score_logits.shape[0], -1)  # (B, S)
     stacked = (torch.stack(column, dim=1) for column in zip(*rows, strict=True))
     if present is None:
         return Candidates(*stacked, steps, torch.ones_like(steps, dtype=torch.bool))

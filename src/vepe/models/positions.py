@@ -21,8 +21,9 @@ def sine_features(values: Float[Tensor, "... D"], count: int) -> Float[Tensor, "
         count: features per value, an even number.
     """
     octaves = torch.arange(count // 2, device=values.device, dtype=torch.float32) - 1
-    phase = values.float().unsqueeze(-1) * (math.pi * torch.exp2(octaves))  # (..., D, count/2)
-    return torch.cat([phase.sin(), phase.cos()], dim=-1).flatten(-2)  # (..., D*count)
+    last = values.dim()  # counted from the front: torch.onnx.export gets negative axes wrong here
+    phase = values.float().unsqueeze(last) * (math.pi * torch.exp2(octaves))  # (..., D, count/2)
+    return torch.cat([phase.sin(), phase.cos()], dim=last).flatten(last - 1)  # (..., D*count)
 
 
 class PointEmbedding(nn.Module):
@@ -66,3 +67,10 @@ def cell_centres_px(
     x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) * stride
     grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")  # (h, w) each
     return torch.stack([grid_x, grid_y], dim=-1).reshape(-1, 2)  # (h*w, 2)
+
+
+def map_wh(values: Float[Tensor, "... h w"]) -> Float[Tensor, "2"]:
+    """Width and height of a map in cells; not a constant where the model is exported."""
+    height, width = values.shape[-2:]
+    sides = [torch.as_tensor(side, device=values.device) for side in (width, height)]
+    return torch.stack(sides).float()

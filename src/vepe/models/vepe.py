@@ -100,7 +100,8 @@ class Vepe(nn.Module):
         features = self.backbone(images) if features is None else features
         maps = self.pyramid(features, height, width)
         fine = None if self.fine_map is None else self.fine_map(features[0], maps[0])
-        memory = Memory(maps, padding_by_level(padding, maps), self.pyramid.strides, fine)
+        strides = self.pyramid.strides
+        memory = Memory(maps, padding_by_level(padding, strides), strides, fine)
         memory = self.spatial_encoder(memory)
         proposals = self.proposals(memory, all_cells=all_cells)
         queries, layers = self.spatial_decoder(memory, proposals, denoising, skip_last=skip_last)

@@ -28,7 +28,7 @@ from torch.optim import Optimizer
 
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError, VepeWarning
-from vepe.inference.devices import choose_device
+from vepe.inference.torch_network import choose_device
 
 MAX_WAIT = timedelta(hours=2)
 """The other processes wait while the first one evaluates or reads labels for the first time."""

@@ -21,6 +21,7 @@ from vepe.evaluation.run_model import (
     track_posetrack,
 )
 from vepe.inference.predictor import Predictor
+from vepe.inference.torch_network import TorchNetwork
 from vepe.models.backbone import fold_batch_norms
 from vepe.models.vepe import Vepe
 
@@ -55,9 +56,8 @@ class Evaluation:
         copied = copy.deepcopy(model).eval()
         fold_batch_norms(copied)
         predictor = Predictor(
-            copied,
+            TorchNetwork(copied, str(device)),
             config,
-            device=device,
             conf=default_conf if settings.conf is None else settings.conf,
             window=settings.window,
             input_px=settings.input_px,

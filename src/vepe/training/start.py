@@ -26,7 +26,8 @@ from vepe.config.load import parse
 from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError, printable
-from vepe.inference.weights import load_weights, read_card
+from vepe.inference.model_files import read_card
+from vepe.inference.weights import load_weights
 from vepe.models.build import build_model
 from vepe.models.vepe import Vepe
 from vepe.skeleton import Skeleton
