@@ -99,7 +99,7 @@ def test_those_who_are_not_drawn_are_hidden_too() -> None:
         assert kept(image[HEAD_ROWS, HEAD_COLUMNS], half[HEAD_ROWS, HEAD_COLUMNS]) < 0.02
 
 
-@pytest.mark.parametrize(("gap_s", "covered"), [(0.1, True), (0.5, True), (0.8, False)])
+@pytest.mark.parametrize(("gap_s", "covered"), [(0.1, True), (1.0, True), (1.3, False)])
 def test_heads_stay_hidden_over_short_misses(gap_s: float, covered: bool) -> None:
     image, skeleton = noise(), COCO17
     renderer = PoseRenderer(skeleton, DrawingOptions(hide="faces", **PLAIN))

@@ -93,7 +93,7 @@ def joint_angles(
         points: x to the right and y down, as in images, in any unit.
         skeleton: of the points.
         side: which side the person faces, as `facing` returns it: 1 right, -1 left. Where it is 0,
-            unknown, bending backwards cannot be told from bending forwards, and counts as forwards.
+            unknown, bending backwards looks like bending forwards, and counts as forwards.
     """
     angles = {}
     for angle in JOINT_ANGLES:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
@@ -19,7 +20,7 @@ from vepe.errors import VepeError
 from vepe.skeleton import Skeleton
 from vepe.types import NO_TRACK, FramePoses
 from vepe.viz.body import body_height, head_circle
-from vepe.viz.colours import person_colour, side_tints
+from vepe.viz.colours import DARK, person_colour, side_tints
 from vepe.viz.labels import draw_label, plate_height
 from vepe.viz.options import DrawingOptions
 from vepe.viz.privacy import HeldRegions, blur_background, hide, regions
@@ -31,7 +32,7 @@ _FAR_PX = 30_000.0
 _DOT_PER_LINE = 1.75
 """Diameter of a keypoint in widths of a limb."""
 
-_TRAIL_PIECES = 48
+_TRAIL_PIECES = 32
 """Most lines that a trail is drawn with."""
 
 _FADED_ALPHA = 0.25
@@ -182,7 +183,8 @@ class PoseRenderer:
             trail.append((time_s, *_place(person, self.skeleton)))
             while trail[0][0] < time_s - length_s:
                 trail.popleft()
-            paint(canvas, [_trail_strokes(trail, person, length_s)], person.rim_px)
+            strokes = _trail_strokes(trail, person, length_s)
+            paint(canvas, [strokes], person.rim_px, max_scale=2)
 
 
 def draw_poses(
@@ -292,11 +294,15 @@ def _draw_figure(canvas: Image, person: _Person, skeleton: Skeleton, *, fade: bo
 
 def _draw_box(canvas: Image, person: _Person) -> None:
     """The box around the shown keypoints, as files have it for the whole person."""
-    shown = person.points_px[person.shown]
-    (x1, y1), (x2, y2) = shown.min(axis=0), shown.max(axis=0)
-    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
-    lines = Strokes.chain(corners, max(0.7 * person.line_px, 1.0), person_colour(person.number))
-    paint(canvas, [lines], 0.6 * person.rim_px)
+    shown = np.clip(person.points_px[person.shown], -_FAR_PX, _FAR_PX)
+    # Upright lines need no smooth edges, which would cost an enlarged copy of the whole box.
+    low, high = (
+        np.rint(corner).astype(int).tolist() for corner in (shown.min(axis=0), shown.max(axis=0))
+    )
+    width = max(round(0.7 * person.line_px), 1)
+    if width > 1:
+        cv2.rectangle(canvas, low, high, DARK, width + 2 * max(round(0.6 * person.rim_px), 1))
+    cv2.rectangle(canvas, low, high, person_colour(person.number), width)
 
 
 def _place(person: _Person, skeleton: Skeleton) -> tuple[float, float]:

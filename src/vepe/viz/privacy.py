@@ -23,7 +23,7 @@ from vepe.viz.strokes import SHIFT, fixed_point
 Image = UInt8[np.ndarray, "H W 3"]
 Mask = UInt8[np.ndarray, "H W"]
 
-HOLD_S = 0.5
+HOLD_S = 1.0
 """How long a place stays hidden after a person is no longer detected there."""
 
 _CELLS_PER_HEAD = 5

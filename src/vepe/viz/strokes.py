@@ -66,19 +66,21 @@ def fixed_point(points_px: Float[np.ndarray, "*S 2"]) -> Int[np.ndarray, "*S 2"]
     return np.rint((near - 0.5) * 2**SHIFT).astype(np.int32)
 
 
-def paint(canvas: Image, kinds: Sequence[Strokes], rim_px: float = 0.0) -> None:
+def paint(canvas: Image, kinds: Sequence[Strokes], rim_px: float = 0.0, max_scale: int = 4) -> None:
     """Paints each kind of strokes after a dark rim around all of that kind.
 
     Args:
         canvas: (H, W, 3) uint8 RGB, changed in place.
         kinds: what to paint, in this order; all points are finite.
         rim_px: width of the rim on each side; 0 draws none.
+        max_scale: 1, 2 or 4: how much the part of the image may be enlarged; less is faster.
     """
     kinds = [kind for kind in kinds if len(kind.widths_px)]
     if not kinds:
         return
     thinnest = min(float(kind.widths_px.min()) for kind in kinds)
     scale = 1 if thinnest >= _SMOOTH_PX else 2 if thinnest >= _SMOOTH_PX / 2 else 4
+    scale = min(scale, max_scale)
     reach = max(float(kind.widths_px.max()) for kind in kinds) / 2 + rim_px + 2
     points = np.concatenate([kind.points_px.reshape(-1, 2) for kind in kinds])
     size = np.array(canvas.shape[1::-1])
