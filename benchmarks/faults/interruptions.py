@@ -68,9 +68,7 @@ def disk(trial: Trial) -> None:
         (trial.folder / "out" / "filler").unlink(missing_ok=True)
     else:
         answer = run_vepe.run(words, trial.folder, arm)
-    run_vepe.check(
-        answer, codes=(DONE, LOST, *command.codes), log=command.logs
-    )
+    run_vepe.check(answer, codes=(DONE, LOST, *command.codes), log=command.logs)
     run_vepe.check_files(trial.folder / "out")
     _check_whole(trial, command, had_old)
 

@@ -98,6 +98,7 @@ def read_hdf5(path: Path) -> AnnotatedSequence:
         raise VepeError(f"{path} does not exist; check the path.")
     try:
         with h5py.File(path, "r") as file:
+            _check_inside(file, h5py, path)
             return _sequence(file, path)
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise VepeError(
@@ -133,6 +134,17 @@ def _sequence(file: Any, path: Path) -> AnnotatedSequence:
         )
     skeleton = skeleton_named(names, [(int(a), int(b)) for a, b in edges])
     return AnnotatedSequence(path.stem, tuple(frames), skeleton, path, "coco")
+
+
+def _check_inside(file: Any, h5py: Any, path: Path) -> None:
+    """Raises VepeError where a dataset's values lie in another file, whichever that is."""
+    for name in file:
+        outside = isinstance(file.get(name, getlink=True), h5py.ExternalLink)
+        item = None if outside else file.get(name)
+        if isinstance(item, h5py.Dataset):
+            outside = item.is_virtual or bool(item.external)
+        if outside:
+            raise VepeError(f"{path}: '{name}' lies in another file; write it into this one.")
 
 
 def _array(file: Any, name: str, path: Path) -> Float[np.ndarray, "..."] | None:

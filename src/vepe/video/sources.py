@@ -20,7 +20,13 @@ from pathlib import Path
 from vepe.config.documents import MAX_YAML_BYTES, read_limited
 from vepe.errors import VepeError, printable
 from vepe.video.container import public_name
-from vepe.video.images import VIDEO_SUFFIXES, is_animated, is_image_file, natural_key
+from vepe.video.images import (
+    VIDEO_SUFFIXES,
+    is_animated,
+    is_animated_png,
+    is_image_file,
+    natural_key,
+)
 from vepe.video.reader import SCREEN, is_address
 from vepe.video.web_page import page_name
 
@@ -286,7 +292,9 @@ def with_stdin_as_file(source: NamedSource) -> Iterator[NamedSource]:
 def refuse_single_images(arguments: Sequence[str]) -> None:
     """Raises VepeError where arguments are images, unless it is one animation."""
     images = [argument for argument in arguments if is_image_file(Path(argument))]
-    if not images or (len(arguments) == 1 and is_animated(Path(images[0]))):
+    first = Path(images[0]) if images else None
+    # A damaged animation of PNG can be tracked, even where Pillow cannot open it.
+    if first is None or (len(arguments) == 1 and (is_animated_png(first) or is_animated(first))):
         return
     if len(images) == 1:
         raise VepeError(
