@@ -98,6 +98,15 @@ def track(
     ] = None,
     no_video: Annotated[bool, typer.Option("--no-video", help="Write no video.")] = False,
     format: Formats = None,
+    rerun: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.rrd",
+            help="Also write a recording for the rerun viewer: the video, if it is an MP4 file, "
+            "with the poses by id. For many videos: --format rerun.",
+            show_default=False,
+        ),
+    ] = None,
     show: Annotated[bool, typer.Option("--show", help="Show the frames in a window.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing results.")
@@ -170,6 +179,8 @@ def track(
         Span(start, end, stride)  # checked once, not for each video
         if show and listed.several:
             raise VepeError("--show is for one source; leave it out to track many.")
+        if rerun is not None:
+            _check_recording(rerun, overwrite=overwrite or resume, several=listed.several)
         job = TrackJob(output, "", not no_video, formats, overwrite, start, stride, drawing=drawing)
         job.check_output()
         for sentence in listed.notes:
@@ -185,10 +196,35 @@ def track(
         plan = plan_batch(listed.sources, settings, resume=resume)
     for source in plan.done if not listed.several else ():
         note(f"'{source.source}' is done already: {output / source.name}.json")
+        if rerun is not None:
+            _write_recording(rerun, output / f"{source.name}.json", source.source)
     if listed.several:
         _track_many(plan, settings, load)
     elif plan.todo:
-        _track_one(*plan.todo[0], settings, load, show=show)
+        _track_one(*plan.todo[0], settings, load, show=show, rerun=rerun)
+
+
+def _check_recording(path: Path, *, overwrite: bool, several: bool) -> None:
+    """Raises VepeError, before the work, where the recording cannot be written."""
+    from vepe.formats.files import check_targets
+    from vepe.formats.tracks import check_package
+
+    if several:
+        raise VepeError("--rerun is for one source; use --format rerun for many.")
+    check_package("rerun")
+    check_targets([path], [], overwrite=overwrite)
+
+
+def _write_recording(path: Path, poses: Path, source: str) -> None:
+    """The poses of a result file as a recording, with the video that they are of."""
+    from dataclasses import replace
+
+    from vepe.formats.rerun import write_rerun
+    from vepe.formats.tracks import read_tracks
+
+    (tracks,) = read_tracks(poses)
+    video = replace(tracks.video, path=Path(source) if Path(source).is_file() else None)
+    note(f"Recording: {write_rerun(path, replace(tracks, video=video))}")
 
 
 def _track_one(
@@ -198,6 +234,7 @@ def _track_one(
     load: Callable[[], Predictor],
     *,
     show: bool,
+    rerun: Path | None,
 ) -> None:
     """Tracks the only video of a call; its errors are the command's."""
     from vepe.inference.batch import run_source
@@ -215,6 +252,9 @@ def _track_one(
             predictor, video, source, settings,
             overwrite=overwrite, on_frame=on_frame, show=image, stop=stop,
         )  # fmt: skip
+        if rerun is not None and report.frames:
+            poses = settings.job.folder / f"{source.name}.json"
+            _write_recording(rerun, poses, source.source)
     _print_report(report, settings)
     if report.stopped and not video.info.live and not show:
         raise typer.Exit(_INTERRUPTED)
