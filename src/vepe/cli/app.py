@@ -21,6 +21,7 @@ import typer
 
 from vepe import __version__
 from vepe.cli import data, evaluate
+from vepe.cli.benchmark import benchmark
 from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
 from vepe.cli.draw import draw
@@ -43,8 +44,8 @@ EXIT_INTERRUPTED = 130
 
 # The order of use: run a model, score it, train one, then data.
 ORDER = [
-    *("track", "predict", "draw", "measure", "report", "edit", "models", "evaluate"),
-    *("train", "train report"),
+    *("track", "predict", "draw", "measure", "report", "edit", "models"),
+    *("benchmark", "evaluate", "train", "train report"),
     *("page", "synth", "data", "convert", "push", "doctor"),
 ]
 
@@ -127,6 +128,13 @@ app.command(
 app.command(epilog=examples("vepe models", "vepe models runs/mine/weights.safetensors --verbose"))(
     models
 )
+app.command(
+    epilog=examples(
+        "vepe benchmark",
+        "vepe benchmark --backend onnxruntime,torch --people 1,50",
+        "vepe benchmark clip.mp4 --model vepe-n,mine.onnx --imgsz 448,640 --json times.json",
+    )
+)(benchmark)
 app.command(
     epilog=examples(
         "vepe train vepe-n --data-root data",

@@ -1,0 +1,49 @@
+"""`vepe benchmark`: a row for every combination, JSON, and options that cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tiny_models import moving_frames, tiny_weights_file, write_video
+from vepe.cli import app as cli
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> str:
+    return str(write_video(tmp_path / "clip.mp4", moving_frames(8)))
+
+
+def test_lists_give_all_combinations(tmp_path: Path, clip: str, capsys) -> None:
+    weights, out = tiny_weights_file(tmp_path), tmp_path / "out.json"
+    options = ["--window", "1,3", "--batch", "1,2", "--frames", "8", "--clock", "cpu"]
+    code = cli.run(["benchmark", clip, "--model", str(weights), *options, "--json", str(out)])
+    printed = capsys.readouterr().out
+    assert code == 0
+    assert "clip.mp4, 8 frames, 48 x 32" in printed
+    assert "decode" in printed
+    document = json.loads(out.read_text())
+    rows = [(row["window"], row["batch"]) for row in document["setups"]]
+    assert rows == [(1, 1), (1, 2), (3, 1), (3, 2)]
+    assert document["setups"][0]["ratio"] == 1.0
+    assert document["clock"] == "cpu"
+    assert set(document["video_ms"]) == {"decode", "draw", "encode"}
+    assert document["machine"]["processor"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--batch", "0"], "whole numbers from 1"),
+        (["--people", "few"], "whole numbers from 1"),
+        (["--backend", "tf"], "There is no backend 'tf'"),
+        (["--frames", "2"], "frames"),
+    ],
+)
+def test_impossible_options_are_one_sentence(
+    clip: str, options: list[str], message: str, capsys
+) -> None:
+    assert cli.run(["benchmark", clip, *options]) == 2
+    assert message in capsys.readouterr().err
