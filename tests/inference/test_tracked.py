@@ -153,6 +153,20 @@ def test_nothing_is_left_of_a_save_that_fails(predictor: Predictor, video, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_keeps_the_frames_so_far(predictor: Predictor, video: Path, tmp_path) -> None:
+    def interrupt(result: FrameResult) -> None:
+        if result.frame_index == 7:
+            raise KeyboardInterrupt
+
+    paths = [tmp_path / "a.mp4", tmp_path / "a.json"]
+    with pytest.raises(KeyboardInterrupt):
+        predictor.track(video, on_frame=interrupt).save(*paths)
+    assert len(vepe.read(paths[1])) == 7
+    with open_video(paths[0]) as drawn:
+        assert len(list(drawn)) == 7
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
 def test_callbacks(predictor: Predictor, video: Path) -> None:
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}

@@ -141,6 +141,7 @@ class TrackedFrames(Iterator[FrameResult]):
         Raises:
             VepeError: where the video cannot be read, an ending is unknown, a file exists, or one
                 cannot be written.
+            KeyboardInterrupt: after Ctrl-C, once the frames so far are written.
         """
         if not paths:
             raise VepeError("Name the files to write, such as save('out.mp4', 'out.csv').")
@@ -163,13 +164,17 @@ class TrackedFrames(Iterator[FrameResult]):
                     writers.append(self._writer(path, self.video, first, options))
                     stack.callback(writers[-1].discard)  # does nothing once it is closed
             renderer = PoseRenderer(self._predictor.skeleton, options)
-            for result in chain([first], self):
-                if writers:
-                    drawn = renderer.draw(result.image, result)
-                    for writer in writers:
-                        writer.write(drawn, result.time_s)
-                if formats:
-                    spool.append(result.poses, result.name or self._made_up_name(result))
+            interrupt = None
+            try:
+                for result in chain([first], self):
+                    if formats:
+                        spool.append(result.poses, result.name or self._made_up_name(result))
+                    if writers:
+                        drawn = renderer.draw(result.image, result)
+                        for writer in writers:
+                            writer.write(drawn, result.time_s)
+            except KeyboardInterrupt as error:  # such as a camera's: it has no other end
+                interrupt = error
             for path, name in formats.items():
                 if name == "posetrack":
                     write_posetrack(spool, path, self._info(self.video))
@@ -177,6 +182,8 @@ class TrackedFrames(Iterator[FrameResult]):
                     write_tracks(name, path, spool.tracks())
             for writer in writers:
                 writer.close()
+        if interrupt is not None:
+            raise interrupt
         return targets
 
     def _first(self) -> FrameResult:
