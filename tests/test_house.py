@@ -43,7 +43,18 @@ LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # The package's public names, which load lazily, and `python -m vepe`.
 ABOVE_ALL = {"vepe/__init__.py", "vepe/__main__.py"}
 TORCH_FREE_ROOMS = (
-    *("config", "measures", "video", "formats", "viz", "tracking", "results", "interop", "evaluation", "cli"),
+    *(
+        "config",
+        "measures",
+        "video",
+        "formats",
+        "viz",
+        "tracking",
+        "results",
+        "interop",
+        "evaluation",
+        "cli",
+    ),
 )
 GRAB_BAGS = {"utils", "util", "misc", "helpers", "helper", "common"}
 MAX_LINES, MAX_MEDIAN_LINES = 400, 180

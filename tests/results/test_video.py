@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from usable_formats import readable_results
 
 import vepe
+from usable_formats import readable_results
 from vepe.config.tracking import SmoothingSettings
 from vepe.errors import VepeError
 from vepe.formats.tracks import WRITERS
