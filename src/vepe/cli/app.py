@@ -26,6 +26,7 @@ from vepe.cli.convert import convert
 from vepe.cli.doctor import doctor
 from vepe.cli.draw import draw
 from vepe.cli.edit import edit
+from vepe.cli.export import export
 from vepe.cli.help_pages import Command, Group, examples, plain_help
 from vepe.cli.measure import measure
 from vepe.cli.models import models
@@ -45,7 +46,7 @@ EXIT_INTERRUPTED = 130
 # The order of use: run a model, score it, train one, then data.
 ORDER = [
     *("track", "predict", "draw", "measure", "report", "edit", "models"),
-    *("benchmark", "evaluate", "train", "train report"),
+    *("export", "benchmark", "evaluate", "train", "train report"),
     *("page", "synth", "data", "convert", "push", "doctor"),
 ]
 
@@ -125,6 +126,9 @@ app.command(
         "vepe edit out/walk.json --swap 1,2@3.0s --split 5@12.4s",
     )
 )(edit)
+app.command(epilog=examples("vepe export vepe-s", "vepe export runs/mine/weights.safetensors"))(
+    export
+)
 app.command(epilog=examples("vepe models", "vepe models runs/mine/weights.safetensors --verbose"))(
     models
 )

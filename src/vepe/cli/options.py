@@ -10,7 +10,10 @@ import typer
 from vepe.errors import VepeWarning
 
 Model = Annotated[
-    str, typer.Option(help="Preset with bundled weights, .safetensors file, or hf://OWNER/REPO.")
+    str,
+    typer.Option(
+        help="Preset with bundled weights, .onnx or .safetensors file, or hf://OWNER/REPO."
+    ),
 ]
 FORMATS = (
     *("posetrack", "coco", "csv", "mot", "parquet", "openpose"),
@@ -47,6 +50,12 @@ Sequence = Annotated[
         metavar="NAME",
         help="Which video, where POSES holds several.",
         show_default=False,
+    ),
+]
+Backend = Annotated[
+    str,
+    typer.Option(
+        help="What runs the network: auto (the fastest installed), onnxruntime, openvino or torch."
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vepe.cli.options import (
+    Backend,
     Device,
     ImageSize,
     InputPx,
@@ -51,6 +52,7 @@ def predict(
         ),
     ] = None,
     model: Model = DEFAULT_MODEL,
+    backend: Backend = "auto",
     device: Device = "auto",
     conf: Annotated[
         float, typer.Option(help="Lowest person score to write; 0.01 for `vepe evaluate`.")
@@ -75,7 +77,7 @@ def predict(
         from vepe.inference.predictor import load
 
         prepare_device(device)
-        predictor = load(model, device=device, conf=conf, input_px=input_size)
+        predictor = load(model, backend=backend, device=device, conf=conf, input_px=input_size)
     outcome = _process(predictor, work)
     if outcome.done:
         write_coco_results(output, predictor.skeleton, outcome.done)

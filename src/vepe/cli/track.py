@@ -14,6 +14,7 @@ import typer
 
 from vepe.cli.drawing import with_drawing_options
 from vepe.cli.options import (
+    Backend,
     Device,
     Formats,
     ImageSize,
@@ -66,6 +67,7 @@ def track(
         "vepe_output"
     ),
     model: Model = DEFAULT_MODEL,
+    backend: Backend = "auto",
     device: Device = "auto",
     conf: Annotated[
         float,
@@ -161,6 +163,7 @@ def track(
         prepare_device(device)
         return load(
             model,
+            backend=backend,
             device=device,
             conf=conf,
             window=window,

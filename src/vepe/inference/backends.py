@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, get_args
 
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError, missing_extra
@@ -25,8 +24,7 @@ from vepe.inference.model_files import (
 )
 from vepe.inference.network import Network
 
-Backend = Literal["auto", "torch", "onnxruntime", "openvino"]
-BACKENDS: tuple[str, ...] = get_args(Backend)
+BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 
 
 def open_network(

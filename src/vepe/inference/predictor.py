@@ -16,7 +16,7 @@ from vepe.config.tracking import ShotSettings, SmoothingSettings, SmoothMode, Tr
 from vepe.errors import VepeError
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 from vepe.inference.arguments import Rgb, describe, number, whole_number
-from vepe.inference.backends import Backend, open_network
+from vepe.inference.backends import open_network
 from vepe.inference.devices import quiet_threads
 from vepe.inference.network import Network
 from vepe.inference.predicted import predict_images
@@ -44,7 +44,7 @@ MAX_INPUT_PX = 4096
 def load(
     name: str | Path = DEFAULT_MODEL,
     *,
-    backend: Backend = "auto",
+    backend: str = "auto",
     device: str = "auto",
     conf: float = DEFAULT_CONF,
     window: int | None = None,

@@ -1,0 +1,233 @@
+"""Exports a model of PyTorch to one ONNX file: the step of `vepe.models.step` with its metadata.
+
+The graph takes inputs of any size and any number of frames, unless a size is fixed. Weights are
+stored in half precision where that loses nothing, as in bundled weights, and computed in float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vepe import __version__
+from vepe.config.model import ModelConfig
+from vepe.errors import VepeError, missing_extra
+from vepe.formats.files import replacing
+from vepe.inference.exported import POSES, Interface
+from vepe.inference.network import Network, NetworkPoses
+from vepe.inference.prepost import letterbox
+from vepe.inference.window import WindowFrame, WindowState, run
+from vepe.models.optical_flow import FLOW_SCALE, grey_image
+from vepe.models.step import Step
+from vepe.models.vepe import Vepe
+from vepe.models.windows import MEMORY
+
+OPSET = 20
+FUTURE = 2
+"""Places after the key frame, at least; the bundled models read two frames ahead."""
+_SMALL = 1024
+"""Tensors of fewer values stay in float32."""
+
+
+def interface_for(
+    model: Vepe, config: ModelConfig, fixed_wh: tuple[int, int] | None = None
+) -> Interface:
+    """The sizes of the exported model. Raises VepeError where the input size does not fit."""
+    if fixed_wh is not None and any(side % model.stride or side <= 0 for side in fixed_wh):
+        raise VepeError(
+            f"The input size {fixed_wh[0]}x{fixed_wh[1]} is not a multiple of the model's stride "
+            f"{model.stride}; round both sides up."
+        )
+    return Interface(
+        stride=model.stride,
+        strides=tuple(config.strides),
+        people=config.queries,
+        keypoints=len(config.skeleton),
+        identity=config.consistency.dim,
+        future=max(FUTURE, config.temporal.lookahead),
+        aligned=model.alignment == "flow",
+        fixed_wh=fixed_wh,
+    )
+
+
+def export_onnx(
+    model: Vepe,
+    config: ModelConfig,
+    training: dict[str, Any],
+    path: Path,
+    *,
+    fixed_wh: tuple[int, int] | None = None,
+    half: bool = False,
+    licence: str = "",
+) -> Interface:
+    """Writes the model as ONNX; the file is replaced whole.
+
+    Args:
+        model, config, training: from `load_weights`.
+        path: ends in `.onnx`.
+        fixed_wh: the only input size; None: any.
+        half: store all weights in half precision, also where that rounds them.
+        licence: of the weights.
+
+    Raises:
+        VepeError: where the package onnx is missing, or the size does not fit.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise missing_extra("`vepe export`", "onnx", "export") from None
+
+    interface = interface_for(model, config, fixed_wh)
+    buffer = io.BytesIO()
+    _trace(model.eval(), interface, buffer)
+    graph = onnx.load_from_string(buffer.getvalue())
+    _store_in_half(graph.graph, everything=half)
+    metadata = {
+        "vepe_version": __version__,
+        "config": config.model_dump_json(),
+        "training": json.dumps(training),
+        "interface": interface.to_json(),
+        "skeleton": json.dumps(list(config.skeleton.keypoints)),
+        "parameters": str(sum(p.numel() for p in model.parameters())),
+        "weights_sha256": _digest(model),
+        "license": licence,
+    }
+    for key, value in metadata.items():
+        entry = graph.metadata_props.add()
+        entry.key, entry.value = key, value
+    graph.producer_name, graph.producer_version = "vepe", __version__
+    with replacing(path) as partial:
+        partial.write_bytes(graph.SerializeToString())
+    return interface
+
+
+def _trace(model: Vepe, interface: Interface, buffer: io.BytesIO) -> None:
+    """The graph of `Step`, with an input of twice the stride's size at least."""
+    width, height = interface.fixed_wh or (8 * interface.stride, 6 * interface.stride)
+    places = interface.places
+    windows = torch.arange(places)[None]
+    windows[0, interface.places - 1] = places - 1  # the new frame
+    inputs: list[Any] = [
+        torch.zeros(1, height, width, 3, dtype=torch.uint8),
+        torch.tensor([[width, height]]),
+        [torch.zeros(shape) for shape in interface.memory_shapes(places - 1)],
+        windows,
+        None,
+    ]
+    names = ["images", "sizes_px", *(f"memory.{name}" for name in MEMORY), "windows"]
+    if interface.aligned:
+        flow_hw = (height // FLOW_SCALE, width // FLOW_SCALE)
+        inputs[-1] = torch.zeros(1, places - 1, 2, 2, *flow_hw)
+        names.append("flows")
+    axes: dict[str, dict[int, str]] = {}
+    if interface.fixed_wh is None:
+        axes = {
+            "images": {0: "frames", 1: "height", 2: "width"},
+            "sizes_px": {0: "frames"},
+            **{f"memory.{name}": {0: "memory"} for name in MEMORY},
+            "windows": {0: "keys"},
+            "flows": {0: "keys", 4: "flow_height", 5: "flow_width"},
+            **{name: {0: "keys"} for name in POSES},
+            **{f"frame.{name}": {0: "frames"} for name in MEMORY},
+        }
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's notes on shapes, and its age
+        torch.onnx.export(
+            Step(model, interface.future).eval(),
+            tuple(inputs),
+            buffer,  # type: ignore[arg-type]
+            dynamo=False,  # the newer exporter takes minutes where sizes are free
+            opset_version=OPSET,
+            # Batch normalisation stays: folded into convolutions, half precision would round it.
+            training=torch.onnx.TrainingMode.PRESERVE,
+            input_names=names,
+            output_names=[*POSES, *(f"frame.{name}" for name in MEMORY)],
+            dynamic_axes={k: v for k, v in axes.items() if k != "flows" or interface.aligned},
+        )
+
+
+def _store_in_half(graph: Any, *, everything: bool) -> None:
+    """Stores weights in float16, followed by a cast back, where no value changes by it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    kept, casts = [], []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        half = values.astype(np.float16) if tensor.data_type == TensorProto.FLOAT else None
+        fits = half is not None and values.size >= _SMALL and bool(np.isfinite(half).all())
+        if half is None or not fits or not (everything or np.array_equal(half, values)):
+            kept.append(tensor)
+            continue
+        name = f"{tensor.name}.half"
+        kept.append(numpy_helper.from_array(half, name))
+        casts.append(helper.make_node("Cast", [name], [tensor.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)
+
+
+def _digest(model: Vepe) -> str:
+    """SHA-256 of all tensors, by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two networks are apart on the people of at least `MIN_SCORE`.
+
+    Attributes:
+        people: number of them.
+        keypoints_px: largest difference of a coordinate, in pixels of the input.
+        scores: largest difference of a person score or keypoint confidence.
+    """
+
+    people: int
+    keypoints_px: float
+    scores: float
+
+
+MIN_SCORE = 0.1
+
+
+def compare(
+    left: Network, right: Network, config: ModelConfig, images: Sequence[np.ndarray]
+) -> Difference:
+    """Runs both networks on the frames of a video, with the model's window."""
+    people, points, scores = 0, 0.0, 0.0
+    outputs = (_stream(network, config, images) for network in (left, right))
+    for a, b in zip(*outputs, strict=True):
+        chosen = a.scores >= MIN_SCORE
+        people += int(chosen.sum())
+        if chosen.any():
+            points = max(points, float(np.abs(a.keypoints_px - b.keypoints_px)[chosen].max()))
+            scores = max(scores, float(np.abs(a.scores - b.scores)[chosen].max()))
+            confidence = np.abs(a.confidences - b.confidences)[chosen]
+            scores = max(scores, float(confidence.max()))
+    return Difference(people, points, scores)
+
+
+def _stream(
+    network: Network, config: ModelConfig, images: Sequence[np.ndarray]
+) -> Iterator[NetworkPoses]:
+    state = WindowState(config.temporal.window, config.temporal.lookahead, 0.0)
+    for index, image in enumerate(images):
+        pixels, fit = letterbox(image, config.input_px, network.stride, network.fixed_wh)
+        grey = grey_image(pixels) if network.aligned else None
+        frame = WindowFrame(pixels, fit.resized_wh, grey, float(index))
+        state, due = state.push(frame)
+        yield from run(network, [frame], due)
+    yield from run(network, [], state.flush()[1])
