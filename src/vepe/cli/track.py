@@ -144,6 +144,7 @@ def track(
     input_size = image_size(imgsz, input_px)
     formats = tuple(dict.fromkeys(["posetrack", *(format or [])]))
     options: dict[str, Any] = {
+        "backend": backend,
         "conf": conf,
         "window": window,
         "lookahead": lookahead,
