@@ -134,6 +134,7 @@ class Variant:
     lookahead: int = 2
     alignment: bool = True
     uniform: bool = False
+    second_look: bool = True
     spatial: bool = False
 
 
@@ -144,7 +145,9 @@ VARIANTS = {
     "causal, window 3": Variant(window=3, lookahead=0),
     "causal": Variant(lookahead=0),
     "lookahead 2, window 3": Variant(window=3),
+    "lookahead 2, window 5": Variant(window=5),
     "lookahead 2": Variant(),
+    "lookahead 2, no second look": Variant(second_look=False),
     "lookahead 2, no alignment": Variant(alignment=False),
     "lookahead 2, uniform matching": Variant(uniform=True),
 }
@@ -194,6 +197,8 @@ def read_window(model: Vepe, video: EncodedVideo, variant: Variant) -> list[Pose
     frames = video.frames
     if not variant.alignment:
         frames = [replace(frame, grey=None) for frame in frames]
+    if not variant.second_look:
+        frames = [replace(frame, poses=replace(frame.poses, match_logits=None)) for frame in frames]
     try:
         model.window, model.lookahead = variant.window or model.window, variant.lookahead
         model.consistency.matching = "uniform" if variant.uniform else own[2]

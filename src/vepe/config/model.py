@@ -57,9 +57,6 @@ class TemporalConfig(Settings):
         le=3600,
         description="shortest time between two frames in memory; 0 keeps every frame",
     )
-    fusion_dim: int = Field(
-        0, ge=0, le=1024, description="channels of what fusion over frames learns; 0: nothing"
-    )
     pose_encoder_layers: int = Field(1, ge=1, le=MAX_LAYERS)
     memory_encoder_layers: int = Field(1, ge=1, le=MAX_LAYERS)
     memory_encoder_levels: tuple[int, ...] = (1, 2)

@@ -101,7 +101,9 @@ def load_weights(
     with torch.random.fork_rng(devices=[]):
         model = build_model(card.config)
     try:
-        tensors = upgrade_tensors(_read_tensors(card.path))
+        # Files from before the fusion had weights get its initial ones.
+        fresh = {n: t for n, t in model.state_dict().items() if n.startswith("pose_fusion.")}
+        tensors = fresh | upgrade_tensors(_read_tensors(card.path))
     except (KeyError, RuntimeError, SafetensorError):
         raise VepeError(
             f"'{card.path}' lacks tensors of its own version of VEPE; copy or train the weights "

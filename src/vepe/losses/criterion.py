@@ -41,7 +41,7 @@ from vepe.losses.matcher import (
 )
 from vepe.losses.oks import normalised_l1, oks
 from vepe.losses.targets import Targets
-from vepe.models.decoder_layer import LayerOutput
+from vepe.models.decoder_layer import LayerOutput, PoseOutput
 from vepe.models.proposals import PADDING_LOGIT, CellPredictions
 from vepe.models.streaming import FrameOutput
 
@@ -147,6 +147,23 @@ class Criterion:
         for index, output in enumerate(layers):
             losses |= self.layer(output, targets, f"temporal{index}", num_instances)[0]
         return losses
+
+    def fused(
+        self, poses: PoseOutput, matches: Matches, targets: Targets, num_instances: float
+    ) -> Losses:
+        """Losses of poses fused over a window.
+
+        Args:
+            poses: of the key frames.
+            matches: of the key frames' own poses with the labelled people.
+            targets: labels of the key frames.
+            num_instances: divisor of the sums over people.
+        """
+        labels = MatchedLabels.of(targets, matches)
+        fused_px = poses.keypoints_px[matches.frame, matches.prediction]  # (M, K, 2)
+        l1, oks_loss, _ = keypoint_losses(fused_px, labels, self.sigmas)
+        w, scale = self.weights, 1 / num_instances
+        return _weighted("fused", {"l1": (w.l1 * scale, l1), "oks": (w.oks * scale, oks_loss)})
 
     def identity(
         self,

@@ -2,18 +2,17 @@
 
 `gather_candidates` collects what the frames say about the people of the key frame: every joint
 carried there along the motion (STDME), of the person that instance consistency associates.
-`PoseFusion` averages these candidates joint by joint with the weights
+`PoseFusion` averages these candidates joint by joint. The weight of a candidate is the softmax over
+frames of a sum of terms: its confidence, the match of the person, how reliable the motion is, the
+person's score in that frame, what the key frame itself shows at the candidate's place (STPD's
+second look), and how close it is to the mean of all.
 
-    softmax over frames of ( 2 log confidence + log match confidence + log reliability
-                             + log agreement + learned residual ),
-
-where agreement gives less weight to frames whose joint lies far from the mean without it. The
-residual is a small network that starts at zero, so that training starts at the mean weighted by
-squared confidence, match, reliability and agreement; the same holds for what it adds to
-confidences and scores. It reads no contents of queries, only how the candidates relate: contents
-of rendered training video would not carry over to real video. Without other frames poses stay as
-they are, so still images cannot lose by it. The paper names the part (arXiv 2509.01095); its form
-is ours, aligned by motion as in DCPose (arXiv 2103.07254).
+Only the weights of these terms are learned: seven numbers, which carry over to other video and
+other weights of the per-frame path. A network in their place that read the same quantities gained
+nothing (docs/experiments.md), and one that reads query contents learns the looks of its training
+video. Without other frames the poses stay as they are, so still images cannot lose by it. The paper
+names the parts (arXiv 2509.01095); their form is ours, aligned by motion as in DCPose (arXiv
+2103.07254).
 
 Dimensions: B batch, S frames (the key frame first), N people of the key frame and M of another,
 K keypoints.
@@ -33,19 +32,26 @@ from vepe.models.alignment import FrameMotion
 from vepe.models.decoder_layer import PoseOutput, person_size_px
 from vepe.models.instance_consistency import InstanceConsistency
 from vepe.models.memory_encoder import carry_to_key
+from vepe.models.pose_decoder import RADIUS
+from vepe.models.windows import MATCH_SIDE
 
 ERROR_SCALE_PX = 1.5
-"""Round-trip error at which the reliability of a carried joint falls to 1/e."""
+"""Unit of the round-trip error of a carried joint."""
 MOTION_SCALE = 0.1
-"""Displacement, in units of the person's size, at which it falls to 1/e: flow is worst on fast,
-blurred limbs."""
+"""Unit of the displacement, in units of the person's size: flow is worst on fast, blurred limbs."""
 AGREEMENT_SCALE = 0.06
 """Standard deviation of the agreement, in units of the person's size."""
-SCORE_SHARE = 0.25
+SCORE_SHARE = 0.6
 """How much of the difference to the other frames' mean score logit is added to a person's own."""
+SEEN_SHARE, SEEN_USUALLY = 0.7, 0.8
+"""How much a score logit rises with the mean match confidence of the frames read, above what is
+usual for people: nobody has as good a match twice who is not there."""
+CONFIDENCE_SHARE, SPREAD_DOUBT = 0.84, 14.0
+"""How much of the difference to the candidates' mean confidence logit is added to a joint's own,
+and how much it falls with their spread in units of the person's size."""
 
-CANDIDATE_FEATURES, PERSON_FEATURES = 14, 9
-"""What the learned residuals read of a candidate and of a person, see the functions below."""
+WEIGHTS = (2.6, 0.7, 0.9, 0.35, 1.25, 0.3, 0.3)
+"""Initial weights, see `PoseFusion`; fitted on rendered video as by the recipe `temporal`."""
 
 _ABSENT = -1e4
 """Log weight of a frame that does not see the person: its softmax is exactly 0."""
@@ -81,15 +87,9 @@ class Candidates:
         """Whether a frame is read and sees the person."""
         return (self.match_confidence > 0) & self.read[..., None]
 
-    def __getitem__(self, rows: Tensor | slice) -> Candidates:
-        """Some rows of the batch."""
-        return Candidates(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
-    @staticmethod
-    def cat(parts: Sequence[Candidates]) -> Candidates:
-        """Batches of the same frames as one."""
-        names = [f.name for f in fields(Candidates)]
-        return Candidates(**{n: torch.cat([getattr(p, n) for p in parts]) for n in names})
+    def of_frames(self, indices: Sequence[int]) -> Candidates:
+        """Only some of the S frames; the first index is 0, the key frame."""
+        return Candidates(**{f.name: getattr(self, f.name)[:, indices] for f in fields(self)})
 
 
 def gather_candidates(
@@ -144,23 +144,17 @@ def gather_candidates(
 
 
 class PoseFusion(nn.Module):
-    """The weighted mean of the candidates, with learned residuals.
+    """The weighted mean of the candidates.
 
-    Args:
-        dim: channels of the residual; 0: nothing is learned, the weights are those of the mean.
+    Attributes:
+        weights: of the terms of a candidate's logit: log confidence, round-trip error,
+            displacement, difference of the person scores, evidence of the second look, being the
+            key frame's own, and log agreement with the mean.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.dim = dim
-        if not dim:
-            return
-        self.describe = nn.Linear(CANDIDATE_FEATURES, dim)
-        self.compare = nn.Linear(2 * dim, dim)
-        self.weight = _zero(nn.Linear(dim, 1))
-        self.confidence = _zero(nn.Linear(dim, 1))
-        self.person = nn.Sequential(nn.Linear(PERSON_FEATURES, dim), nn.GELU())
-        self.score = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), _zero(nn.Linear(dim, 1)))
+        self.weights = nn.Parameter(torch.tensor(WEIGHTS))
 
     def forward(
         self,
@@ -175,61 +169,90 @@ class PoseFusion(nn.Module):
         candidates = gather_candidates(poses, motions, key, reads, consistency, present)
         return self.fuse(poses[key], candidates)
 
-    def fuse(self, own: PoseOutput, candidates: Candidates) -> PoseOutput:
+    def fuse(self, own: PoseOutput, c: Candidates) -> PoseOutput:
         """The poses of the key frame; identities are its own.
 
         Args:
             own: poses of the key frame alone.
-            candidates: of its joints, with at least one other frame.
+            c: candidates of its joints, with at least one other frame.
         """
-        c = candidates
         size = person_size_px(own.keypoints_px)[:, None, :, None]  # (B, 1, N, 1)
-        present = c.present[..., None]  # (B, S, N, 1)
-        logits = (
-            2 * F.logsigmoid(c.confidence_logits)
-            + c.match_confidence.clamp_min(1e-6).log()[..., None]
-            - c.error_px / ERROR_SCALE_PX
-            - c.moved_px / size / MOTION_SCALE
-        ).masked_fill(~present, _ABSENT)  # (B, S, N, K)
-        mean = _mean(c.keypoints_px, logits.softmax(dim=1))  # (B, N, K, 2)
-        distance = (c.keypoints_px - mean[:, None]).norm(dim=-1) / size  # (B, S, N, K)
+        terms = torch.stack(_terms(own, c, size), dim=-1)  # (B, S, N, K, 6)
+        *_, agreement_weight = self.weights.unbind()
+        logits = (terms * self.weights[:-1]).sum(dim=-1)
+        logits = logits.masked_fill(~c.present[..., None], _ABSENT)  # (B, S, N, K)
+        mean = _mean(c, logits.softmax(dim=1))  # (B, N, K, 2)
+        distance = (c.keypoints_px - mean[:, None]).norm(dim=-1) / size
         # Where no frame agrees with the mean, the first weights stand.
         agreement = torch.exp(-0.5 * (distance / AGREEMENT_SCALE).square()) + 1e-6
-        logits = logits + agreement.log()
-        confidence_logits, score_logits = own.confidence_logits, own.score_logits
-        score_logits = score_logits + SCORE_SHARE * _score_change(c)
-        if self.dim:
-            weights = logits.softmax(dim=1)
-            features = _candidate_features(c, size, distance)  # (B, S, N, K, F)
-            described = F.gelu(self.describe(features))
-            pooled = (described * weights[..., None]).sum(dim=1, keepdim=True).expand_as(described)
-            compared = F.gelu(self.compare(torch.cat([described, pooled], dim=-1)))
-            logits = logits + self.weight(compared)[..., 0].masked_fill(~present, 0)
-            weights = logits.softmax(dim=1)
-            seen = c.present[:, 1:].any(dim=1)[..., None]  # (B, N, 1)
-            change = self.confidence((compared * weights[..., None]).sum(dim=1))[..., 0]
-            confidence_logits = confidence_logits + change * seen
-        weights = logits.softmax(dim=1)
-        fused = _mean(c.keypoints_px, weights)
-        if self.dim:
-            features = _person_features(c, fused, weights, size).detach()
-            change = self.score(self.person(features))[..., 0]  # (B, N)
-            score_logits = score_logits + change * c.read[:, 1:].any(dim=1)[:, None]
-        return PoseOutput(score_logits, fused, confidence_logits, own.identity)
+        shares = (logits + agreement_weight * agreement.log()).softmax(dim=1)
+        fused = _mean(c, shares)
+        return PoseOutput(
+            own.score_logits + _score_change(c),
+            fused,
+            own.confidence_logits + _confidence_change(c, fused, shares, size),
+            own.identity,
+        )
 
 
-def _zero(layer: nn.Linear) -> nn.Linear:
-    """The layer with all weights zero."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
+def _terms(
+    own: PoseOutput, c: Candidates, size_px: Float[Tensor, "B 1 N 1"]
+) -> tuple[Float[Tensor, "B S N K"], ...]:
+    """What makes a candidate good, in the order of `PoseFusion.weights`, without agreement."""
+    shape = c.error_px.shape
+    other_score = (c.score_logits - c.score_logits[:, :1])[..., None]
+    return (
+        F.logsigmoid(c.confidence_logits),
+        -c.error_px / ERROR_SCALE_PX,
+        -c.moved_px / size_px / MOTION_SCALE,
+        other_score.expand(shape),
+        _evidence(own, c.keypoints_px),
+        (c.steps == 0).to(other_score.dtype)[..., None, None].expand(shape),
+    )
 
 
-def _mean(
-    keypoints_px: Float[Tensor, "B S N K 2"], weights: Float[Tensor, "B S N K"]
-) -> Float[Tensor, "B N K 2"]:
-    """The weighted mean over frames."""
-    return (keypoints_px * weights[..., None]).sum(dim=1)
+def _evidence(own: PoseOutput, points_px: Float[Tensor, "B S N K 2"]) -> Float[Tensor, "B S N K"]:
+    """STPD's second look: how well the key frame's features match its query at each candidate.
+
+    The local refinement has compared them on a small grid around the joint; candidates beside the
+    grid get the value of its border. 0 for decoders without refinement.
+    """
+    if own.match_logits is None or own.match_centre_px is None:
+        return torch.zeros_like(points_px[..., 0])
+    centre, logits = own.match_centre_px, own.match_logits
+    radius = RADIUS * person_size_px(centre)[:, None, :, None, None]  # (B, 1, N, 1, 1)
+    at = ((points_px - centre[:, None]) / radius).permute(0, 2, 3, 1, 4)  # (B, N, K, S, 2) in -1..1
+    maps = logits.flatten(0, 2).unflatten(1, (1, MATCH_SIDE, MATCH_SIDE))
+    sampled = F.grid_sample(
+        maps, at.flatten(0, 2)[:, :, None], padding_mode="border", align_corners=True
+    )  # (B*N*K, 1, S, 1)
+    return sampled[:, 0, :, 0].view(at.shape[:-1]).permute(0, 3, 1, 2)
+
+
+def _score_change(c: Candidates) -> Float[Tensor, "B N"]:
+    """What the other frames add to a person's score logit; 0 without any."""
+    reads = c.read[:, 1:].sum(dim=1, keepdim=True)  # (B, 1)
+    difference = (c.score_logits - c.score_logits[:, :1]) * c.present
+    match = c.match_confidence[:, 1:] * c.present[:, 1:]
+    change = SCORE_SHARE * difference.sum(dim=1) + SEEN_SHARE * match.sum(dim=1)  # (B, N)
+    return change / reads.clamp_min(1) - SEEN_SHARE * SEEN_USUALLY * (reads > 0)
+
+
+def _confidence_change(
+    c: Candidates,
+    fused_px: Float[Tensor, "B N K 2"],
+    shares: Float[Tensor, "B S N K"],
+    size_px: Float[Tensor, "B 1 N 1"],
+) -> Float[Tensor, "B N K"]:
+    """What the candidates add to a joint's confidence logit; 0 without any other."""
+    distance = (c.keypoints_px - fused_px[:, None]).norm(dim=-1) / size_px  # (B, S, N, K)
+    difference = c.confidence_logits - c.confidence_logits[:, :1]
+    return ((CONFIDENCE_SHARE * difference - SPREAD_DOUBT * distance) * shares).sum(dim=1)
+
+
+def _mean(c: Candidates, shares: Float[Tensor, "B S N K"]) -> Float[Tensor, "B N K 2"]:
+    """The weighted mean of the candidates."""
+    return (c.keypoints_px * shares[..., None]).sum(dim=1)
 
 
 def _gather(
@@ -237,66 +260,3 @@ def _gather(
 ) -> Float[Tensor, "B N X"]:
     """Values of the associated people; float32 under autocast too: pixels would be rounded."""
     return association.float() @ values.float()
-
-
-def _score_change(c: Candidates) -> Float[Tensor, "B N"]:
-    """Sum of the differences of the other frames' score logits to the own one, per frame read."""
-    change = (c.score_logits - c.score_logits[:, :1]) * c.present  # (B, S, N)
-    return change.sum(dim=1) / c.read[:, 1:].sum(dim=1, keepdim=True).clamp_min(1)
-
-
-def _candidate_features(
-    c: Candidates, size_px: Float[Tensor, "B 1 N 1"], distance: Float[Tensor, "B S N K"]
-) -> Float[Tensor, "B S N K F"]:
-    """What a candidate is like beside the others; all about -4..6.
-
-    `distance` is that to the mean, in units of the person's size.
-    """
-    own_distance = (c.keypoints_px - c.keypoints_px[:, :1]).norm(dim=-1) / size_px
-    steps = c.steps[..., None, None]  # (B, S, 1, 1)
-    seen = c.present[:, 1:].sum(dim=1)[:, None, :, None]  # (B, 1, N, 1)
-    features = (
-        c.confidence_logits / 3,
-        c.confidence_logits[:, :1] / 3,
-        c.match_confidence[..., None],
-        c.error_px / ERROR_SCALE_PX,
-        30 * c.error_px / size_px,
-        c.moved_px / size_px / MOTION_SCALE,
-        10 * own_distance,
-        10 * distance,
-        steps.abs() / 4,
-        steps.sign(),
-        (steps == 0).float(),
-        size_px.log() - 4,
-        seen / 4,
-        c.score_logits[..., None] / 3,
-    )
-    return torch.stack([f.expand_as(distance).clamp(-6, 6) for f in features], dim=-1)
-
-
-def _person_features(
-    c: Candidates,
-    fused_px: Float[Tensor, "B N K 2"],
-    weights: Float[Tensor, "B S N K"],
-    size_px: Float[Tensor, "B 1 N 1"],
-) -> Float[Tensor, "B N F"]:
-    """How the frames agree about a person; all about -4..6."""
-    own = c.score_logits[:, 0]  # (B, N)
-    present = c.present[:, 1:].to(own.dtype)  # (B, S-1, N)
-    seen = present.sum(dim=1).clamp_min(1)
-    reads = c.read[:, 1:].sum(dim=1, keepdim=True).clamp_min(1)  # (B, 1)
-    difference = (c.score_logits[:, 1:] - own[:, None]) * present
-    distance = (c.keypoints_px - fused_px[:, None]).norm(dim=-1) / size_px
-    spread = (distance * weights).sum(dim=1)  # (B, N, K)
-    features = (
-        own / 3,
-        difference.sum(dim=1) / seen / 3,
-        difference.square().sum(dim=1).div(seen).sqrt() / 3,
-        present.sum(dim=1) / reads,
-        (c.match_confidence[:, 1:] * present).sum(dim=1) / seen,
-        10 * spread.mean(dim=-1),
-        4 * spread.amax(dim=-1),
-        own.new_tensor(0.25) * reads.expand_as(own),
-        difference.sum(dim=1) / reads / 3,
-    )
-    return torch.stack([f.clamp(-6, 6) for f in features], dim=-1)

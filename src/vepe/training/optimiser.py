@@ -55,6 +55,12 @@ def freeze(model: Vepe, stage: StageConfig) -> bool:
     return not any(p.requires_grad for p in path)
 
 
+def trains_only(model: Vepe, part: str) -> bool:
+    """Whether parameters of one part of the model are trained, and no others."""
+    trained = {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad}
+    return trained == {part}
+
+
 def set_mode(model: Vepe) -> None:
     """Training mode for trained parts, eval mode for frozen parts.
 

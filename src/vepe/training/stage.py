@@ -24,6 +24,7 @@ from vepe.training.checkpoint import (
     set_random_state,
 )
 from vepe.training.distributed import StopSignal
+from vepe.training.fusion_step import FusionStep
 from vepe.training.loader import MicroBatch, StageLoader
 from vepe.training.optimiser import (
     build_optimiser,
@@ -33,6 +34,7 @@ from vepe.training.optimiser import (
     lr_factor,
     set_lr,
     set_mode,
+    trains_only,
 )
 from vepe.training.report import ReportCallback
 from vepe.training.run_log import RunLog
@@ -109,15 +111,7 @@ class StageLoop:
         self.run, self.begin, self.restored = run, begin, restored
         self.log, self.callback, self.stop = log, callback, stop
         self.stage = run.config.stages[begin.stage]
-        frozen = freeze(run.model, self.stage)
-        step = TrainingStep(
-            run.model,
-            run.criterion(),
-            DenoisingSettings(groups=self.stage.denoising_groups),
-            identity=run.model_config.consistency.enabled,
-            frozen_frames=frozen,
-            skip_last=self.stage.skip_last,
-        )
+        step = self._training_step(freeze(run.model, self.stage))
         optimiser = build_optimiser(run.model, self.stage, run.config.weight_decay)
         self.trained = [p for p in run.model.parameters() if p.requires_grad]
         self.accelerator = run.processes.accelerator
@@ -129,6 +123,20 @@ class StageLoop:
         self.save_interval = Interval(run.config.checkpoint_minutes)
         settings = run.config.evaluation
         self.evaluation_interval = Interval(settings.every_minutes if settings else None)
+
+    def _training_step(self, frozen_frames: bool) -> TrainingStep | FusionStep:
+        """What the stage does with a batch."""
+        run = self.run
+        if trains_only(run.model, "pose_fusion"):
+            return FusionStep(run.model, run.criterion())
+        return TrainingStep(
+            run.model,
+            run.criterion(),
+            DenoisingSettings(groups=self.stage.denoising_groups),
+            identity=run.model_config.consistency.enabled,
+            frozen_frames=frozen_frames,
+            skip_last=self.stage.skip_last,
+        )
 
     def train(self) -> None:
         """Runs the steps of the stage until its end or a requested stop.
