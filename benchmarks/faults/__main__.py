@@ -69,7 +69,7 @@ def main() -> int:
         gc.collect()
         gc.freeze()  # the collector of a fork leaves these objects, and so its memory, alone
         samples = make_samples(Path(folder) / "samples")
-        problems = run_undamaged(samples, Path(folder) / "undamaged")
+        problems = run_undamaged(samples, Path(folder) / "undamaged", options.jobs)
         print(f"samples: {time.monotonic() - begun:.0f} s; seed {options.seed}", flush=True)
         verdicts = [Verdict("undamaged", i, text, text, 0.0) for i, text in enumerate(problems)]
         print("\n".join(problems))

@@ -81,6 +81,7 @@ def _convert(source: str, to: str, target: str, kind: str, needs: str = "") -> C
 
 _TEXT = ("posetrack18", "a.json"), ("csv", "a.csv"), ("parquet", "a.parquet"), ("mot", "a.txt")
 _SEQUENCE = "000001_bonn_train.json"
+_FRAMES = "pt18/images/train/000001_bonn_train"
 _PAIR = (("json", f"gt/{_SEQUENCE}"), ("json", f"pred/{_SEQUENCE}"))
 _COCO_PAIR = (("json", "coco/labels.json"), ("json", "coco/results.json"))
 _CROWD_PAIR = (("json", "crowd.json"), ("json", "crowd_results.json"))
@@ -113,19 +114,19 @@ _ALL: tuple[Command, ...] = (
     # Saved poses.
     Command("draw IN/table.csv -o OUT/d.mp4", ("table.csv",), (("table", "table.csv"),),
             ("d.mp4",)),
-    Command(f"draw IN/pred/{_SEQUENCE} IN/clip.mp4 -o OUT/d.mp4", ("pred", "clip.mp4"),
-            (("json", f"pred/{_SEQUENCE}"), ("video", "clip.mp4")), ("d.mp4",)),
+    Command(f"draw IN/pred/{_SEQUENCE} IN/{_FRAMES} -o OUT/d.mp4", ("pred", "pt18"),
+            (("json", f"pred/{_SEQUENCE}"), ("frames", _FRAMES)), ("d.mp4",)),
     Command(f"measure IN/pred/{_SEQUENCE} -o OUT/m.csv -o OUT/m.json --plot OUT/m.html",
             ("pred",), (("json", f"pred/{_SEQUENCE}"),), ("m.csv", "m.json", "m.html")),
     Command("measure IN/table.parquet -o OUT/m.parquet --height 1.8", ("table.parquet",),
             (("parquet", "table.parquet"),), ("m.parquet",)),
-    Command(f"report IN/pred/{_SEQUENCE} IN/clip.mp4 -o OUT/q.html", ("pred", "clip.mp4"),
-            (("json", f"pred/{_SEQUENCE}"), ("video", "clip.mp4")), ("q.html",)),
+    Command(f"report IN/pred/{_SEQUENCE} IN/{_FRAMES} -o OUT/q.html", ("pred", "pt18"),
+            (("json", f"pred/{_SEQUENCE}"), ("frames", _FRAMES)), ("q.html",)),
     Command("report IN/table.csv --no-video -o OUT/q.html", ("table.csv",),
             (("table", "table.csv"),), ("q.html",)),
     Command(f"edit IN/pred/{_SEQUENCE} -o OUT/e.json --swap 4,5@0.05s --drop 4", ("pred",),
             (("json", f"pred/{_SEQUENCE}"),), ("e.json",)),
-    Command("edit IN/table.csv -o OUT/e.csv --merge 5:4", ("table.csv",),
+    Command("edit IN/table.csv -o OUT/e.csv --drop 5", ("table.csv",),
             (("table", "table.csv"),), ("e.csv",)),
     Command("push IN/tiny.safetensors me/mine --dry-run", ("tiny.safetensors",),
             (("binary", "tiny.safetensors"),)),
@@ -180,7 +181,7 @@ _ALL: tuple[Command, ...] = (
     # Data sets.
     Command("data check IN/pt18 --json OUT/c.json", ("pt18",),
             (("json", f"pt18/posetrack_data/annotations/train/{_SEQUENCE}"),
-             ("image", "pt18/images/train/000001_bonn_train/*")),
+             ("image", f"{_FRAMES}/*")),
             ("c.json",), (0, 1, 2), old=False),
     Command("data check IN/coco --quick", ("coco",),
             (("json", "coco/labels.json"), ("image", "coco/images/*")), (), (0, 1, 2)),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import run_vepe
 from campaign import WrongError
-from commands import COMMANDS
+from commands import COMMANDS, Command
 from samples import Samples
 
 _CHANGES = {
@@ -54,24 +54,47 @@ def _counting(path: Path) -> Callable[[int], None]:
     return note
 
 
-def run_undamaged(samples: Samples, folder: Path) -> list[str]:
-    """Runs all commands; returns what is wrong with those that fail."""
+def run_undamaged(samples: Samples, folder: Path, jobs: int) -> list[str]:
+    """Runs all commands, `jobs` at a time; returns what is wrong with those that fail."""
+    places = [folder / str(number) for number in range(len(COMMANDS))]
+    running: set[int] = set()
+    for command, place in zip(COMMANDS, places, strict=True):
+        if len(running) == jobs:
+            running.remove(os.wait()[0])
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _run(command, samples, place)
+            finally:
+                os._exit(0)
+        running.add(pid)
+    for pid in running:
+        os.waitpid(pid, 0)
     problems = []
-    for number, command in enumerate(COMMANDS):
-        place = folder / str(number)
-        samples.copy(command.inputs, place / "in")
-        counter = place / "count"
-        counter.touch()
-        answer = run_vepe.run(command.words(place), place, on_change(_counting(counter)))
-        try:
-            run_vepe.check(answer, codes=(0,), log=command.logs)
-            run_vepe.check_files(place / "out")
-            missing = [name for name in command.writes if not (place / "out" / name).exists()]
-            if missing:
-                raise WrongError(f"no {missing}")
-        except WrongError as error:
-            problems.append(f"without any fault, {command.arguments}: {error}")
+    for command, place in zip(COMMANDS, places, strict=True):
         samples.results[command.arguments] = place / "out"
-        samples.num_changes[command.arguments] = counter.stat().st_size
-        shutil.rmtree(place / "in")
+        samples.num_changes[command.arguments] = (place / "count").stat().st_size
+        problem = (place / "problem").read_text(encoding="utf-8")
+        if problem:
+            problems.append(f"without any fault, {command.arguments}: {problem}")
     return problems
+
+
+def _run(command: Command, samples: Samples, place: Path) -> None:
+    """Runs a command in a folder, counts its changes, and notes what is wrong with it, if any."""
+    place.mkdir(parents=True)
+    problem, counter = place / "problem", place / "count"
+    counter.touch()
+    problem.write_text("it died")
+    samples.copy(command.inputs, place / "in")
+    answer = run_vepe.run(command.words(place), place, on_change(_counting(counter)))
+    wrong = ""
+    try:
+        run_vepe.check(answer, codes=(0,), log=command.logs)
+        run_vepe.check_files(place / "out")
+        missing = [name for name in command.writes if not (place / "out" / name).exists()]
+        wrong = f"no {missing}" if missing else ""
+    except WrongError as error:
+        wrong = str(error)
+    problem.write_text(wrong, encoding="utf-8", errors="replace")
+    shutil.rmtree(place / "in")
