@@ -54,7 +54,7 @@ class Trial:
     def say(self, title: str) -> None:
         """Sets the title; also known to the parent if this process dies."""
         self.title = title
-        (self.folder.parent / "title").write_text(title, encoding="utf-8")
+        (self.folder.parent / "title").write_text(title, "utf-8", "backslashreplace")
 
 
 Kind = Callable[[Trial], None]

@@ -13,9 +13,11 @@ from vepe.errors import VepeError
 
 
 def is_relative_name(name: str) -> bool:
-    """Whether a name from data is a relative path without '..', a drive or a null character."""
+    """Whether a name from data is a relative path that a file can have: without '..', a drive, a
+    null character or what is not valid Unicode."""
     parts = PureWindowsPath(name)  # knows both separators
-    return not (parts.drive or parts.root or ".." in parts.parts or "\0" in name)
+    impossible = "\0" in name or any("\ud800" <= character <= "\udfff" for character in name)
+    return not (parts.drive or parts.root or ".." in parts.parts or impossible)
 
 
 def is_inside(root: Path, name: str) -> bool:
@@ -33,5 +35,5 @@ def path_inside(root: Path, name: str) -> Path:
         VepeError: where it is absolute, holds '..' or leaves `root` by a symbolic link.
     """
     if not is_inside(root, name):
-        raise VepeError(f"The name {name!r} leads out of the folder '{root}'; correct it.")
+        raise VepeError(f"The name {name!r} leads out of the folder '{root}', or is no name; fix it.")
     return root / name
