@@ -9,7 +9,9 @@ from vepe.evaluation.run_model import image_paths
 from vepe.formats.data_paths import path_inside
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../a", "a/../../b", "C:\\x", "..\\x", "a\0b", "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../a", "a/../../b", "C:\\x", "..\\x", "a\0b", "\ud800"]
+)
 def test_names_that_leave_the_root_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(VepeError, match="leads out"):
         path_inside(tmp_path, name)

@@ -35,5 +35,7 @@ def path_inside(root: Path, name: str) -> Path:
         VepeError: where it is absolute, holds '..' or leaves `root` by a symbolic link.
     """
     if not is_inside(root, name):
-        raise VepeError(f"The name {name!r} leads out of the folder '{root}', or is no name; fix it.")
+        raise VepeError(
+            f"The name {name!r} leads out of the folder '{root}', or is not valid; correct it."
+        )
     return root / name
