@@ -130,9 +130,11 @@ def test_parent_folders(tmp_path) -> None:
     with pytest.warns(VepeWarning, match="has no annotation file itself; .*val is read"):
         assert len(posetrack_files(tmp_path)) == 3
     (tmp_path / "detections.json").write_text("[]")
-    with pytest.raises(VepeError, match=r"not a PoseTrack file.*The folders next to it may: .*val"):
+    with pytest.raises(VepeError, match=r"not a PoseTrack file.*next to it: .*val; name"):
         read_posetrack(tmp_path)
     (tmp_path / "detections.json").unlink()
+    with pytest.raises(VepeError, match=r"its folders do; name one, such as .*val"):
+        read_any(tmp_path)
     shutil.copytree(GT, tmp_path / "train")
     with pytest.raises(VepeError, match=r"folders train, val have; name one, such as .*val"):
         posetrack_files(tmp_path)

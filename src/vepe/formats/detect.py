@@ -74,6 +74,14 @@ def read_any(path: Path, format: str | None = None) -> tuple[AnnotatedSequence, 
         if folders:
             return tuple(read_openpose(folder) for folder in folders)
     if not files:
+        below = [
+            d for d in sorted(path.iterdir()) if d.is_dir() and _pose_files(d, everything=True)
+        ]
+        if below:
+            raise VepeError(
+                f"{path} holds no file of poses itself, but its folders do; name one, such as "
+                f"{below[-1]}."
+            )
         raise VepeError(
             f"{path} holds no .json, .mat, .csv, .parquet, .h5, .slp or .txt file; check the path."
         )

@@ -125,7 +125,8 @@ def read_files(
 def _below(file: Path) -> str:
     """A hint at the folders next to a file that have annotation files."""
     folders = [d for d in sorted(file.parent.iterdir()) if d.is_dir() and _files_in(d)]
-    return f" The folders next to it may: {', '.join(map(str, folders))}." if folders else ""
+    named = ", ".join(map(str, folders))
+    return f" Folders with annotation files are next to it: {named}; name one." if named else ""
 
 
 def iter_posetrack(path: Path) -> Iterator[AnnotatedSequence]:
