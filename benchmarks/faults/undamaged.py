@@ -59,8 +59,8 @@ def run_undamaged(samples: Samples, folder: Path, jobs: int) -> list[str]:
     places = [folder / str(number) for number in range(len(COMMANDS))]
     running: set[int] = set()
     for command, place in zip(COMMANDS, places, strict=True):
-        if len(running) == jobs:
-            running.remove(os.wait()[0])
+        while len(running) >= jobs:
+            running.discard(os.wait()[0])  # libraries may have children of their own
         pid = os.fork()
         if pid == 0:
             try:
