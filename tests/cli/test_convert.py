@@ -27,7 +27,7 @@ def test_prints_what_was_written_and_left_behind(tmp_path) -> None:
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert "note: posetrack17 has no field for body boxes: 45 left behind." in lines
-    assert lines[-1] == f"Wrote {target}: 1 sequence(s), 12 frames, 45 people."
+    assert lines[-1] == f"Wrote {target}: 1 sequence, 12 frames, 45 people."
     assert target.is_file()
 
 

@@ -390,12 +390,12 @@ def test_command(tmp_path, capsys) -> None:
     more = ["--per-sequence", "--worst", "2", "--json", str(report)]
     assert run(["evaluate", "tracks", *words, *more]) == 0
     text = capsys.readouterr().out
-    assert "OKS of 15 keypoints: 3 sequence(s), 33 labelled frames, 95 people of 9 tracks" in text
+    assert "OKS of 15 keypoints: 3 sequences, 33 labelled frames, 95 people of 9 tracks" in text
     assert text.count("worst frame:") == text.count("worst track:") == 2
     values = json.loads(report.read_text())
     assert values["tracking"]["HOTA"] == pytest.approx(36.694253, abs=1e-6)
     assert run(["evaluate", "tracks", *words, "--similarity", "box"]) == 0
-    assert capsys.readouterr().out.startswith("boxes: 3 sequence(s)")
+    assert capsys.readouterr().out.startswith("boxes: 3 sequences")
     sigmas = ",".join(["0.5"] * 15)
     assert run(["evaluate", "tracks", *words, "--sigmas", sigmas]) == 0
     assert "AP 69.08" in capsys.readouterr().out

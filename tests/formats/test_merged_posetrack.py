@@ -88,7 +88,7 @@ def test_scores_are_those_of_the_files(tmp_path) -> None:
 def test_convert_splits_it(tmp_path, capsys) -> None:
     path = merged(GT, tmp_path / "posetrack18_val.json")
     assert run(["convert", str(path), str(tmp_path / "split"), "--to", "posetrack18"]) == 0
-    assert "3 sequence(s), 46 frames, 95 people" in capsys.readouterr().out
+    assert "3 sequences, 46 frames, 95 people" in capsys.readouterr().out
     names = sorted(f.name for f in (tmp_path / "split").iterdir())
     assert names == sorted(f.name for f in GT.glob("*.json"))
     results = merged(PRED, tmp_path / "results.json")

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from vepe.cli.output import echo
+from vepe.errors import counted
 
 _FORMATS = (
-    "json, posetrack17, posetrack18, posetrack21, coco, csv, parquet, hdf5, mot, openpose, "
+    "posetrack17, posetrack18, posetrack21, coco, csv, parquet, hdf5, mot, openpose, "
     "label-studio, slp"
 )
 
@@ -29,8 +30,8 @@ def convert(
         typer.Option(
             "--to",
             "--format",
-            help=f"Format to write, or several separated by commas: {_FORMATS}, nwb, rerun, "
-            "submission (cvat means coco).",
+            help=f"Format to write, or several separated by commas: json, {_FORMATS}, nwb, "
+            "rerun, submission (cvat means coco).",
             show_default="by the ending of the target",
         ),
     ] = None,
@@ -59,6 +60,6 @@ def convert(
         echo(f"note: {note}")
     written = str(done.written[0]) if len(done.written) == 1 else f"{len(done.written)} in {target}"
     echo(
-        f"Wrote {written}: {done.sequences} sequence(s), {done.frames} frames, "
-        f"{done.people} people."
+        f"Wrote {written}: {counted(done.sequences, 'sequence')}, "
+        f"{counted(done.frames, 'frame')}, {counted(done.people, 'person', 'people')}."
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vepe.cli.output import echo
+from vepe.errors import counted
 
 if TYPE_CHECKING:
     from vepe.evaluation.results import JointTable, PoseTrackResult, PoseTrackScores
@@ -47,11 +48,13 @@ def _hota_line(scores: PoseTrackScores) -> str:
 def print_tracks(result: TracksResult, per_sequence: bool, worst: int) -> None:
     """Scores of tracks, and the `worst` frames and people."""
     numbers = (result.gt_tracks, result.pred_tracks)
-    tracks = [f" of {n} tracks" if result.tracking else "" for n in numbers]
+    tracks = [f" of {counted(n, 'track')}" if result.tracking else "" for n in numbers]
     kind = "boxes" if result.similarity == "box" else f"OKS of {len(result.joints)} keypoints"
     echo(
-        f"{kind}: {result.sequences} sequence(s), {result.frames} labelled frames, "
-        f"{result.people} people{tracks[0]}, {result.predictions} predictions{tracks[1]}"
+        f"{kind}: {counted(result.sequences, 'sequence')}, "
+        f"{counted(result.frames, 'labelled frame')}, "
+        f"{counted(result.people, 'person', 'people')}{tracks[0]}, "
+        f"{counted(result.predictions, 'prediction')}{tracks[1]}"
     )
     echo(f"AP {result.ap:.2f}  AP50 {result.ap50:.2f}  AP75 {result.ap75:.2f}  AR {result.ar:.2f}")
     if result.tracking is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, counted
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.coco_writer import write_coco_video
 from vepe.formats.detect import read_any
@@ -232,7 +232,9 @@ def _plan(
         return [(target, writers[0])]
     if target.suffix.lower() in _FILE_SUFFIXES:
         what = f"a file ending in {suffix}" if len(sequences) == 1 and suffix else "a folder"
-        raise VepeError(f"{target} cannot take {len(sequences)} {to} sequence(s); name {what}.")
+        raise VepeError(
+            f"{target} cannot take {counted(len(sequences), f'{to} sequence')}; name {what}."
+        )
     names = [safe_name(s.name) for s in sequences]
     if len(set(names)) != len(names):
         twice = next(n for n in names if names.count(n) > 1)
