@@ -1,7 +1,8 @@
 # make setup   create .venv with the versions in constraints.txt
-# make demo    setup, then track a bundled clip: demo/store_aisle.mp4 and .json
+# make demo    create .venv-light, as users install VEPE (no torch), and track a bundled clip:
+#              demo/store_aisle.mp4 and .json
 # make lint    setup, then ruff and mypy
-# make test    lint, then all tests
+# make test    lint, then the tests of the light installation in .venv-light, then all tests
 # make faults  setup, then a campaign of faults against every command (about ten minutes);
 #              options: make faults FAULTS='--seed 7 --only media --cases 200'
 # make clean   remove everything that these create, including .venv
@@ -12,6 +13,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LIGHT := .venv-light
+LIGHT_STAMP := $(LIGHT)/.installed
 CLIP := assets/store_aisle.mp4
 
 IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -20,12 +23,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 .PHONY: demo test faults setup lint clean
 
-demo: $(STAMP)
-	$(BIN)/vepe track $(CLIP) --output demo --overwrite
+demo: $(LIGHT_STAMP)
+	$(LIGHT)/bin/vepe track $(CLIP) --output demo --overwrite
 	@echo "The video with skeletons and ids: $(CURDIR)/demo/store_aisle.mp4"
 	@echo "The poses with track ids:         $(CURDIR)/demo/store_aisle.json"
 
-test: lint
+test: lint $(LIGHT_STAMP)
+	$(LIGHT)/bin/python -m pytest -q tests/light
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 faults: $(STAMP)
@@ -48,5 +52,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $(STAMP)
 
+# What users install: no torch.
+$(LIGHT_STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "VEPE needs Python 3.11, 3.12 or 3.13; none was found. Install one, or choose one: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c '$(IN_RANGE)' || { echo "VEPE needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is a different version. Choose one: make PYTHON=python3.12"; exit 1; }
+	@test -x $(LIGHT)/bin/python || $(PYTHON) -m venv $(LIGHT) || { rm -rf $(LIGHT); echo "Python's venv module is incomplete. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into $(LIGHT)"
+	$(LIGHT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt hatchling editables pytest pytest-timeout
+	$(LIGHT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable .
+	@touch $(LIGHT_STAMP)
+
 clean:
-	rm -rf $(VENV) demo dist build htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LIGHT) demo dist build htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

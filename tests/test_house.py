@@ -290,6 +290,23 @@ def test_room_loads_no_torch(room: str) -> None:
     assert run_python(code) == "", "this module imports torch"
 
 
+NEED_TORCH = {"torch_network", "weights", "export"}
+"""Modules of `inference` that need PyTorch; all others run without it."""
+
+
+def test_inference_runs_without_torch() -> None:
+    """As where only the core dependencies are installed."""
+    names = [p.stem for p in FILES if room_of(p) == "inference" and p.stem not in NEED_TORCH]
+    code = (
+        "import sys; from importlib import import_module\n"
+        "for name in ('torch', 'timm', 'torchvision', 'safetensors', 'huggingface_hub'):\n"
+        "    sys.modules[name] = None\n"
+        f"for name in {names!r}:\n"
+        "    import_module('vepe.inference' if name == '__init__' else f'vepe.inference.{name}')"
+    )
+    assert run_python(code) == ""
+
+
 def test_command_line_loads_no_heavy_package() -> None:
     heavy = ("torch", "av", "cv2", "numpy", "scipy", "pyarrow", "matplotlib", "pydantic")
     code = f"import sys, vepe.cli.app; print([m for m in {heavy!r} if m in sys.modules])"

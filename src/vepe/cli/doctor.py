@@ -28,17 +28,13 @@ _MARKS: dict[State, str] = {
 
 # Distribution name, import name. Tracking needs all of these.
 _REQUIRED = (
-    ("torch", "torch"),
-    ("torchvision", "torchvision"),
-    ("timm", "timm"),
+    ("onnxruntime", "onnxruntime"),
     ("av", "av"),
     ("numpy", "numpy"),
     ("scipy", "scipy"),
     ("opencv-python-headless", "cv2"),
     ("pillow", "PIL"),
     ("pycocotools", "pycocotools"),
-    ("safetensors", "safetensors"),
-    ("huggingface-hub", "huggingface_hub"),
     ("pydantic", "pydantic"),
     ("pyyaml", "yaml"),
     ("jaxtyping", "jaxtyping"),
@@ -49,6 +45,9 @@ _REQUIRED = (
 )
 # Distribution name, what needs it, how to install it.
 _OPTIONAL = (
+    ("torch", "weights of your own and GPUs", "pip install '.[torch]'"),
+    ("openvino", "--backend openvino", "pip install '.[openvino]'"),
+    ("onnx", "vepe export", "pip install '.[export]'"),
     ("accelerate", "vepe train", "pip install '.[train]'"),
     ("tensorboard", "training curves", "pip install '.[train]'"),
     ("matplotlib", "reports and plots", "pip install '.[report]'"),
@@ -112,12 +111,14 @@ def find_versions() -> Iterator[Finding]:
 
 def find_devices() -> Iterator[Finding]:
     """What `--device` can be on this machine."""
+    from vepe.inference.devices import available_cores
+
+    cores = f"{available_cores()} threads of {os.cpu_count()} processors"
+    yield Finding("devices", "cpu", cores)
     try:
         import torch
-    except Exception:  # find_versions reports it
+    except Exception:  # find_optional says what it is for
         return
-    cores = f"{torch.get_num_threads()} threads of {os.cpu_count()} processors"
-    yield Finding("devices", "cpu", cores)
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
@@ -174,16 +175,16 @@ def find_weights() -> Iterator[Finding]:
 
     advice = "reinstall VEPE from a complete package, or pass --model YOUR.safetensors"
     folder = Path(str(resources.files("vepe.weights")))
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.onnx")])
     for path in files:
-        severity: State = "broken" if path.stem == DEFAULT_MODEL else "warning"
+        severity: State = "broken" if path.name == f"{DEFAULT_MODEL}.onnx" else "warning"
         problem = _weights_problem(path)
         if problem:
             yield Finding("weights", path.name, problem, severity, advice)
         else:
             yield Finding("weights", path.name, f"{path.stat().st_size / 1e6:.1f} MB")
-    if DEFAULT_MODEL not in [path.stem for path in files]:
-        yield Finding("weights", f"{DEFAULT_MODEL}.safetensors", "not found", "broken", advice)
+    if f"{DEFAULT_MODEL}.onnx" not in [path.name for path in files]:
+        yield Finding("weights", f"{DEFAULT_MODEL}.onnx", "not found", "broken", advice)
 
 
 def _weights_problem(path: Path) -> str:

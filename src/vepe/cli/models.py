@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,9 +52,14 @@ def models(
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("weights", no_wrap=True)
     cards = []
+    countable = find_spec("torch") is not None
     with Console(stderr=True).status("counting"):
         for name in names or preset_names():
             config, card = _config_and_card(name)
+            if not countable:
+                table.add_row(*_uncounted(name, config, card))
+                cards += [(name, card)] if card else []
+                continue
             cost = model_cost(config)
             table.add_row(
                 escape(printable(name)),
@@ -66,6 +72,10 @@ def models(
             )
             cards += [(name, card)] if card else []
     console.print(table)
+    if not countable:
+        note(
+            "Sizes and operations are counted by PyTorch: pip install '.[torch]' in a clone of VEPE"
+        )
     if cards and not verbose and names is None:
         note("Data and recipe of the weights: vepe models --verbose")
     for name, card in cards if verbose else ():
@@ -74,6 +84,17 @@ def models(
         history = yaml.safe_dump(card.training, sort_keys=False, allow_unicode=True)
         for line in history.splitlines():
             console.print(f"  {escape(printable(line))}", highlight=False, soft_wrap=True)
+
+
+def _uncounted(name: str, config: ModelConfig, card: WeightsCard | None) -> list[str]:
+    """The row of a model without PyTorch."""
+    from rich.markup import escape
+
+    from vepe.errors import printable
+
+    weights = f"{card.bytes / 1e6:.1f} MB" if card else "none"
+    texts = (name, config.backbone, f"{config.input_px} px", "-", "-")
+    return [*(escape(printable(text)) for text in texts), str(config.temporal.window), weights]
 
 
 @dataclass(frozen=True)
