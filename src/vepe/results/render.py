@@ -19,8 +19,8 @@ from vepe.video.writer import VideoWriter
 from vepe.viz.drawing import PoseRenderer
 from vepe.viz.options import DrawingOptions
 
-_MIN_SIDE_PX, _MAX_SIDE_PX = 64, 16_384
-"""Limits of a black video's sides; half of the upper one where poses do not say their video's."""
+_MIN_SIDE_PX, _MAX_GUESS_PX, _MAX_SIDE_PX = 64, 3840, 16_384
+"""Limits of a black video's sides: where poses do not say how large it is, and where they do."""
 
 _MAX_SPAN_S = 100 * 3600.0
 
@@ -90,6 +90,7 @@ def draw_video(
 def _open(tracks: PoseTracks, video: str | Path | None) -> VideoSource:
     """The video, from shortly before the first frame with poses; a black one if it is None."""
     if video is None:
+        check_times(tracks)
         return _BlackVideo(tracks)
     folder_fps = tracks.video.fps if Path(video).is_dir() else None
     return open_video(video, start_s=max(tracks.frames[0].time_s - 1e-3, 0.0), fps=folder_fps)
@@ -131,7 +132,7 @@ def black_image(tracks: PoseTracks) -> UInt8[np.ndarray, "H W 3"]:
         every = np.concatenate([*points, np.zeros((0, 2))])
         farthest = every[np.isfinite(every).all(axis=1)].max(axis=0, initial=_MIN_SIDE_PX)
         width, height = (
-            np.clip(1.05 * farthest, _MIN_SIDE_PX, _MAX_SIDE_PX / 2).astype(int).tolist()
+            np.clip(1.05 * farthest, _MIN_SIDE_PX, _MAX_GUESS_PX).astype(int).tolist()
         )
     return np.zeros((height, width, 3), np.uint8)
 
