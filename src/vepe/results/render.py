@@ -131,9 +131,7 @@ def black_image(tracks: PoseTracks) -> UInt8[np.ndarray, "H W 3"]:
         points = [frame.keypoints_px.reshape(-1, 2) for frame in tracks.frames]
         every = np.concatenate([*points, np.zeros((0, 2))])
         farthest = every[np.isfinite(every).all(axis=1)].max(axis=0, initial=_MIN_SIDE_PX)
-        width, height = (
-            np.clip(1.05 * farthest, _MIN_SIDE_PX, _MAX_GUESS_PX).astype(int).tolist()
-        )
+        width, height = np.clip(1.05 * farthest, _MIN_SIDE_PX, _MAX_GUESS_PX).astype(int).tolist()
     return np.zeros((height, width, 3), np.uint8)
 
 
