@@ -96,20 +96,15 @@ def _check(config: TrainConfig, *, resume: bool) -> None:
     """
     from vepe.config.load import parse
     from vepe.config.model import ModelConfig
-    from vepe.config.training import SAME_MODEL
+    from vepe.inference.model_files import read_card
 
     processes = os.environ.get("WORLD_SIZE", "1")
     for stage in config.stages:
         config.accumulation(stage, int(processes) if processes.isdecimal() else 1)
     if not resume:
         config.check_start()
-    if isinstance(config.model, str) or config.model.get("extends") != SAME_MODEL:
-        parse(ModelConfig, config.model_options(dict), "model")
-    else:  # the trainer reads the rest from the weights; unknown keys are wrong in any case
-        own = {key: value for key, value in config.model.items() if key != "extends"}
-        unknown = own.keys() - ModelConfig.model_fields.keys() - ModelConfig.RENAMED.keys()
-        if unknown:
-            parse(ModelConfig, {min(unknown): None}, "model")
+    options = config.model_options(lambda init: read_card(init).config.model_dump(mode="json"))
+    parse(ModelConfig, options, "model")
 
 
 def report(
