@@ -10,7 +10,13 @@ from torch import nn
 
 from tiny_networks import lively_model
 from vepe.errors import VepeError
-from vepe.models.backbone import POSE_TRUNKS, Backbone, SplitResidual, fold_batch_norms
+from vepe.models.backbone import (
+    POSE_TRUNKS,
+    Backbone,
+    SplitResidual,
+    fold_batch_norms,
+    split_early_blocks,
+)
 
 STRIDES = (8, 16, 32, 64)
 
@@ -107,6 +113,22 @@ def test_folding_changes_no_map(name: str) -> None:
     images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(5))
     for a, b in zip(plain(images), folded(images), strict=True):
         assert float((a - b).abs().max()) < 1e-4 * max(1.0, float(a.abs().max()))
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_035", "mobilenetv2_pose_100"])
+@torch.inference_mode()
+def test_splitting_changes_no_map_and_no_weight(name: str) -> None:
+    plain = randomise_norms(Backbone(name, (4, 8, 16, 32)))
+    split = deepcopy(plain)
+    assert split_early_blocks(split) == 3
+    assert split_early_blocks(split) == 0
+    images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(5))
+    for a, b in zip(plain(images), split(images), strict=True):
+        assert float((a - b).abs().max()) < 1e-4 * max(1.0, float(a.abs().max()))
+    block, pieces = plain.net.blocks[1][0], split.net.blocks[1][0].pieces
+    for index, layer in enumerate((block.conv_pw, block.bn1, block.conv_dw, block.bn2)):
+        assert torch.equal(torch.cat([piece[index].weight for piece in pieces]), layer.weight)
+    assert split_early_blocks(plain.train()) == 0
 
 
 def test_folding_leaves_a_model_in_training_mode_alone() -> None:

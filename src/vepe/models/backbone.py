@@ -145,9 +145,8 @@ def fold_batch_norms(model: nn.Module) -> int:
     """Folds batch normalisation into the convolution before it, in place, for faster inference.
 
     In evaluation mode a normalisation scales and shifts each channel by constants, which the
-    convolution's weights can absorb. Folded blocks whose hidden maps are too large for a CPU's
-    caches then run in pieces (`SplitResidual`). Outputs change by rounding only. Normalisations in
-    training mode and blocks that are not listed in `_FOLDABLE` stay as they are.
+    convolution's weights can absorb. Outputs change by rounding only. Normalisations in training
+    mode and blocks that are not listed in `_FOLDABLE` stay as they are. Then `split_early_blocks`.
 
     Returns:
         The number of folded normalisations. Their activations stay.
@@ -157,10 +156,41 @@ def fold_batch_norms(model: nn.Module) -> int:
         for block in model.modules()
         for conv, norm in _FOLDABLE.get(type(block).__name__, ())
     )
-    for net in list(model.modules()):
-        if isinstance(getattr(net, "conv_stem", None), nn.Conv2d):
-            _split_early_blocks(net)
+    split_early_blocks(model)
     return count
+
+
+def split_early_blocks(model: nn.Module) -> int:
+    """Runs the first inverted residual blocks of timm's MobileNets in pieces, in place.
+
+    For inference: see `SplitResidual`. Outputs change by rounding only, and every weight keeps its
+    value, if normalisations have not been folded before. In training mode nothing happens.
+
+    Returns:
+        The number of blocks that run in pieces.
+    """
+    nets: list[Any] = [m for m in model.modules() if hasattr(m, "conv_stem") and not m.training]
+    count = 0
+    for net in nets:
+        stride = net.conv_stem.stride[0]
+        for stage, i in [(stage, i) for stage in net.blocks for i in range(len(stage))]:
+            block = stage[i]
+            if isinstance(block, SplitResidual) or not hasattr(block, "conv_dw"):
+                break
+            if stride <= EARLY_STRIDE and _is_splittable(block):
+                stage[i] = SplitResidual(block, PIECE * stride)
+                count += 1
+            stride *= block.conv_dw.stride[0]
+    return count
+
+
+def _is_splittable(block: Any) -> bool:
+    whole = (getattr(block, name, None) for name in ("aa", "se"))
+    return (
+        type(block).__name__ == "InvertedResidual"
+        and block.conv_s2d is None
+        and all(isinstance(part, nn.Identity) for part in whole)
+    )
 
 
 def _fold(block: nn.Module, conv_name: str, norm_name: str) -> bool:
@@ -181,7 +211,7 @@ class SplitResidual(nn.Module):
     reads another one, so thin blocks whose maps stay in the cache add up to the same output.
 
     Args:
-        block: the block.
+        block: the block, with or without its normalisations.
         channels: hidden channels of a piece, a multiple of 8.
     """
 
@@ -191,11 +221,12 @@ class SplitResidual(nn.Module):
         hidden = block.conv_dw.out_channels
         self.pieces = nn.ModuleList(
             nn.Sequential(
-                _hidden_part(block.conv_pw, part),
-                block.bn1,
-                _hidden_part(block.conv_dw, part),
-                block.bn2,
-                _hidden_part(block.conv_pwl, part, outputs=False),
+                _rows(block.conv_pw, part),
+                _rows(block.bn1, part),
+                _rows(block.conv_dw, part),
+                _rows(block.bn2, part),
+                _columns(block.conv_pwl, part),
+                _share(block.bn3, first=part.start == 0),
             )
             for part in (slice(i, min(i + channels, hidden)) for i in range(0, hidden, channels))
         )
@@ -209,36 +240,36 @@ class SplitResidual(nn.Module):
         return total + level if self.residual else total
 
 
-def _split_early_blocks(net: Any) -> None:
-    """Replaces the folded inverted residual blocks at `EARLY_STRIDE` and before it, in place."""
-    stride = net.conv_stem.stride[0]
-    for stage in net.blocks:
-        for i, block in enumerate(stage):
-            if not hasattr(block, "conv_dw") or stride > EARLY_STRIDE:
-                return
-            plain = (getattr(block, name, None) for name in ("bn3", "aa", "se"))
-            if (
-                type(block).__name__ == "InvertedResidual"
-                and block.conv_s2d is None
-                and all(isinstance(part, nn.Identity) for part in plain)
-            ):
-                stage[i] = SplitResidual(block, PIECE * stride)
-            stride *= block.conv_dw.stride[0]
+def _rows(layer: Any, part: slice) -> nn.Module:
+    """A convolution or normalisation with some of its output channels."""
+    piece = copy.deepcopy(layer)
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        if getattr(piece, name, None) is not None:
+            getattr(piece, name).data = getattr(layer, name).data[part].clone()
+    count = part.stop - part.start
+    if isinstance(piece, nn.Conv2d):
+        piece.out_channels = count
+        if piece.groups > 1:
+            piece.groups = piece.in_channels = count
+    elif isinstance(piece, nn.BatchNorm2d):
+        piece.num_features = count
+    return piece
 
 
-def _hidden_part(conv: Any, part: slice, *, outputs: bool = True) -> nn.Module:
-    """A convolution with some of the hidden channels, which are its outputs or its inputs."""
-    piece = copy.copy(conv)
-    piece._parameters = dict(conv._parameters)
-    weight = conv.weight[part] if outputs else conv.weight[:, part]
-    piece.weight = nn.Parameter(weight.detach().clone(), conv.weight.requires_grad)
-    if outputs:
-        piece.out_channels = weight.shape[0]
-        piece.bias = nn.Parameter(conv.bias[part].detach().clone(), conv.bias.requires_grad)
-        if conv.groups > 1:
-            piece.groups = piece.in_channels = weight.shape[0]
-    else:
-        piece.in_channels = weight.shape[1]
-        if part.start:  # the bias is added once
-            piece.bias = None
+def _columns(conv: Any, part: slice) -> nn.Module:
+    """A convolution with some of its input channels; the bias belongs to the first ones."""
+    piece = copy.deepcopy(conv)
+    piece.weight.data = conv.weight.data[:, part].clone()
+    piece.in_channels = part.stop - part.start
+    if part.start:
+        piece.bias = None
+    return piece
+
+
+def _share(norm: Any, *, first: bool) -> nn.Module:
+    """What a piece adds to a normalisation of the sum: all scale, only the first one shifts."""
+    piece = copy.deepcopy(norm)
+    if isinstance(piece, nn.BatchNorm2d) and not first:
+        nn.init.zeros_(piece.bias)
+        nn.init.zeros_(piece.running_mean)
     return piece
