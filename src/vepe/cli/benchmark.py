@@ -102,7 +102,7 @@ def benchmark(
     clip = source or str(CLIP)
     if source is None and not CLIP.is_file():
         raise typer.BadParameter("give a VIDEO; the clip that is the default is only in a clone")
-    from vepe.inference.timing import Setup, describe_machine, read_frames, time_output
+    from vepe.inference.timing import WARM_UP, Setup, describe_machine, read_frames, time_output
     from vepe.inference.timing import benchmark as run
 
     machine = describe_machine()
@@ -122,6 +122,7 @@ def benchmark(
             setups,
             images,
             repeats=repeats,
+            warm_up=min(WARM_UP, repeats * len(images) // 2),
             clock=clock.value,
             on_frame=lambda: progress.advance(task),
         )

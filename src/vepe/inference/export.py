@@ -6,6 +6,7 @@ stored in half precision where that loses nothing, as in bundled weights, and co
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -26,6 +27,7 @@ from vepe.inference.exported import POSES, Interface
 from vepe.inference.network import Network, NetworkPoses
 from vepe.inference.prepost import letterbox
 from vepe.inference.window import WindowFrame, WindowState, run
+from vepe.models.backbone import split_early_blocks
 from vepe.models.optical_flow import FLOW_SCALE, grey_image
 from vepe.models.step import Step
 from vepe.models.vepe import Vepe
@@ -88,7 +90,10 @@ def export_onnx(
 
     interface = interface_for(model, config, fixed_wh)
     buffer = io.BytesIO()
-    _trace(model.eval(), interface, buffer)
+    # Batch normalisation stays: folded into convolutions, half precision would round it.
+    traced = copy.deepcopy(model).eval()
+    split_early_blocks(traced)
+    _trace(traced, interface, buffer)
     graph = onnx.load_from_string(buffer.getvalue())
     _store_in_half(graph.graph, everything=half)
     metadata = {
@@ -147,7 +152,6 @@ def _trace(model: Vepe, interface: Interface, buffer: io.BytesIO) -> None:
             buffer,  # type: ignore[arg-type]
             dynamo=False,  # the newer exporter takes minutes where sizes are free
             opset_version=OPSET,
-            # Batch normalisation stays: folded into convolutions, half precision would round it.
             training=torch.onnx.TrainingMode.PRESERVE,
             input_names=names,
             output_names=[*POSES, *(f"frame.{name}" for name in MEMORY)],

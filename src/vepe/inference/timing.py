@@ -33,6 +33,8 @@ Clock = Literal["wall", "cpu"]
 STAGES = ("letterbox", "flow and cuts", "network", "tracker", "other")
 """The stages of a frame. `other` is what happens between them: poses from the network's output,
 smoothing, copies."""
+WARM_UP = 20
+"""Frames at the start that do not count: runtimes prepare themselves for the size of the input."""
 PACKAGES = ("vepe", "numpy", "opencv-python-headless", "onnxruntime", "openvino", "torch")
 
 
@@ -96,7 +98,7 @@ def benchmark(
     frames: Sequence[Frame],
     *,
     repeats: int = 1,
-    warm_up: int = 5,
+    warm_up: int = WARM_UP,
     clock: Clock = "wall",
     on_frame: Callable[[], None] = lambda: None,
 ) -> list[Timing]:

@@ -173,12 +173,13 @@ def split_early_blocks(model: nn.Module) -> int:
     count = 0
     for net in nets:
         stride = net.conv_stem.stride[0]
-        for stage, i in [(stage, i) for stage in net.blocks for i in range(len(stage))]:
-            block = stage[i]
+        places = [(stage, i) for stage in net.blocks for i in range(len(stage))]
+        for blocks, i in places:
+            block = blocks[i]
             if isinstance(block, SplitResidual) or not hasattr(block, "conv_dw"):
                 break
             if stride <= EARLY_STRIDE and _is_splittable(block):
-                stage[i] = SplitResidual(block, PIECE * stride)
+                blocks[i] = SplitResidual(block, PIECE * stride)
                 count += 1
             stride *= block.conv_dw.stride[0]
     return count

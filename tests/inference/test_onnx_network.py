@@ -1,0 +1,41 @@
+"""ONNX Runtime on an exported model: sessions for one size, and the same poses as from PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vepe
+from tiny_models import TINY, moving_frames, tiny_model, tiny_predictor
+from vepe.inference.onnx_network import MAX_FITTED, OFTEN, OnnxNetwork
+
+pytest.importorskip("onnx")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from vepe.inference.export import export_onnx
+
+    path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
+    export_onnx(tiny_model(), TINY, {"data": "none"}, path)
+    return path
+
+
+def test_steps_of_one_size_get_a_session_of_their_own(exported: Path) -> None:
+    model = vepe.load(exported, backend="onnxruntime", conf=0.0)
+    stream = model.stream(fps=25, tracking=False)
+    expected = tiny_predictor(conf=0.0).stream(fps=25, tracking=False)
+    network = stream.runner.network
+    assert isinstance(network, OnnxNetwork)
+    for index, frame in enumerate(moving_frames(OFTEN + 3)):
+        (poses,), (torch_poses,) = stream.push(frame), expected.push(frame)
+        # The first frame has no optical flow, so it is of another size.
+        assert len(network._fitted) == (index >= OFTEN)
+        np.testing.assert_allclose(poses.scores, torch_poses.scores, atol=1e-4)
+        np.testing.assert_allclose(poses.keypoints_px, torch_poses.keypoints_px, atol=1e-2)
+    for size in range(MAX_FITTED + 1):
+        for _ in range(OFTEN):
+            model.predict(moving_frames(1, width=96 + 64 * size)[0])
+    assert len(network._fitted) == MAX_FITTED
