@@ -134,9 +134,15 @@ class ExportedNetwork:
         feeds["windows"] = windows + shift
         if flows is not None:
             feeds["flows"] = flows
-        outputs = self._run(feeds)
-        kept = zip(*(outputs[f"frame.{name}"] for name in MEMORY), strict=True)
-        return NetworkPoses(*(outputs[name] for name in POSES)), list(kept)
+        try:
+            outputs = self._run(feeds)
+            kept = list(zip(*(outputs[f"frame.{name}"] for name in MEMORY), strict=True))
+            return NetworkPoses(*(outputs[name] for name in POSES)), kept
+        except Exception as error:  # the exceptions of the runtimes have no common class
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise VepeError(
+                f"The exported model cannot be run by {self.backend} ({reason}); export it again."
+            ) from error
 
     def _one_by_one(
         self, images: Any, sizes_px: Any, memory: Sequence[object], windows: Any, flows: Any

@@ -95,7 +95,7 @@ def read_metadata(path: Path) -> dict[str, str]:
             if path.suffix == ONNX_SUFFIX:
                 return dict(_onnx_properties(file, size))
             return _safetensors_metadata(file, size)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         with path.open("rb") as file:
             begins_well = file.read(9)[8:] == b"{"  # 8 bytes of length, then the header's JSON
         if begins_well or path.suffix == ONNX_SUFFIX:

@@ -56,7 +56,7 @@ class OnnxNetwork(ExportedNetwork):
         try:
             self._any_size = self._open({})
         except Exception as error:  # its exceptions have no common class
-            reason = str(error).splitlines()[0]
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise VepeError(
                 f"ONNX Runtime cannot load '{path}' ({reason}); export the model again."
             ) from None
