@@ -25,7 +25,7 @@ class Command:
         old: whether `--overwrite` has to be added where results exist already.
         needs: a package of an extra, without which the command is left out.
         slow: whether it takes more than a second, so that it is drawn less often.
-        atomic_folders: whether folders that it writes appear whole; not of a training run.
+        atomic_folders: whether folders that it writes appear whole; of others, each file does.
     """
 
     arguments: str
@@ -186,9 +186,9 @@ _ALL: tuple[Command, ...] = (
     Command("data check IN/coco --quick", ("coco",),
             (("json", "coco/labels.json"), ("image", "coco/images/*")), (), (0, 1, 2)),
     Command("data shard IN/coco/labels.json --images IN/coco/images -o OUT/s --stills", ("coco",),
-            (("json", "coco/labels.json"), ("image", "coco/images/*")), ("s",)),
+            (("json", "coco/labels.json"), ("image", "coco/images/*")), ("s",), atomic_folders=False),
     Command("data shard IN/set/labels.json -o OUT/s", ("set",), (("json", "set/labels.json"),),
-            ("s",)),
+            ("s",), atomic_folders=False),
     # Training.
     Command("train IN/recipe.yaml --data-root IN -o OUT/run", ("recipe.yaml", "set"),
             (("yaml", "recipe.yaml"), ("json", "set/labels.json"),
