@@ -186,7 +186,8 @@ _ALL: tuple[Command, ...] = (
     Command("data check IN/coco --quick", ("coco",),
             (("json", "coco/labels.json"), ("image", "coco/images/*")), (), (0, 1, 2)),
     Command("data shard IN/coco/labels.json --images IN/coco/images -o OUT/s --stills", ("coco",),
-            (("json", "coco/labels.json"), ("image", "coco/images/*")), ("s",), atomic_folders=False),
+            (("json", "coco/labels.json"), ("image", "coco/images/*")), ("s",),
+            atomic_folders=False),
     Command("data shard IN/set/labels.json -o OUT/s", ("set",), (("json", "set/labels.json"),),
             ("s",), atomic_folders=False),
     # Training.
