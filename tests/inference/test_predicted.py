@@ -93,6 +93,8 @@ def test_wrong_images_of_a_series_are_named(predictor: Predictor, frames, tmp_pa
         predictor.predict([tmp_path / "no.png"])
     with pytest.raises(VepeError, match=r"'walk.mp4' is a video; use track\('walk.mp4'\)"):
         predictor.predict("walk.mp4")
+    with pytest.raises(VepeError, match=r"is an address; download the image"):
+        predictor.predict("https://example.org/a.jpg")
 
 
 @pytest.mark.parametrize("image", [{"a": 1}, b"abc", io.BytesIO(b"abc"), 3, None, object()])

@@ -193,7 +193,9 @@ def test_repr_and_close(predictor: Predictor, video: Path) -> None:
     assert frames.video.name == "v.mp4"
     frames.close()
     assert list(frames) == []
-    assert repr(predictor) == "Predictor('tiny' on cpu: 15 keypoints, input 64 px, window 3)"
+    assert repr(predictor) == (
+        "Predictor('tiny' on cpu (torch): 15 keypoints, input 64 px, window 3)"
+    )
 
 
 def test_an_abandoned_video_ends_its_thread_at_once(predictor: Predictor, video: Path) -> None:
@@ -248,7 +250,7 @@ def test_the_library_is_quiet_but_logs(tiny_weights: Path, video, caplog, capfd)
         vepe.load(tiny_weights, device="cpu").track(video).collect()
     messages = [record.getMessage() for record in caplog.records]
     assert messages[0] == f"Loading '{tiny_weights}'"
-    assert messages[1].startswith(f"Loaded '{tiny_weights}' on cpu in ")
+    assert messages[1].startswith(f"Loaded '{tiny_weights}' on cpu (torch) in ")
     assert messages[2] == "Tracking 'v.mp4': 48x32 at 25 frames per second"
 
 

@@ -134,6 +134,13 @@ def test_unknown_endings(name: str, result: VideoResult, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_names_of_videos(result: VideoResult, tmp_path: Path, clip: Path) -> None:
+    with pytest.raises(VepeError, match=r"Videos are written as MP4; name '.*a.mp4'"):
+        result.save(tmp_path / "a.mov")
+    with pytest.raises(VepeError, match="is a video, not a file of poses"):
+        read(clip)
+
+
 def test_an_absent_keypoint_stays_absent(result: VideoResult, tmp_path: Path) -> None:
     points, scores = result.frames[5].keypoints_px.copy(), result.frames[5].keypoint_scores.copy()
     points[0, 3], scores[0, 3] = np.nan, 0

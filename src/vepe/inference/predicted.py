@@ -70,6 +70,8 @@ def _is_series(value: object) -> bool:
 def _read(image: object) -> tuple[Rgb, partial[Rgb]]:
     """The pixels of an image, and how its result gets them again: files are not kept in memory."""
     if isinstance(image, str | Path):
+        if "://" in str(image):
+            raise VepeError(f"'{image}' is an address; download the image, and give its path.")
         if Path(image).suffix.lower() in VIDEO_SUFFIXES:
             raise VepeError(f"'{image}' is a video; use track('{image}').")
         return read_image(image), partial(read_image, image)

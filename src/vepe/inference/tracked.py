@@ -23,7 +23,7 @@ from vepe.inference.stream import track_frames
 from vepe.results.events import TrackEvents
 from vepe.results.frame import FrameResult
 from vepe.results.images import FrameImages, held
-from vepe.results.render import check_output
+from vepe.results.render import check_output, is_video_name
 from vepe.results.video import VideoResult
 from vepe.types import Frame, FramePoses, VideoInfo
 from vepe.video.reader import open_video
@@ -147,7 +147,7 @@ class TrackedFrames(Iterator[FrameResult]):
             raise VepeError("Name the files to write, such as save('out.mp4', 'out.csv').")
         targets = [Path(path) for path in paths]
         options = replace(options or DrawingOptions(), **changes)
-        formats = {path: format_of(path) for path in targets if path.suffix.lower() != ".mp4"}
+        formats = {path: format_of(path) for path in targets if not is_video_name(path)}
         for name in formats.values():
             check_package(name)
         sources = [] if isinstance(self._part.source, int) else [self._part.source]

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from vepe.errors import VepeError
 from vepe.formats.files import check_targets
 from vepe.types import Frame, FramePoses, PoseTracks
+from vepe.video.images import VIDEO_SUFFIXES
 from vepe.video.reader import open_video
 from vepe.video.source import VideoSource
 from vepe.video.writer import VideoWriter
@@ -157,6 +158,14 @@ def check_video_path(path: Path) -> None:
     """Raises VepeError where the name is not that of an MP4 file, the only kind that is written."""
     if path.suffix.lower() != ".mp4":
         raise VepeError(f"Videos are written as MP4; name '{path.with_suffix('.mp4')}'.")
+
+
+def is_video_name(path: Path) -> bool:
+    """Whether a result of this name is a video. Raises VepeError where it cannot be MP4."""
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        check_video_path(path)
+        return True
+    return False
 
 
 def check_output(output: Path, *sources: str | Path, overwrite: bool) -> None:

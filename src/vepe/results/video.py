@@ -16,10 +16,11 @@ from vepe.errors import VepeError
 from vepe.formats.tracks import format_of, read_tracks, write_tracks
 from vepe.results.frame import FrameResult
 from vepe.results.images import FrameImages
-from vepe.results.render import check_output, draw_video
+from vepe.results.render import check_output, draw_video, is_video_name
 from vepe.results.table import frame_record, to_pandas
 from vepe.tracking.smoothing_offline import smooth_offline
 from vepe.types import PoseTracks
+from vepe.video.images import VIDEO_SUFFIXES
 from vepe.video.reader import open_video
 from vepe.viz.options import DrawingOptions
 
@@ -88,7 +89,7 @@ class VideoResult(PoseTracks):
             VepeError: where the ending is unknown, the file exists, or it cannot be written.
         """
         path = Path(path)
-        if path.suffix.lower() == ".mp4":
+        if is_video_name(path):
             return self.draw(path, overwrite=overwrite)
         name = format_of(path)
         check_output(path, *self._sources(), overwrite=overwrite)
@@ -221,6 +222,8 @@ def read(
             none is named, or the video is another one.
     """
     path = Path(path)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        raise VepeError(f"'{path}' is a video, not a file of poses; use track of a model.")
     info = None
     if video is not None:
         with open_video(video) as opened:
