@@ -181,7 +181,7 @@ class Predictor:
     def __repr__(self) -> str:
         temporal = self.config.temporal
         return (
-            f"Predictor('{self.config.name}' on {self.device} ({self.backend}): "
+            f"Predictor('{self.config.name}' on {self.device}: "
             f"{len(self.skeleton)} keypoints, input {self.config.input_px} px, "
             f"window {temporal.window})"
         )
