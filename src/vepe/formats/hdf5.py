@@ -10,6 +10,7 @@ F frames, K keypoints.
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from jaxtyping import Float, Int
 
 from vepe.errors import VepeError, missing_extra
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, skeleton_named
-from vepe.formats.files import replacing
+from vepe.formats.files import write_bytes
 
 MAX_CELLS = 100_000_000
 """Largest number of values in one array: a file of a few bytes can state as many."""
@@ -63,7 +64,8 @@ def write_hdf5(path: Path, sequence: AnnotatedSequence) -> Path:
             occupancy[f, t] = 1
     names, edges = sequence.skeleton.keypoints, sequence.skeleton.edges
     times = [np.nan if f.time_s is None else f.time_s for f in sequence.frames]
-    with replacing(path) as partial, h5py.File(partial, "w", locking=False) as file:
+    content = io.BytesIO()  # on a full disk, HDF5 fails in ways that cannot be caught
+    with h5py.File(content, "w") as file:
         for name, array in (
             ("tracks", tracks),
             ("point_scores", point_scores),
@@ -82,6 +84,7 @@ def write_hdf5(path: Path, sequence: AnnotatedSequence) -> Path:
         file["edge_inds"] = np.array(edges, np.int64).reshape(-1, 2)
         file["labels_path"] = str(sequence.source)
         file["video_path"] = sequence.name
+    write_bytes(path, content.getvalue())
     return path
 
 
