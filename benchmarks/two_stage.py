@@ -39,7 +39,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from vepe.inference.devices import available_cores
-from vepe.inference.timing import crowd
+from vepe.inference.timing import WARM_UP, crowd
 
 CROP_HW, DETECTOR_PX = (256, 192), 320
 KEYPOINTS = 17
@@ -249,6 +249,10 @@ def measure(
 
     with open_video(clip) as video:
         images = [frame.image for frame in video]
+    for pipeline in pipelines.values():
+        if isinstance(pipeline, VepeFrames):
+            for _ in range(WARM_UP):
+                pipeline(images[:1], 1)
     now = time.process_time if clock == "cpu" else time.perf_counter
     times: dict[tuple[str, int], list[float]] = {}
     for repeat in range(repeats + 1):
