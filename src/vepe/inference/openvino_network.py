@@ -57,7 +57,9 @@ class OpenVinoNetwork(ExportedNetwork):
             while len(self._requests) > MAX_COMPILED:
                 self._requests.popitem(last=False)
             outputs = request.infer(feeds)
-            return {port.get_any_name(): value.copy() for port, value in outputs.items()}
+            # A tensor may have several names: an output's and those of equal tensors.
+            arrays = [(port.get_names(), value.copy()) for port, value in outputs.items()]
+        return {name: array for names, array in arrays for name in names}
 
     def _compile(self, feeds: dict[str, np.ndarray]) -> Any:
         model = self._model.clone()
