@@ -137,10 +137,12 @@ def gather_candidates(
         )
     steps = own.score_logits.new_tensor([0, *(frame - key for frame in reads)])
     steps = steps.expand(own.score_logits.shape[0], -1)  # (B, S)
-    stacked = (torch.stack(column, dim=1) for column in zip(*rows, strict=True))
-    if present is None:
-        return Candidates(*stacked, steps, torch.ones_like(steps, dtype=torch.bool))
-    return Candidates(*stacked, steps, present[:, [key, *reads]])
+    columns = [torch.stack(column, dim=1) for column in zip(*rows, strict=True)]
+    keypoints_px, confidences, errors_px, moves_px, matches, scores = columns
+    read = torch.ones_like(steps, dtype=torch.bool)
+    if present is not None:
+        read = present[:, [key, *reads]]
+    return Candidates(keypoints_px, confidences, errors_px, moves_px, matches, scores, steps, read)
 
 
 class PoseFusion(nn.Module):
