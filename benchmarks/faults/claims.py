@@ -179,7 +179,7 @@ def _parquet_rows(trial: Trial, folder: Path, number: int) -> list[str]:
     trial.samples.copy(("table.parquet",), folder)
     path = folder / "table.parquet"
     table = pq.read_table(path)
-    count = min(number, 3_000_000)
+    count = min(number, 20_000)
     row = table.slice(0, 1)
     columns = {n: pa.repeat(row.column(n)[0], count) for n in table.column_names}
     pq.write_table(pa.table(columns), path, compression="zstd")

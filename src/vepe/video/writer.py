@@ -76,11 +76,19 @@ class VideoWriter:
         self._finished = self._closed = False
         if audio_from is not None and self.path.exists() and self.path.samefile(audio_from):
             raise VepeError(f"'{self.path}' would replace the video it is made from; rename it.")
-        with uninterrupted():
-            self._reserved = _reserve(self.path)
-        self._partial = self._reserved.path
+        self._reserved: Partial | None = None
         self._audio: AudioTrack | None = None
         self._scaler = VideoReformatter()
+        try:
+            with uninterrupted():
+                self._reserved = _reserve(self.path)
+            self._partial = self._reserved.path
+            self._open(audio_from, start_s)
+        except BaseException:  # also Ctrl-C: nothing is written yet
+            self._release()
+            raise
+
+    def _open(self, audio_from: Path | None, start_s: float) -> None:
         with self._guarded():
             self._container = av.open(
                 f"file:{self._partial.absolute()}",
@@ -198,8 +206,9 @@ class VideoWriter:
             self._audio.close()
         with suppress(AttributeError, OSError, av.error.FFmpegError):
             self._container.close()
-        with uninterrupted():
-            self._reserved.remove()
+        if self._reserved is not None:
+            with uninterrupted():
+                self._reserved.remove()
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
