@@ -60,6 +60,7 @@ def hostile(trial: Trial) -> None:
         raise WrongError(
             f"control characters reach the terminal: {(answer.err + answer.out)!r:.300}"
         )
+    (trial.folder / "out/run/last.pt").unlink(missing_ok=True)  # the damaged input itself
     run_vepe.check_files(trial.folder / "out")
     if before and run_vepe.snapshot(trial.folder / "in") != before:
         raise WrongError("an input was changed")
