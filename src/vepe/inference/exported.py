@@ -136,7 +136,7 @@ class ExportedNetwork:
             feeds["flows"] = flows
         try:
             outputs = self._run(feeds)
-            kept = list(zip(*(outputs[f"frame.{name}"] for name in MEMORY), strict=True))
+            kept: list[object] = list(zip(*(outputs[f"frame.{name}"] for name in MEMORY), strict=True))
             return NetworkPoses(*(outputs[name] for name in POSES)), kept
         except Exception as error:  # the exceptions of the runtimes have no common class
             reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -181,7 +181,7 @@ class _Run:
     def __init__(self, setup: Setup, frame: Frame, now: Callable[[], float]) -> None:
         predictor = load(
             setup.model,
-            backend=setup.backend,  # type: ignore[arg-type]  # checked by load
+            backend=setup.backend,
             input_px=setup.imgsz,
             window=setup.window,
         )
@@ -257,7 +257,8 @@ def read_frames(source: str, limit: int) -> tuple[list[Frame], list[float]]:
     """The first frames of a video, and the milliseconds that each took to decode."""
     from vepe.video.reader import open_video
 
-    frames, spent = [], []
+    frames: list[Frame] = []
+    spent: list[float] = []
     with open_video(source) as video:
         iterator = iter(video)
         while len(frames) < limit:

@@ -271,6 +271,7 @@ def _share(norm: Any, *, first: bool) -> nn.Module:
     """What a piece adds to a normalisation of the sum: all scale, only the first one shifts."""
     piece = copy.deepcopy(norm)
     if isinstance(piece, nn.BatchNorm2d) and not first:
-        nn.init.zeros_(piece.bias)
-        nn.init.zeros_(piece.running_mean)
+        for shift in (piece.bias, piece.running_mean):
+            if shift is not None:
+                nn.init.zeros_(shift)
     return piece
