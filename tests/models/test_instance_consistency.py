@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from tiny_networks import lively_model
 
+from tiny_networks import lively_model
 from vepe.models.decoder_layer import PoseOutput
 from vepe.models.instance_consistency import Appearance, InstanceConsistency
 

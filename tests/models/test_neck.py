@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import encoded_memory, lively_model, tiny_config
 
+from tiny_networks import encoded_memory, lively_model, tiny_config
 from vepe.errors import VepeError
 from vepe.models.build import build_model
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from tiny_networks import lively_model
 
+from tiny_networks import lively_model
 from vepe.models.memory import Memory
 from vepe.models.proposals import ProposalHead
 

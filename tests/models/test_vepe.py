@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import encoded_memory, lively_model, tiny_config
 
+from tiny_networks import encoded_memory, lively_model, tiny_config
 from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError

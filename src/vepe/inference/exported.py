@@ -136,7 +136,8 @@ class ExportedNetwork:
             feeds["flows"] = flows
         try:
             outputs = self._run(feeds)
-            kept: list[object] = list(zip(*(outputs[f"frame.{name}"] for name in MEMORY), strict=True))
+            by_name = (outputs[f"frame.{name}"] for name in MEMORY)
+            kept: list[object] = list(zip(*by_name, strict=True))
             return NetworkPoses(*(outputs[name] for name in POSES)), kept
         except Exception as error:  # the exceptions of the runtimes have no common class
             reason = (str(error).splitlines() or [type(error).__name__])[0]
