@@ -193,9 +193,7 @@ def test_repr_and_close(predictor: Predictor, video: Path) -> None:
     assert frames.video.name == "v.mp4"
     frames.close()
     assert list(frames) == []
-    assert repr(predictor) == (
-        "Predictor('tiny' on cpu (torch): 15 keypoints, input 64 px, window 3)"
-    )
+    assert repr(predictor) == "Predictor('tiny' on cpu: 15 keypoints, input 64 px, window 3)"
 
 
 def test_an_abandoned_video_ends_its_thread_at_once(predictor: Predictor, video: Path) -> None:
