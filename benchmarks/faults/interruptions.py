@@ -134,9 +134,9 @@ def _file_size_limit(trial: Trial, command: Command) -> tuple[str, Callable[[], 
     def arm() -> None:
         # The output of this process goes to files, too; their sentences are short.
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (max(limit, 700), resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max(limit, 4000), resource.RLIM_INFINITY))
 
-    return f"files of at most {max(limit, 700)} bytes", arm
+    return f"files of at most {max(limit, 4000)} bytes", arm
 
 
 def _small_disk(trial: Trial, command: Command) -> tuple[str, Callable[[], None]]:

@@ -77,6 +77,12 @@ def _endless_chunks(client: socket.socket, body: bytes) -> None:
     client.sendall(b"5\r\nabcde\r\nzz\r\n" + body[:100])
 
 
+def _endless_redirect(client: socket.socket, body: bytes) -> None:
+    client.sendall(b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n")
+    while True:
+        client.sendall(body[:65_536] * 16)
+
+
 def _redirect(target: str) -> Answer:
     def answer(client: socket.socket, body: bytes) -> None:
         client.sendall(_head(0, f"Location: {target}\r\n", "302 Found"))
@@ -117,6 +123,7 @@ ANSWERS: dict[str, Answer] = {
     "redirect to itself": _redirect("/again"),
     "redirect to nothing": _redirect("http://"),
     "redirect to odd": _redirect("http://[::1/\x7f"),
+    "redirect with an endless body": _endless_redirect,
     "404": _status("404 Not Found"),
     "403": _status("403 \x1b[31mForbidden"),
     "500": _status("500 Error"),

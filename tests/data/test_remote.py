@@ -254,7 +254,17 @@ def test_download_has_limits(server: str, tmp_path: Path, monkeypatch: pytest.Mo
         fetch(f"{server}/x.tar", folder=tmp_path / "cache")
 
 
-@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1:9/x"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "file:///etc/passwd",
+        "ftp://127.0.0.1:9/x",
+        "http://[::1/\x7f",
+        "http://",
+        "http://a:b/",
+        "/x",
+    ],
+)
 def test_redirects_lead_to_servers_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
@@ -265,13 +275,16 @@ def test_redirects_lead_to_servers_only(
             self.send_response(302)
             self.send_header("Location", target)
             self.end_headers()
+            with contextlib.suppress(OSError):
+                while target == "/x":  # a body without an end
+                    self.wfile.write(b"x" * 65_536)
 
         def log_message(self, *_: object) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Redirect) as redirecting:
         threading.Thread(target=redirecting.serve_forever, daemon=True).start()
-        with pytest.raises(VepeError, match=r"leads to|not allowed"):
+        with pytest.raises(VepeError, match=r"leads to|not allowed|infinite loop"):
             fetch(f"http://127.0.0.1:{redirecting.server_port}/x.tar", folder=tmp_path)
         redirecting.shutdown()
 

@@ -125,15 +125,26 @@ def fetch(url: str, *, folder: Path | None = None, progress: Progress | None = N
     return path
 
 
-def _check_address(url: str, checksum: str) -> None:
-    """Raises VepeError where it is no address of a server, or the checksum is no SHA-256."""
+def _is_address(url: str) -> bool:
+    """Whether this is an address of a web server that can be asked."""
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna")
-        valid = bool(host) and (parts.port is None or parts.port > 0) and url.isprintable()
+        port_valid = parts.port is None or parts.port > 0
     except ValueError:
-        valid = False
-    if not valid or " " in url:
+        return False
+    return (
+        parts.scheme in SCHEMES
+        and bool(host)
+        and port_valid
+        and url.isprintable()
+        and (" " not in url)
+    )
+
+
+def _check_address(url: str, checksum: str) -> None:
+    """Raises VepeError where it is no address of a server, or the checksum is no SHA-256."""
+    if not _is_address(url):
         raise VepeError(
             f"'{url[:200]}' is no address of a file; write https://HOST/PATH, spaces as %20."
         )
@@ -211,9 +222,20 @@ class _Https(urllib.request.HTTPSHandler):
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows a server to other servers, and to nothing else."""
 
+    def http_error_302(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any
+    ) -> http.client.HTTPResponse | None:
+        fp.close()  # the body, which may have no end, would be read
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError as error:
+            raise urllib.error.URLError(f"it leads to what is no address ({error})") from None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
         target = arguments[-1]
-        if urlsplit(target).scheme not in SCHEMES:
+        if not _is_address(target):
             raise urllib.error.URLError(f"it leads to '{printable(target)[:200]}'")
         return super().redirect_request(*arguments)
 
@@ -226,9 +248,9 @@ def _fetch(url: str, part: Path, progress: Progress | None) -> None:
             _fetch_once(url, part, progress)
         except urllib.error.HTTPError as error:
             if error.code < 500:
+                says = " ".join(f"{error.code} {error.reason}".split())[:200]
                 raise VepeError(
-                    f"'{url}' cannot be fetched (the server says {error.code} "
-                    f"{error.reason}); check the URL."
+                    f"'{url}' cannot be fetched (the server says {says}); check the URL."
                 ) from error
             reason = f"{error.code} {error.reason}"
         except _CONNECTION_ERRORS as error:
