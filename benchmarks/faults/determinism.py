@@ -47,7 +47,7 @@ def _normalised(path: Path) -> bytes:
         data = json.dumps(document).encode()
     if path.suffix == ".json" and b"/" in data:
         text = data.decode()
-        for part in {str(path).partition("/out/")[0], path.parts[2]}:
+        for part in (str(path).partition("/out/")[0], path.parts[2]):
             text = text.replace(part, "")
         return text.encode()
     return data
