@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from vepe.cli import app as cli
 from vepe.cli.models import model_cost
 from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.model import ModelConfig
-from vepe.inference import weights as checkpoint
 from vepe.inference.weights import save_weights
 
 
@@ -35,7 +35,7 @@ def test_all_presets(capsys) -> None:
 def test_metadata_of_weights_is_printed(tmp_path: Path, monkeypatch, capsys) -> None:
     training = {"data": ["LSP", "COCO"], "recipe": "two hours on two cores [sic]"}
     save_weights(tmp_path / "vepe-n.safetensors", tiny_model(), TINY, training)
-    monkeypatch.setattr(checkpoint.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda _: tmp_path)
     weights = str(tmp_path / "vepe-n.safetensors")
     assert cli.run(["models", weights]) == 0
     assert capsys.readouterr().out.count("\n") == 2

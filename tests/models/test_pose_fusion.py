@@ -124,8 +124,11 @@ def test_a_candidate_that_the_key_frame_confirms_has_more_weight() -> None:
     rising = torch.linspace(-4, 4, 5).repeat(5).expand(1, 2, 4, 25)  # along x
     look = {"match_logits": rising, "match_centre_px": poses().keypoints_px}
     own = replace(poses(), **look)
+    fusion = PoseFusion()
+    fusion.weights.data[4] = 1.25  # off by default
     right, left = (
-        fuse([poses((x, 0.0)), own], [still()], 1).keypoints_px[..., 0] for x in (4.0, -4.0)
+        fuse([poses((x, 0.0)), own], [still()], 1, fusion=fusion).keypoints_px[..., 0]
+        for x in (4.0, -4.0)
     )
     place = poses().keypoints_px[..., 0]
     assert torch.all(right - place > 2 * (place - left))
