@@ -204,6 +204,7 @@ class Puppet:
 
     skeleton = POSETRACK15
     smooth = "off"
+    config = SimpleNamespace(temporal=SimpleNamespace(lookahead=0))
 
     def __init__(self, fail_at: int = -1) -> None:
         self._fail_at = fail_at
