@@ -134,7 +134,6 @@ class Variant:
     lookahead: int = 2
     alignment: bool = True
     uniform: bool = False
-    second_look: float | None = None
     spatial: bool = False
 
 
@@ -147,8 +146,6 @@ VARIANTS = {
     "lookahead 2, window 3": Variant(window=3),
     "lookahead 2, window 5": Variant(window=5),
     "lookahead 2": Variant(),
-    "causal, second look": Variant(lookahead=0, second_look=1.25),
-    "lookahead 2, second look": Variant(second_look=1.25),
     "lookahead 2, no alignment": Variant(alignment=False),
     "lookahead 2, uniform matching": Variant(uniform=True),
 }
@@ -198,17 +195,13 @@ def read_window(model: Vepe, video: EncodedVideo, variant: Variant) -> list[Pose
     frames = video.frames
     if not variant.alignment:
         frames = [replace(frame, grey=None) for frame in frames]
-    weights = model.pose_fusion.weights.detach().clone()
     try:
-        if variant.second_look is not None:
-            model.pose_fusion.weights.data[4] = variant.second_look
         model.window, model.lookahead = variant.window or model.window, variant.lookahead
         model.consistency.matching = "uniform" if variant.uniform else own[2]
         times = torch.tensor([video.times_s], dtype=torch.float64)
         return fuse_clips(model, frames, times, range(len(frames)), model.memory_interval_s)
     finally:
         model.window, model.lookahead, model.consistency.matching = own
-        model.pose_fusion.weights.data.copy_(weights)
 
 
 def tracked(poses: list[FramePoses], config: ModelConfig) -> Iterator[FramePoses]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from vepe.models.alignment import FrameMotion
@@ -117,22 +115,6 @@ def test_confidence_falls_where_the_frames_disagree() -> None:
     alike, apart = (fuse([poses((x, 0.0)), poses()], [still()], 1) for x in (0.0, 8.0))
     assert torch.equal(alike.confidence_logits, poses().confidence_logits)
     assert (apart.confidence_logits - poses().confidence_logits).max() < -0.05
-
-
-def test_a_candidate_that_the_key_frame_confirms_has_more_weight() -> None:
-    """The match of the key frame rises towards one side of its own joints."""
-    rising = torch.linspace(-4, 4, 5).repeat(5).expand(1, 2, 4, 25)  # along x
-    look = {"match_logits": rising, "match_centre_px": poses().keypoints_px}
-    own = replace(poses(), **look)
-    fusion = PoseFusion()
-    fusion.weights.data[4] = 1.25  # off by default
-    right, left = (
-        fuse([poses((x, 0.0)), own], [still()], 1, fusion=fusion).keypoints_px[..., 0]
-        for x in (4.0, -4.0)
-    )
-    place = poses().keypoints_px[..., 0]
-    assert torch.all(right - place > 2 * (place - left))
-    assert torch.all(left < place)
 
 
 def test_frames_that_are_not_present_are_not_read() -> None:

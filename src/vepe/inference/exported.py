@@ -19,7 +19,7 @@ from jaxtyping import Float, Int, UInt8
 
 from vepe.errors import VepeError
 from vepe.inference.network import KEY_PLACE, NetworkPoses
-from vepe.models.windows import MATCH_SIDE, MEMORY
+from vepe.models.windows import MEMORY
 
 POSES = ("scores", "keypoints_px", "confidences", "identities")
 """Outputs for key frames."""
@@ -68,8 +68,7 @@ class Interface:
     def memory_shapes(self, rows: int) -> list[tuple[int, ...]]:
         """Shapes of the inputs `memory.*` for so many frames."""
         n, k = self.people, self.keypoints
-        look = [(rows, n, k, MATCH_SIDE**2), (rows, n, k, 2)]
-        return [(rows, n), (rows, n, k, 2), (rows, n, k), (rows, n, self.identity), *look]
+        return [(rows, n), (rows, n, k, 2), (rows, n, k), (rows, n, self.identity)]
 
     def to_json(self) -> str:
         """As it is stored."""

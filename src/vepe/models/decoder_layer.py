@@ -15,7 +15,7 @@ then one pose query per keypoint), C channels.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -26,7 +26,6 @@ from vepe.models.attention import FeedForwardBlock, SelfAttentionBlock, mlp
 from vepe.models.deformable import DeformableAttention, sample_grid
 from vepe.models.memory import Memory
 from vepe.models.positions import PointEmbedding
-from vepe.models.windows import MATCH_SIDE
 
 MIN_SIZE_PX = 8.0
 """Lower bound of a person's size; sizes are divided by."""
@@ -42,16 +41,11 @@ class LayerOutput:
         confidence_logits: (B, N, K) confidence of each keypoint: how close it is to the true one,
             see `vepe.losses.keypoints`. It is trained on its own, not derived from the person's
             score: PoseTrack ranks keypoints, not people.
-        match_logits: (B, N, K, P) match of query and features on the grid of the local refinement;
-            0 without it; None where nothing reads it.
-        match_centre_px: (B, N, K, 2) centres of that grid.
     """
 
     score_logits: Float[Tensor, "B N"]
     keypoints_px: Float[Tensor, "B N K 2"]
     confidence_logits: Float[Tensor, "B N K"]
-    match_logits: Float[Tensor, "B N K P"] | None = field(default=None, kw_only=True)
-    match_centre_px: Float[Tensor, "B N K 2"] | None = field(default=None, kw_only=True)
 
     def people(self, index: slice) -> LayerOutput:
         """Only some of the people of every frame."""
@@ -81,14 +75,7 @@ class PoseOutput(LayerOutput):
     @staticmethod
     def of(poses: LayerOutput, identity: Float[Tensor, "B N D"]) -> PoseOutput:
         """From a layer's prediction."""
-        return PoseOutput(
-            poses.score_logits,
-            poses.keypoints_px,
-            poses.confidence_logits,
-            identity,
-            match_logits=poses.match_logits,
-            match_centre_px=poses.match_centre_px,
-        )
+        return PoseOutput(poses.score_logits, poses.keypoints_px, poses.confidence_logits, identity)
 
     def __getitem__(self, rows: slice | list[int]) -> PoseOutput:
         """Some rows of the batch."""
@@ -97,8 +84,6 @@ class PoseOutput(LayerOutput):
             self.keypoints_px[rows],
             self.confidence_logits[rows],
             self.identity[rows],
-            match_logits=None if self.match_logits is None else self.match_logits[rows],
-            match_centre_px=None if self.match_centre_px is None else self.match_centre_px[rows],
         )
 
 
@@ -152,7 +137,7 @@ class LocalRefinement(nn.Module):
         self,
         dim: int,
         channels: int = 32,
-        side: int = MATCH_SIDE,
+        side: int = 5,
         radius: float = 0.15,
         high_resolution_dim: int = 0,
     ) -> None:
@@ -188,7 +173,7 @@ class LocalRefinement(nn.Module):
         size_px: Float[Tensor, "B N"],
         keys: Float[Tensor, "B D h w"],
         image_wh_px: Float[Tensor, "2"],
-    ) -> tuple[Float[Tensor, "B N K 2"], Float[Tensor, "B N K P"], Float[Tensor, "B N K C"]]:
+    ) -> tuple[Float[Tensor, "B N K 2"], Float[Tensor, "B N K"], Float[Tensor, "B N K C"]]:
         """Refines the keypoints.
 
         Args:
@@ -199,8 +184,8 @@ class LocalRefinement(nn.Module):
             image_wh_px: width and height of the network's input.
 
         Returns:
-            deltas in units of the person's size, the match on the grid (without the distance
-            bias), and the matched features as an update of the queries.
+            deltas in units of the person's size, the logit of the best match, and the matched
+            features as an update of the queries.
         """
         people, channels = queries.shape[1], keys.shape[1]
         # Queries and points with the people's keypoints innermost, see `vepe.models.deformable`.
@@ -212,15 +197,15 @@ class LocalRefinement(nn.Module):
         sampled = sample_grid(keys, grid)  # (B, D, P, N*K)
         query = self.to_query(queries).flatten(1, 2) * channels**-0.5
         query = query.transpose(1, 2).unsqueeze(2)  # (B, D, 1, N*K)
-        logits = (sampled * query).sum(dim=1).transpose(1, 2)  # (B, N*K, P)
-        weights = (logits + self.distance_bias).float().softmax(dim=-1)  # (B, N*K, P)
+        logits = (sampled * query).sum(dim=1).transpose(1, 2) + self.distance_bias  # (B, N*K, P)
+        weights = logits.float().softmax(dim=-1)  # (B, N*K, P)
         delta = (weights @ self.grid) * self.radius  # (B, N*K, 2)
         spread = weights.to(sampled.dtype).transpose(1, 2).unsqueeze(1)  # (B, 1, P, N*K)
         content = self.to_content((sampled * spread).sum(dim=2).transpose(1, 2))  # (B, N*K, C)
         by_person = (people, -1)
         return (
             delta.unflatten(1, by_person),
-            logits.unflatten(1, by_person),
+            logits.amax(dim=-1).unflatten(1, by_person),
             content.unflatten(1, by_person),
         )
 
@@ -315,17 +300,14 @@ class PoseDecoderLayer(nn.Module):
     ) -> tuple[Float[Tensor, "B N J C"], LayerOutput]:
         """Moves the keypoints by refinement and regression, and reads scores off the queries."""
         refined = queries.new_zeros(())
-        match = reference.new_zeros(*reference.shape[:3], MATCH_SIDE**2)
-        best = reference.new_zeros(())
+        match = None
         if self.search is not None:
             pose = queries[:, :, 1:]  # (B, N, K, C)
             keys = self.search.keys(memory)
             refined, match, content = self.search(pose, reference, size, keys, memory.image_wh_px)
-            best = (match + self.search.distance_bias).amax(dim=-1)  # (B, N, K)
             queries = torch.cat([queries[:, :, :1], pose + content], dim=2)
         score, delta, confidence = self.heads(queries)
-        confidence = confidence + best.float()
+        if match is not None:
+            confidence = confidence + match.float()
         keypoints = reference + (refined + delta) * size[:, :, None, None]
-        return queries, LayerOutput(
-            score, keypoints, confidence, match_logits=match.float(), match_centre_px=reference
-        )
+        return queries, LayerOutput(score, keypoints, confidence)

@@ -3,11 +3,10 @@
 `gather_candidates` collects what the frames say about the people of the key frame: every joint
 carried there along the motion (STDME), of the person that instance consistency associates.
 `PoseFusion` averages these candidates joint by joint. The weight of a candidate is the softmax over
-frames of a sum of terms: its confidence, the match of the person, how reliable the motion is, the
-person's score in that frame, what the key frame itself shows at the candidate's place (STPD's
-second look), and how close it is to the mean of all.
+frames of a sum of terms: its confidence, how reliable the motion is, the person's score in that
+frame, whether it is the key frame's own, and how close it is to the mean of all.
 
-Only the weights of these terms are learned: seven numbers, which carry over to other video and
+Only the weights of these terms are learned: six numbers, which carry over to other video and
 other weights of the per-frame path. A network in their place that read the same quantities gained
 nothing (docs/experiments.md), and one that reads query contents learns the looks of its training
 video. Without other frames the poses stay as they are, so still images cannot lose by it. The paper
@@ -32,8 +31,6 @@ from vepe.models.alignment import FrameMotion
 from vepe.models.decoder_layer import PoseOutput, person_size_px
 from vepe.models.instance_consistency import InstanceConsistency
 from vepe.models.memory_encoder import carry_to_key
-from vepe.models.pose_decoder import RADIUS
-from vepe.models.windows import MATCH_SIDE
 
 ERROR_SCALE_PX = 1.5
 """Unit of the round-trip error of a carried joint."""
@@ -50,9 +47,9 @@ CONFIDENCE_SHARE, SPREAD_DOUBT = 0.84, 14.0
 """How much of the difference to the candidates' mean confidence logit is added to a joint's own,
 and how much it falls with their spread in units of the person's size."""
 
-WEIGHTS = (2.6, 0.7, 0.9, 0.35, 0.0, 0.3, 0.3)
-"""Initial weights, see `PoseFusion`; fitted on rendered video as by the recipe `temporal`, except
-that of the second look: fitted to 1.25 it gains nothing and keypoints jitter more."""
+WEIGHTS = (2.6, 0.7, 0.9, 0.35, 0.3, 0.3)
+"""Initial weights, see `PoseFusion`; fitted on rendered video as by the recipe `temporal`, together
+with one more term, which gained nothing (docs/experiments.md)."""
 
 _ABSENT = -1e4
 """Log weight of a frame that does not see the person: its softmax is exactly 0."""
@@ -151,8 +148,8 @@ class PoseFusion(nn.Module):
 
     Attributes:
         weights: of the terms of a candidate's logit: log confidence, round-trip error,
-            displacement, difference of the person scores, evidence of the second look, being the
-            key frame's own, and log agreement with the mean.
+            displacement, difference of the person scores, being the key frame's own, and log
+            agreement with the mean.
     """
 
     def __init__(self) -> None:
@@ -180,7 +177,7 @@ class PoseFusion(nn.Module):
             c: candidates of its joints, with at least one other frame.
         """
         size = person_size_px(own.keypoints_px)[:, None, :, None]  # (B, 1, N, 1)
-        terms = torch.stack(_terms(own, c, size), dim=-1)  # (B, S, N, K, 6)
+        terms = torch.stack(_terms(c, size), dim=-1)  # (B, S, N, K, 5)
         *_, agreement_weight = self.weights.unbind()
         logits = (terms * self.weights[:-1]).sum(dim=-1)
         logits = logits.masked_fill(~c.present[..., None], _ABSENT)  # (B, S, N, K)
@@ -199,7 +196,7 @@ class PoseFusion(nn.Module):
 
 
 def _terms(
-    own: PoseOutput, c: Candidates, size_px: Float[Tensor, "B 1 N 1"]
+    c: Candidates, size_px: Float[Tensor, "B 1 N 1"]
 ) -> tuple[Float[Tensor, "B S N K"], ...]:
     """What makes a candidate good, in the order of `PoseFusion.weights`, without agreement."""
     shape = c.error_px.shape
@@ -209,27 +206,8 @@ def _terms(
         -c.error_px / ERROR_SCALE_PX,
         -c.moved_px / size_px / MOTION_SCALE,
         other_score.expand(shape),
-        _evidence(own, c.keypoints_px),
         (c.steps == 0).to(other_score.dtype)[..., None, None].expand(shape),
     )
-
-
-def _evidence(own: PoseOutput, points_px: Float[Tensor, "B S N K 2"]) -> Float[Tensor, "B S N K"]:
-    """STPD's second look: how well the key frame's features match its query at each candidate.
-
-    The local refinement has compared them on a small grid around the joint; candidates beside the
-    grid get the value of its border. 0 for decoders without refinement.
-    """
-    if own.match_logits is None or own.match_centre_px is None:
-        return torch.zeros_like(points_px[..., 0])
-    centre, logits = own.match_centre_px, own.match_logits
-    radius = RADIUS * person_size_px(centre)[:, None, :, None, None]  # (B, 1, N, 1, 1)
-    at = ((points_px - centre[:, None]) / radius).permute(0, 2, 3, 1, 4)  # (B, N, K, S, 2) in -1..1
-    maps = logits.flatten(0, 2).unflatten(1, (1, MATCH_SIDE, MATCH_SIDE))
-    sampled = F.grid_sample(
-        maps, at.flatten(0, 2)[:, :, None], padding_mode="border", align_corners=True
-    )  # (B*N*K, 1, S, 1)
-    return sampled[:, 0, :, 0].view(at.shape[:-1]).permute(0, 3, 1, 2)
 
 
 def _score_change(c: Candidates) -> Float[Tensor, "B N"]:

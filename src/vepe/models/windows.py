@@ -11,19 +11,9 @@ PAST_OFFSETS = (1, 2, 4)
 """Which earlier frames in memory a key frame reads, nearest first. Errors of near frames are alike,
 far frames are aligned less well."""
 
-MEMORY = (
-    "score_logits",
-    "keypoints_px",
-    "confidence_logits",
-    "identity",
-    "match_logits",
-    "match_centre_px",
-)
+MEMORY = ("score_logits", "keypoints_px", "confidence_logits", "identity")
 """Names of the tensors that a stream keeps of a frame: its poses before `sigmoid`, see
 `vepe.models.decoder_layer.PoseOutput`."""
-
-MATCH_SIDE = 5
-"""Points along one side of the grid of `match_logits`."""
 
 
 def window_reads(key: int, available: int, window: int, lookahead: int) -> list[int]:
