@@ -30,7 +30,7 @@ demo: $(LIGHT_STAMP)
 
 test: lint $(LIGHT_STAMP)
 	$(LIGHT)/bin/python -m pytest -q tests/light
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
 
 faults: $(STAMP)
 	$(BIN)/python benchmarks/faults $(FAULTS)
