@@ -71,6 +71,14 @@ class PlannedStep:
 
 
 @dataclass(frozen=True)
+class InferredFrame:
+    """What the network says of a frame, before the tracker; `cut` as in `FrameInfo`."""
+
+    poses: FramePoses
+    cut: bool
+
+
+@dataclass(frozen=True)
 class StreamRunner:
     """The stages of a stream. It remembers nothing of any video, so one serves any number of them.
 
@@ -189,24 +197,33 @@ class StreamRunner:
             embeddings=self.embeddings,
         )
 
+    def inferred(
+        self, due: Sequence[KeyWindow], outputs: Iterator[NetworkPoses]
+    ) -> list[InferredFrame]:
+        """The people of the frames that are due, with all that the tracker looks at."""
+        conf = self.conf if self.tracker is None else self.tracker.settings.low_threshold
+        infos: list[FrameInfo] = [key.key.info for key in due]
+        return [InferredFrame(self._poses(next(outputs), i, conf), i.cut) for i in infos]
+
+    def follow(self, state: VideoState, frame: InferredFrame) -> tuple[VideoState, FramePoses]:
+        """Tracks and smooths the people of the next frame. The network is not needed."""
+        if self.tracker is None:
+            return state, frame.poses
+        tracks = self.tracker.end_shot(state.tracker) if frame.cut else state.tracker
+        tracks, poses = self.tracker.step(tracks, frame.poses)
+        poses = poses.select(poses.track_ids != NO_TRACK)
+        smoother = state.smoother
+        if self.smoother is not None:
+            smoother, poses = self.smoother.step(smoother, poses)
+        return replace(state, tracker=tracks, smoother=smoother), poses
+
     def _emit(
         self, state: VideoState, due: Sequence[KeyWindow], outputs: Iterator[NetworkPoses]
     ) -> tuple[VideoState, list[FramePoses]]:
         """The people of the frames that are due, tracked and smoothed."""
         emitted = []
-        for key in due:
-            info: FrameInfo = key.key.info
-            if self.tracker is None:
-                emitted.append(self._poses(next(outputs), info, self.conf))
-                continue
-            poses = self._poses(next(outputs), info, self.tracker.settings.low_threshold)
-            tracks = self.tracker.end_shot(state.tracker) if info.cut else state.tracker
-            tracks, poses = self.tracker.step(tracks, poses)
-            poses = poses.select(poses.track_ids != NO_TRACK)
-            smoother = state.smoother
-            if self.smoother is not None:
-                smoother, poses = self.smoother.step(smoother, poses)
-            state = replace(state, tracker=tracks, smoother=smoother)
+        for frame in self.inferred(due, outputs):
+            state, poses = self.follow(state, frame)
             emitted.append(poses)
         return state, emitted
 
