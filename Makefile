@@ -3,6 +3,8 @@
 #              demo/store_aisle.mp4 and .json
 # make lint    setup, then ruff and mypy
 # make test    lint, then the tests of the light installation in .venv-light, then all tests
+# make docs    setup, then the documentation site in site/ (open site/index.html)
+# make docs-full  setup, then every block of the pages, also those that need minutes, a GPU or the network
 # make faults  setup, then a campaign of faults against every command (about ten minutes);
 #              options: make faults FAULTS='--seed 7 --only media --cases 200'
 # make clean   remove everything that these create, including .venv
@@ -21,7 +23,7 @@ IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(IN_RANGE)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test faults setup lint clean
+.PHONY: demo test docs docs-full faults setup lint clean
 
 demo: $(LIGHT_STAMP)
 	$(LIGHT)/bin/vepe track $(CLIP) --output demo --overwrite
@@ -31,6 +33,12 @@ demo: $(LIGHT_STAMP)
 test: lint $(LIGHT_STAMP)
 	$(LIGHT)/bin/python -m pytest -q tests/light
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
+
+docs: $(STAMP)
+	$(BIN)/python -m docs.generator
+
+docs-full: $(STAMP)
+	VEPE_DOCS_FULL=1 $(BIN)/python -m pytest -q tests/examples/test_docs_blocks.py
 
 faults: $(STAMP)
 	$(BIN)/python benchmarks/faults $(FAULTS)
@@ -63,4 +71,4 @@ $(LIGHT_STAMP): pyproject.toml constraints.txt
 	@touch $(LIGHT_STAMP)
 
 clean:
-	rm -rf $(VENV) $(LIGHT) demo dist build htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LIGHT) demo dist build site htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,6 +15,10 @@ class ActionWeights(Settings):
     `stroll` is walking with stops; `talk` is a group facing each other; `fight` is a pair; `low` is
     squatting, kneeling and bending; `sit` is on chairs, `floor` on the ground; `fall` is falling,
     lying and getting up; `crawl` also rolls; `acrobatics` is jumps, spins and cartwheels.
+
+    Attributes:
+        walk, stroll, run, stand, talk, sit, floor, low, dance, fight, fall, crawl, acrobatics:
+            weight of this action.
     """
 
     walk: float = Field(default=5.0, ge=0)

@@ -110,7 +110,12 @@ class _Shards(_Source):
 
 
 class CocoConfig(_LabelFiles, ImageClipConfig):
-    """Pseudo-clips from COCO keypoints, CrowdPose, or any JSON in COCO's format."""
+    """Pseudo-clips from COCO keypoints, CrowdPose, or any JSON in COCO's format.
+
+    Attributes:
+        kind: which kind of source this is.
+        annotations: label files below `root`; patterns are allowed.
+    """
 
     kind: Literal["coco"] = "coco"
     annotations: tuple[str, ...] = Field(
@@ -120,14 +125,22 @@ class CocoConfig(_LabelFiles, ImageClipConfig):
 
 
 class StillsConfig(_Shards, ImageClipConfig):
-    """Pseudo-clips from images in tar shards."""
+    """Pseudo-clips from images in tar shards.
+
+    Attributes:
+        kind: which kind of source this is.
+    """
 
     kind: Literal["stills"] = "stills"
     empty: bool = Field(True, description="also use images without labelled people")
 
 
 class PosetrackConfig(_LabelFiles, VideoClipConfig):
-    """PoseTrack 2017, 2018 or 21 as released, or any data set with that layout."""
+    """PoseTrack 2017, 2018 or 21 as released, or any data set with that layout.
+
+    Attributes:
+        kind: which kind of source this is.
+    """
 
     kind: Literal["posetrack"] = "posetrack"
     split: str = Field("train", description="split whose annotations are used if none are given")
@@ -136,7 +149,12 @@ class PosetrackConfig(_LabelFiles, VideoClipConfig):
 
 
 class VideoConfig(_LabelFiles, VideoClipConfig):
-    """Your own videos in COCO's format: images with `video_id`, annotations with `track_id`."""
+    """Your own videos in COCO's format: images with `video_id`, annotations with `track_id`.
+
+    Attributes:
+        kind: which kind of source this is.
+        annotations: label files below `root`; patterns are allowed.
+    """
 
     kind: Literal["video"] = "video"
     annotations: tuple[str, ...] = Field(min_length=1)
@@ -144,7 +162,12 @@ class VideoConfig(_LabelFiles, VideoClipConfig):
 
 
 class FramesConfig(_Shards, VideoClipConfig):
-    """Clips of video in tar shards whose images have `video_id` and `time_s`."""
+    """Clips of video in tar shards whose images have `video_id` and `time_s`.
+
+    Attributes:
+        kind: which kind of source this is.
+        person_scale: smallest and largest longer side of a person, relative to the canvas.
+    """
 
     kind: Literal["frames"] = "frames"
     person_scale: tuple[float, float] = (0.15, 0.7)

@@ -23,20 +23,38 @@ MAX_LAYER_VALUES = 1_000_000_000
 
 
 class SpatialEncoderConfig(Settings):
-    """Deformable encoder within a frame. Only `levels` are updated (0 is the finest)."""
+    """Deformable encoder within a frame. Only `levels` are updated (0 is the finest).
+
+    Attributes:
+        layers: number of layers; 0 leaves the part out.
+        levels: levels that are updated, 0 is the finest.
+    """
 
     layers: int = Field(1, ge=0, le=MAX_LAYERS)
     levels: tuple[int, ...] = (1, 2)
 
 
 class SpatialDecoderConfig(Settings):
-    """Decoder that turns proposals into queries and poses, frame by frame."""
+    """Decoder that turns proposals into queries and poses, frame by frame.
+
+    Attributes:
+        layers: number of layers.
+    """
 
     layers: int = Field(2, ge=1, le=MAX_LAYERS)
 
 
 class TemporalConfig(Settings):
-    """The parts that read a window of frames. Each can be switched off for ablations."""
+    """The parts that read a window of frames. Each can be switched off for ablations.
+
+    Attributes:
+        pose_encoder: STPE's update of a frame's queries.
+        memory_encoder: STDME's update of a frame's memory.
+        pose_encoder_layers: layers of STPE's update.
+        memory_encoder_layers: layers of STDME's update.
+        memory_encoder_levels: levels that STDME updates, 0 is the finest.
+        pose_decoder_layers: layers of STPD.
+    """
 
     RENAMED: ClassVar = {"spacing_s": "memory_interval_s"}
 
@@ -64,7 +82,12 @@ class TemporalConfig(Settings):
 
 
 class ConsistencyConfig(Settings):
-    """Instance consistency. Off: no identity loss, uniform matching, no embeddings to track by."""
+    """Instance consistency. Off: no identity loss, uniform matching, no embeddings to track by.
+
+    Attributes:
+        enabled: whether the part exists.
+        matching: how people of other frames are associated: by identity and overlap, or all alike.
+    """
 
     enabled: bool = True
     matching: Literal["identity", "uniform"] = "identity"
@@ -83,6 +106,15 @@ class ModelConfig(Settings):
     `tracker`, `smoothing` and `shots` have no effect on the network; they are the settings that go
     with its scores and embeddings. At inference the tracker's thresholds are scaled so that tracks
     start at `conf`.
+
+    Attributes:
+        name: its name in results and logs.
+        backbone: any timm model with feature maps, or `mobilenetv2_pose_100` (or 175), MoveNet's.
+        strides: strides of the feature maps that the network reads, in pixels of its input.
+        dim: channels of memory and queries.
+        heads: attention heads.
+        keypoint_search: local refinement of keypoints in every decoder layer.
+        skeleton: keypoints, edges, flip pairs and sigmas: the name of a skeleton, or their lists.
     """
 
     RENAMED: ClassVar = {"fine": "high_resolution_dim"}

@@ -36,6 +36,15 @@ class EvaluationConfig(Settings):
     """Evaluation of the EMA weights, at intervals and at the end of each stage.
 
     The weights with the best `metric` are saved as `best.safetensors`.
+
+    Attributes:
+        kind: whose rules score the predictions.
+        joints: all keypoints, or those that prediction and ground truth share by name.
+        metric: which metric decides on the best weights.
+        every_steps, every_minutes: interval of evaluations within a stage; without either, at its end
+            only.
+        input_px: longer side of the network's input; the model's own where it is not set.
+        window: frames of the window; the model's own where it is not set.
     """
 
     kind: Literal["coco", "crowdpose", "posetrack"] = "coco"
@@ -67,7 +76,20 @@ class EvaluationConfig(Settings):
 
 
 class LossConfig(Settings):
-    """Weights of the losses; 0 turns a part off, and it is not computed."""
+    """Weights of the losses; 0 turns a part off, and it is not computed.
+
+    Attributes:
+        score: person score against the quality of the pose.
+        l1: distance of keypoints, relative to the person's size.
+        oks: 1 - OKS.
+        confidence: confidence of keypoints.
+        dense: one-to-many loss on the proposals.
+        denoising: losses of denoising queries.
+        contrastive: contrastive loss between identities of different people.
+        cosine: distance between identities of one person over frames.
+        proposals: losses of the proposals.
+        layers: losses of the layers of the spatial decoder.
+    """
 
     score: float = Field(2.0, ge=0)
     l1: float = Field(5.0, ge=0)
@@ -82,7 +104,11 @@ class LossConfig(Settings):
 
 
 class ScheduleConfig(Settings):
-    """The learning rate over a stage, after its warm-up."""
+    """The learning rate over a stage, after its warm-up.
+
+    Attributes:
+        kind: cosine to the floor, drops at milestones, or constant.
+    """
 
     kind: Literal["cosine", "step", "constant"] = "cosine"
     milestones: tuple[float, ...] = Field(
@@ -108,6 +134,12 @@ class StageConfig(Settings):
 
     `steps` makes a run reproducible, `minutes` is a budget of wall time; with both, whichever comes
     first ends the stage. The schedule follows the same measure.
+
+    Attributes:
+        name: its name in logs and checkpoints.
+        steps, minutes: length of the stage; with both, whichever comes first.
+        lr: learning rate of all but the backbone.
+        warmup_steps: steps over which the learning rate rises to its value.
     """
 
     RENAMED: ClassVar[dict[str, str | None]] = {
@@ -157,6 +189,15 @@ class TrainConfig(Settings):
     `accumulate` follows from the number of processes, so that a recipe means the same on one GPU
     and on many. How clips are split changes only rounding, so a run can be resumed with more or
     fewer processes.
+
+    Attributes:
+        data_root: folder that paths of data, weights and ground truth are relative to.
+        seed: all randomness is a function of it and of the sample's number.
+        weight_decay: AdamW's; not for biases, norms and embeddings.
+        clip_norm: largest gradient norm.
+        ema: decay of the averaged weights, which are what is saved.
+        device: where to train; auto takes a GPU if there is one.
+        checkpoint_minutes: longest time between two checkpoints.
     """
 
     RENAMED: ClassVar[dict[str, str | None]] = {"pictures_every": "image_every_steps"}
