@@ -35,6 +35,7 @@ from vepe.cli.predict import predict
 from vepe.cli.process import set_up
 from vepe.cli.push import push
 from vepe.cli.report import report as quality_report
+from vepe.cli.serve import serve
 from vepe.cli.track import track
 from vepe.cli.train import page, report, train
 from vepe.errors import BatchError, VepeError, VepeWarning, printable
@@ -45,7 +46,7 @@ EXIT_INTERRUPTED = 130
 
 # The order of use: run a model, score it, train one, then data.
 ORDER = [
-    *("track", "predict", "draw", "measure", "report", "edit", "models"),
+    *("track", "predict", "serve", "draw", "measure", "report", "edit", "models"),
     *("export", "benchmark", "evaluate", "train", "train report"),
     *("page", "synth", "data", "convert", "push", "doctor"),
 ]
@@ -102,6 +103,13 @@ app.command(
         "vepe predict photos/ -o photos.json --conf 0.2",
     )
 )(predict)
+app.command(
+    epilog=examples(
+        "vepe serve",
+        "vepe serve --port 9000 --data jobs --root videos",
+        "VEPE_TOKEN=... vepe serve --host 0.0.0.0",
+    )
+)(serve)
 app.command(
     epilog=examples(
         "vepe draw out/walk.json walk.mp4 -o drawn.mp4 --trail 2 --boxes",

@@ -49,6 +49,7 @@ def run(
     job: TrackJob,
     *,
     on_frame: Callable[[int], None] = lambda frames: None,
+    on_poses: Callable[[FramePoses], None] = lambda poses: None,
     show: Callable[[np.ndarray], None] | None = None,
     stop: threading.Event | None = None,
     reopen: Callable[[], VideoSource] | None = None,
@@ -60,6 +61,7 @@ def run(
         source: the open video.
         job: what to write, and where.
         on_frame: called with the number of frames that went through the network.
+        on_poses: called with the final poses of every frame, in order, in this thread.
         show: called with every annotated image (before offline smoothing), in this thread.
         stop: ends the work at the next frame when set; finished frames are written.
         reopen: opens the source a second time; needed for a video with offline smoothing.
@@ -86,7 +88,7 @@ def run(
             renderer = PoseRenderer(predictor.skeleton, job.drawing)
             writing = _Writing(spool, renderer, writer, second)
             with read_ahead(source, stop.is_set) as frames, writing:
-                _infer(predictor, frames, source, writing, job.drawing, on_frame, show)
+                _infer(predictor, frames, source, writing, job.drawing, on_frame, on_poses, show)
             paths = []
             if spool.frames:
                 info_of = _info_of(job, source, spool, writer, complete=not frames.stopped)
@@ -185,6 +187,7 @@ def _infer(
     writing: _Writing,
     drawing: DrawingOptions,
     on_frame: Callable[[int], None],
+    on_poses: Callable[[FramePoses], None],
     show: Callable[[np.ndarray], None] | None,
 ) -> None:
     """Runs every frame through the network and the tracker, and queues the results for writing."""
@@ -207,6 +210,7 @@ def _infer(
             for poses in step.live:
                 show(renderer.draw(not_shown.popleft(), poses))
         for poses in step.poses:
+            on_poses(poses)
             writing.put((poses, *pending.popleft()))
         if frame is not None:
             on_frame(count)
