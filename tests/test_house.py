@@ -35,7 +35,7 @@ LAYERS = (
     {"tracking"},
     {"results", "interop"},
     {"inference"},
-    {"evaluation"},
+    {"evaluation", "serve"},
     {"training"},
     {"cli"},
 )
@@ -53,6 +53,7 @@ TORCH_FREE_ROOMS = (
         "results",
         "interop",
         "evaluation",
+        "serve",
         "cli",
     ),
 )
