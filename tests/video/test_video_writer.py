@@ -45,6 +45,27 @@ def test_times_come_back_to_within_the_time_base(tmp_path: Path) -> None:
     assert [index_of(f.image) for f in frames] == list(range(len(VFR_S)))
 
 
+@pytest.mark.parametrize(
+    "times_s",
+    [
+        VFR_S,
+        [0.0, 0.1, 0.2, 0.9, 1.0, 1.9],
+        [*(i / 25 for i in range(20)), 0.8, 1.3, 1.8, 2.3],  # slower and slower
+        [0.0, 0.5, 1.0, 1.5, *(2 + i / 100 for i in range(20))],
+        [0.3, 0.34, 1.7],
+        [0.0],
+    ],
+)
+def test_uneven_times_end_when_the_last_frame_does(tmp_path: Path, times_s: list[float]) -> None:
+    write(tmp_path / "a.mp4", times_s, fps=25.0)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        length_s = stream.duration * stream.time_base
+    assert float(length_s) == pytest.approx(times_s[-1] + 1 / 25 - times_s[0], abs=1e-3)
+    frames = list(open_video(tmp_path / "a.mp4"))
+    assert [index_of(f.image) for f in frames] == list(range(len(times_s)))
+
+
 @pytest.mark.parametrize("unit", [Fraction(1, 10_688), Fraction(1001, 24_000), Fraction(1, 1000)])
 def test_time_base_of_the_source_keeps_times_exact(tmp_path: Path, unit: Fraction) -> None:
     times = [float(tick * unit) for tick in (0, 1, 2, 5, 11, 12, 40)]

@@ -14,6 +14,7 @@ from typing import Self
 import av
 import av.error
 import numpy as np
+from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
@@ -73,6 +74,7 @@ class VideoWriter:
         self._unit = time_base or DEFAULT_TIME_BASE
         self._start = Fraction(start_s)
         self._last_pts: int | None = None
+        self._decoding_lead: int | None = None  # ticks by which the first frame is decoded early
         self._finished = self._closed = False
         if audio_from is not None and self.path.exists() and self.path.samefile(audio_from):
             raise VepeError(f"'{self.path}' would replace the video it is made from; rename it.")
@@ -154,13 +156,30 @@ class VideoWriter:
 
     def _mux(self, frame: av.VideoFrame | None, audio_until_s: float) -> None:
         """Encodes a frame (None: flushes the encoder) and stores it with the audio up to a time."""
-        for packet in self._stream.encode(frame):
+        packets = self._stream.encode(frame)
+        for packet in packets:
             if not packet.duration:
                 packet.duration = self._frame_ticks()
+            if self._decoding_lead is None:
+                self._decoding_lead = (packet.pts or 0) - (packet.dts or 0)
+            if frame is None and packet is packets[-1]:
+                self._stretch_to_end(packet)
             self._container.mux(packet)
         if self._audio is not None:
             for packet in self._audio.until(audio_until_s):
                 self._container.mux(packet)
+
+    def _stretch_to_end(self, packet: Packet) -> None:
+        """Makes the last packet in order of decoding last until the video ends.
+
+        MP4 states the sum of the distances between decoding times. Decoding times lag by a number
+        of frames, not by a time, so with uneven frame times the sum ends elsewhere than the video;
+        readers believe it where it is shorter.
+        """
+        if packet.pts is None or packet.dts is None or self._last_pts is None:
+            return
+        packet.dts = max(packet.dts, packet.pts - (self._decoding_lead or 0))
+        packet.duration = self._last_pts + self._frame_ticks() - packet.pts
 
     def _frame_ticks(self) -> int:
         return max(1, round(1 / (self._fps * self._unit)))
