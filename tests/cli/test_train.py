@@ -14,6 +14,7 @@ import yaml
 from tiny_recipes import TINY
 from vepe.cli import app as cli
 from vepe.cli.app import run
+from vepe.errors import VepeError
 
 
 @pytest.fixture
@@ -48,6 +49,24 @@ def test_a_run_from_end_to_end(recipe: str, tmp_path: Path, capsys) -> None:
     (folder / "index.html").unlink()
     assert run(["train", "report", str(folder)]) == 0
     assert "Worst clips" in (folder / "index.html").read_text()
+
+
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+def test_threads_sleep_while_they_wait(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "VEPE_SPIN")
+    environ = {key: value for key, value in os.environ.items() if key not in names}
+    monkeypatch.setattr(os, "environ", environ | ({"OMP_WAIT_POLICY": own} if own else {}))
+    seen: list[str] = []
+
+    def load(name: str) -> None:  # PyTorch is loaded from here on
+        seen.append(os.environ["OMP_WAIT_POLICY"])
+        raise VepeError("Not in this test.")
+
+    monkeypatch.setattr("vepe.cli.train.import_module", load)
+    assert run(["train", recipe, "-o", str(tmp_path / "run")]) == 2
+    assert seen == [own or "PASSIVE"]
 
 
 @pytest.mark.parametrize(

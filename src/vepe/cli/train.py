@@ -146,9 +146,10 @@ def _training(module: str) -> Any:
     Raises:
         VepeError: if a package of the extra `train` is missing.
     """
-    from vepe.inference.devices import keep_freed_memory
+    from vepe.inference.devices import keep_freed_memory, quiet_threads
 
     keep_freed_memory()  # for the network on a CPU, and for the loader with any device
+    quiet_threads()
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
