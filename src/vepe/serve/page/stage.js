@@ -1,0 +1,184 @@
+// Shows a video on a canvas, so that what is drawn over a frame is drawn with exactly that frame.
+//
+// The video element itself is never visible: a browser may show its next frame before a script has
+// the poses (or the blur) of it ready. Where the browser has `VideoFrame`, the image and its time
+// are taken at once and cannot disagree.
+
+export class Stage {
+  #canvas;
+  #context;
+  #paint;
+  #image = null;
+  #time = 0;
+  #size = null;
+  #nextSeek = null;
+  #hasFrame = false;
+
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {HTMLCanvasElement} canvas which fills its parent
+   * @param {(context, image, size, view, timeS: number) => void} paint draws one frame, in pixels
+   *   of the video
+   */
+  constructor(video, canvas, paint) {
+    this.video = video;
+    this.#canvas = canvas;
+    this.#context = canvas.getContext("2d", { alpha: false });
+    this.#paint = paint;
+    this.onshown = () => {};
+    if ("requestVideoFrameCallback" in video) this.#waitForFrame();
+    else this.#watchClock();
+    video.addEventListener("seeked", () => this.#seeked());
+    video.addEventListener("loadeddata", () => this.redraw());
+    new ResizeObserver((entries) => this.#resize(entries[0])).observe(canvas);
+  }
+
+  /** Time in seconds of the frame that is on the canvas. */
+  get timeS() {
+    return this.#time;
+  }
+
+  get hasFrame() {
+    return this.#hasFrame || this.#image !== null;
+  }
+
+  /** Size of the video in pixels of the poses; null takes the size of what is shown. */
+  set size(size) {
+    this.#size = size && { width: size.width, height: size.height };
+    this.redraw();
+  }
+
+  load(url) {
+    this.#image = null;
+    this.#hasFrame = false;
+    this.#nextSeek = null;
+    this.#time = 0;
+    this.video.pause();
+    if (url) this.video.src = url;
+    else this.video.removeAttribute("src");
+    this.video.load();
+    this.redraw();
+  }
+
+  /** Shows an image instead of a video; null shows an empty frame. */
+  showImage(image) {
+    this.#image = image;
+    this.redraw();
+  }
+
+  /** Seeks; while one seek is under way only the newest wish is kept. */
+  seek(timeS) {
+    if (!this.video.currentSrc) return;
+    if (this.video.seeking) this.#nextSeek = timeS;
+    else this.video.currentTime = timeS;
+  }
+
+  /** Where the video is, or will be after the seeks that are under way. */
+  get targetS() {
+    return this.#nextSeek ?? this.video.currentTime;
+  }
+
+  redraw() {
+    this.#show(this.#time);
+  }
+
+  /** Draws without a video, as at this time. */
+  showTime(timeS) {
+    this.#show(timeS);
+  }
+
+  /** An image of what is on the canvas. */
+  toBlob(type) {
+    return new Promise((resolve) => this.#canvas.toBlob(resolve, type));
+  }
+
+  #waitForFrame() {
+    this.video.requestVideoFrameCallback((_, { mediaTime }) => {
+      this.#hasFrame = true;
+      this.#show(mediaTime);
+      this.#waitForFrame();
+    });
+  }
+
+  #watchClock() {
+    const tick = () => {
+      if (!this.video.paused) this.#show(this.video.currentTime);
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  #seeked() {
+    if (!("requestVideoFrameCallback" in this.video)) this.#show(this.video.currentTime);
+    if (this.#nextSeek === null) return;
+    const timeS = this.#nextSeek;
+    this.#nextSeek = null;
+    this.video.currentTime = timeS;
+  }
+
+  #show(mediaTime) {
+    const { video } = this;
+    if (this.#image) {
+      this.#draw(this.#image, { width: this.#image.width, height: this.#image.height }, 0);
+      return;
+    }
+    const size = { width: video.videoWidth, height: video.videoHeight };
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || !size.width) {
+      this.#draw(null, this.#size ?? { width: 16, height: 9 }, mediaTime);
+      return;
+    }
+    this.#hasFrame = true;
+    const frame = grab(video);
+    this.#draw(frame ?? video, size, frame ? frame.timestamp / 1e6 : mediaTime);
+    frame?.close();
+  }
+
+  #draw(image, imageSize, timeS) {
+    this.#time = timeS;
+    const view = { ...(this.#size ?? imageSize) };
+    this.#canvas.parentElement.style.setProperty("--aspect", `${view.width} / ${view.height}`);
+    const { width, height } = this.#canvas;
+    if (!width || !height) return;
+    // The video is fitted into the canvas, with bars at two sides where the shapes differ.
+    const fit = Math.min(width / view.width, height / view.height);
+    const left = Math.round((width - fit * view.width) / 2);
+    const top = Math.round((height - fit * view.height) / 2);
+    view.scale = fit / (width / this.#canvas.clientWidth || 1);
+    const context = this.#context;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = "#0b0c0f";
+    context.fillRect(0, 0, width, height);
+    context.setTransform(fit, 0, 0, fit, left, top);
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, view.width, view.height);
+    context.clip();
+    context.imageSmoothingQuality = "high";
+    this.#paint(context, image, imageSize, view, timeS);
+    context.restore();
+    this.onshown(timeS);
+  }
+
+  #resize(entry) {
+    const exact = entry.devicePixelContentBoxSize?.[0];
+    const ratio = window.devicePixelRatio || 1;
+    this.#canvas.width = exact ? exact.inlineSize : Math.round(entry.contentRect.width * ratio);
+    this.#canvas.height = exact ? exact.blockSize : Math.round(entry.contentRect.height * ratio);
+    this.redraw();
+  }
+}
+
+/** The video's frame with its own time; null where the browser cannot, or would turn it. */
+function grab(video) {
+  if (!("VideoFrame" in window)) return null;
+  try {
+    const frame = new VideoFrame(video);
+    const isUpright =
+      frame.displayWidth === video.videoWidth && frame.displayHeight === video.videoHeight;
+    if (isUpright && Number.isFinite(frame.timestamp)) return frame;
+    frame.close();
+  } catch {
+    // No frame is decoded at this moment: the element itself is drawn.
+  }
+  return null;
+}
