@@ -31,6 +31,8 @@ except ImportError:  # Windows: names are random there, and a killed process lea
 SUFFIX = ".vepe-part"
 _SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))
+_STANDARD = (Path("/dev/stdin"), Path("/dev/stdout"), Path("/dev/stderr"))
 _cleaned: set[Path] = set()
 """Folders in which this process has removed what killed ones left."""
 
@@ -53,6 +55,20 @@ class Partial:
             _delete(self.path)
         if self.lock is not None:
             os.close(self.lock)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether the path is a device, a pipe, a socket, or a descriptor of this process.
+
+    No file may take its place: a result that root writes to `/dev/null` would replace it.
+    """
+    if path.absolute().parent in _DESCRIPTORS or path.absolute() in _STANDARD:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not S_ISREG(mode) and not S_ISDIR(mode)
 
 
 def claim_file(path: Path) -> Partial:

@@ -14,8 +14,15 @@ from PIL import Image
 
 from vepe import partial_files
 from vepe.errors import VepeError
-from vepe.formats.files import replacing, replacing_folder, write_bytes
+from vepe.formats.files import (
+    check_targets,
+    replacing,
+    replacing_folder,
+    replacing_named,
+    write_bytes,
+)
 from vepe.video.images import open_image, read_image
+from vepe.video.writer import VideoWriter
 
 
 def _old(folder: Path) -> Path:
@@ -30,6 +37,48 @@ def test_folder_is_replaced_without_leftovers(tmp_path: Path) -> None:
         (partial / "new.txt").write_text("new")
     assert [p.name for p in folder.iterdir()] == ["new.txt"]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices have other names")
+def test_devices_and_pipes_get_the_content_and_stay(tmp_path: Path, capfd) -> None:
+    null, pipe = tmp_path / "null.json", tmp_path / "pipe.json"
+    null.symlink_to("/dev/null")
+    os.mkfifo(pipe)
+    check_targets([null, pipe, Path("/dev/stdout")], [])  # as they are there already
+    write_bytes(null, b"data")
+    assert null.is_symlink()
+    with pytest.raises(VepeError, match=r"pipe\.json cannot be written"):
+        write_bytes(pipe, b"nobody reads this")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_bytes(pipe, b"data")
+    assert os.read(reader, 100) == b"data"
+    os.close(reader)
+    write_bytes(Path("/dev/stdout"), b"to the standard output")
+    assert capfd.readouterr().out == "to the standard output"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["null.json", "pipe.json"]
+    with pytest.raises(VepeError, match="no regular file"):
+        VideoWriter(null, width=64, height=48, fps=25)
+
+
+def test_a_hidden_file_with_an_ending_is_cleaned_up_too(tmp_path: Path) -> None:
+    with replacing_named(tmp_path / "a", ".slp") as named:
+        assert named.suffix == ".slp"
+        named.write_text("whole")
+    assert (tmp_path / "a").read_text() == "whole"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    code = """
+import os, sys
+from pathlib import Path
+from vepe.formats.files import replacing_named
+with replacing_named(Path("b"), ".slp") as named:
+    named.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert len(list(tmp_path.iterdir())) == 3  # the file, and what the killed process left
+    partial_files._cleaned.discard(tmp_path)
+    write_bytes(tmp_path / "c", b"another")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "c"]
 
 
 def test_failed_rename_restores_the_old_folder(

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,8 +19,16 @@ import orjson
 
 from vepe.config.documents import check_document_size, parse_json
 from vepe.errors import VepeError, printable
-from vepe.partial_files import Partial, claim_file, claim_folder, exchange, uninterrupted
+from vepe.partial_files import (
+    Partial,
+    claim_file,
+    claim_folder,
+    exchange,
+    is_stream,
+    uninterrupted,
+)
 
+_STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _OLD = ".vepe-old"
 """Suffix of a folder that is renamed aside while its successor takes its place."""
 
@@ -119,6 +129,8 @@ def check_targets(
             if same or source in around or (target.is_dir() and path in source.parents):
                 raise VepeError(f"The result would replace '{source}' itself; name another path.")
     for target in targets if not overwrite else ():
+        if is_stream(target):
+            continue
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise VepeError(
                 f"'{target}' is already there; add --overwrite to replace it, or name another."
@@ -130,7 +142,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """A hidden file next to `path`, which replaces it at the end or is removed on failure.
 
     It is on the disk before it takes the name, so that a full disk is noticed in time. One that a
-    killed process left is taken over.
+    killed process left is taken over. Devices and pipes, such as `/dev/stdout`, are not replaced:
+    they get the content at the end.
 
     Raises:
         VepeError: if the folder cannot be written, the disk is full, or a text that is written to
@@ -138,6 +151,13 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     partial: Partial | None = None
     try:
+        if is_stream(path):
+            with tempfile.TemporaryDirectory(prefix="vepe-") as folder:
+                whole = Path(folder) / "result"
+                whole.touch()
+                yield whole
+                _send(whole, path)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with uninterrupted():
             partial = claim_file(path)
@@ -159,6 +179,23 @@ def replacing(path: Path) -> Iterator[Path]:
         if partial is not None:
             with uninterrupted():
                 partial.remove()
+
+
+@contextmanager
+def replacing_named(path: Path, suffix: str) -> Iterator[Path]:
+    """As `replacing`, with a file that ends in `suffix`, for libraries that go by the ending."""
+    with replacing(path) as partial:
+        work: Partial | None = None
+        try:
+            with uninterrupted():
+                work = claim_folder(partial.with_name(f"{path.name}{suffix}"))
+            named = work.path / f"result{suffix}"
+            yield named
+            named.replace(partial)
+        finally:
+            if work is not None:
+                with uninterrupted():
+                    work.remove()
 
 
 @contextmanager
@@ -207,6 +244,18 @@ def write_bytes(path: Path, data: bytes) -> None:
         partial.write_bytes(data)
         if partial.stat().st_size != len(data):
             raise OSError(errno.EIO, "only a part was written")
+
+
+def _send(whole: Path, path: Path) -> None:
+    """Copies a file to a device or a pipe. Raises OSError where nobody reads the pipe."""
+    if str(path.absolute()) in _STDOUT:
+        sys.stdout.flush()
+        handle = os.dup(1)
+    else:
+        handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(handle, True)
+    with whole.open("rb") as source, os.fdopen(handle, "wb") as target:
+        shutil.copyfileobj(source, target)
 
 
 def _swap_in(new: Path, path: Path) -> None:

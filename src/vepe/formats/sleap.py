@@ -14,7 +14,7 @@ import numpy as np
 
 from vepe.errors import VepeError, missing_extra
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, skeleton_named
-from vepe.formats.files import replacing
+from vepe.formats.files import replacing_named
 
 
 def _sleap_io() -> Any:
@@ -88,17 +88,11 @@ def write_nwb(path: Path, sequence: AnnotatedSequence) -> Path:
 
 def _write(path: Path, sequence: AnnotatedSequence, suffix: str) -> Path:
     sio, labels = _sleap_io(), labels_of(sequence)
-    with replacing(path) as partial:
-        # sleap-io chooses the format by the ending, which the hidden file does not have.
-        named = partial.with_name(f"{partial.name}{suffix}")
-        try:
-            if suffix == ".slp":
-                sio.save_slp(labels, str(named), verbose=False)
-            else:
-                _save_nwb(labels, named, sequence)
-            named.replace(partial)
-        finally:
-            named.unlink(missing_ok=True)
+    with replacing_named(path, suffix) as named:
+        if suffix == ".slp":
+            sio.save_slp(labels, str(named), verbose=False)
+        else:
+            _save_nwb(labels, named, sequence)
     return path
 
 

@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
 from vepe.errors import VepeError
-from vepe.partial_files import Partial, claim_file, uninterrupted
+from vepe.partial_files import Partial, claim_file, is_stream, uninterrupted
 from vepe.video.audio import AudioTrack
 
 DEFAULT_TIME_BASE = Fraction(1, 90_000)
@@ -263,8 +263,9 @@ class VideoWriter:
 
 def _reserve(path: Path) -> Partial:
     """Creates the folder and an empty hidden file in it, so that missing rights show at once."""
-    if path.is_dir():
-        raise VepeError(f"'{path}' is a folder; give the name of a video file.")
+    if path.is_dir() or is_stream(path):
+        kind = "a folder" if path.is_dir() else "no regular file"
+        raise VepeError(f"'{path}' is {kind}; give the name of a video file.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return claim_file(path)
