@@ -47,3 +47,14 @@ def test_impossible_options_are_one_sentence(
 ) -> None:
     assert cli.run(["benchmark", clip, *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_times_never_replace_the_video_or_the_model(tmp_path: Path, clip: str, capsys) -> None:
+    weights = tmp_path / "own.onnx"
+    weights.write_bytes(b"a model")
+    for path in (Path(clip), weights):
+        before = path.read_bytes()
+        options = ["--model", str(weights), "--frames", "8", "--json", str(path)]
+        assert cli.run(["benchmark", clip, *options]) == 2
+        assert f"would replace '{path}' itself" in capsys.readouterr().err
+        assert path.read_bytes() == before

@@ -119,6 +119,24 @@ def test_former_option_names_are_accepted_with_a_warning(
     assert "settings of --model" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind_of_score", ["coco", "crowdpose", "posetrack", "tracks"])
+def test_scores_never_replace_what_they_are_of(
+    kind_of_score: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gt, pred = tmp_path / "gt", tmp_path / "pred.json"
+    gt.mkdir()
+    inside = gt / "a.json"
+    for path in (inside, pred):
+        path.write_text("[]")
+        words = ["--gt", str(inside), "--pred", str(pred), "--json", str(path)]
+        assert run(["evaluate", kind_of_score, *words]) == 2
+        assert "itself; name another path" in capsys.readouterr().err
+        assert path.read_text() == "[]"
+    words = ["--gt", str(gt), "--pred", str(pred), "--json", str(inside)]
+    assert run(["evaluate", kind_of_score, *words]) == 2
+    assert "itself; name another path" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["coco", "tracks", "posetrack"])
 def test_saved_predictions_get_the_same_scores(kind: str, tmp_path: Path, capsys) -> None:
     weights = tiny_weights_file(tmp_path)

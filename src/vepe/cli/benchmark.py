@@ -102,6 +102,10 @@ def benchmark(
     clip = source or str(CLIP)
     if source is None and not CLIP.is_file():
         raise typer.BadParameter("give a VIDEO; the clip that is the default is only in a clone")
+    if json is not None and json.exists():
+        from vepe.formats.files import check_targets
+
+        check_targets([json], [Path(clip), *map(Path, _values(model))], overwrite=True)
     from vepe.inference.timing import WARM_UP, Setup, describe_machine, read_frames, time_output
     from vepe.inference.timing import benchmark as run
 

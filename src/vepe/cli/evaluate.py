@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +13,14 @@ from vepe.cli.help_pages import examples
 from vepe.cli.options import ImageSize, InputPx, image_size, prepare_device
 from vepe.cli.output import echo
 from vepe.cli.progress import progress_over
-from vepe.cli.score_tables import print_posetrack, print_tracks, print_values, write_scores
+from vepe.cli.score_tables import (
+    check_scores_file,
+    print_posetrack,
+    print_tracks,
+    print_values,
+    warnings_as_lines,
+    write_scores,
+)
 from vepe.errors import VepeError, missing_extra
 
 if TYPE_CHECKING:
@@ -140,6 +144,7 @@ def posetrack(
     """AP, MOTA and keypoint HOTA of PoseTrack 2017, 2018 and 2021 (detected from the files)."""
     from vepe.evaluation.posetrack import PoseTrackMatch, current_rule
 
+    check_scores_file(json_file, gt, pred)
     options = _model_options(pred, model, images, save_pred, device, conf, imgsz, input_px, window)
     if report is not None and find_spec("matplotlib") is None:
         raise missing_extra("The report", "matplotlib", "report")
@@ -147,7 +152,7 @@ def posetrack(
         from vepe.evaluation.report import check_report_folder
 
         check_report_folder(report, overwrite=overwrite)
-    with _warnings_as_lines():
+    with warnings_as_lines():
         rule = current_rule(hota)
     if options is None:
         assert pred is not None
@@ -223,10 +228,11 @@ def tracks(
     from vepe.evaluation.track_pairing import read_tracks
     from vepe.evaluation.tracks import evaluate_tracks, sigmas_of
 
+    check_scores_file(json_file, gt, pred)
     options = _model_options(
         pred or None, model, images, save_pred, device, conf, imgsz, input_px, window
     )
-    with _warnings_as_lines():
+    with warnings_as_lines():
         labelled = read_tracks(gt)
         by_name = sigmas_of(sigmas, labelled) if sigmas else None
         if options is None:
@@ -288,9 +294,10 @@ def coco(
     """COCO's OKS average precision, for any skeleton."""
     from vepe.evaluation.coco import coco_oks_ap, evaluate_coco, sigmas_by_name
 
+    check_scores_file(json_file, gt, pred)
     options = _model_options(pred, model, images, save_pred, device, conf, imgsz, input_px)
     by_name = sigmas_by_name(sigmas, gt) if sigmas else None
-    with _warnings_as_lines():
+    with warnings_as_lines():
         if options is None:
             assert pred is not None
             result = evaluate_coco(gt, pred, joints.value, skeleton=skeleton, sigmas=by_name)
@@ -322,8 +329,9 @@ def crowdpose(
     """CrowdPose's average precision: all, easy, medium and hard images."""
     from vepe.evaluation.coco import crowdpose_ap, evaluate_crowdpose
 
+    check_scores_file(json_file, gt, pred)
     options = _model_options(pred, model, images, save_pred, device, conf, imgsz, input_px)
-    with _warnings_as_lines():
+    with warnings_as_lines():
         if options is None:
             assert pred is not None
             result = evaluate_crowdpose(gt, pred)
@@ -386,13 +394,3 @@ def _model_options(
 
     check_targets([save_pred] if save_pred else [], [])
     return ModelOptions(model, device, conf, imgsz, window, save_pred)
-
-
-@contextmanager
-def _warnings_as_lines() -> Iterator[None]:
-    """Prints warnings as one line each on stderr."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        echo(f"warning: {warning.message}", err=True)

@@ -1,8 +1,11 @@
-"""Scores on the terminal and in JSON files, for `vepe evaluate`."""
+"""Scores and warnings on the terminal, and scores in JSON files, for `vepe evaluate`."""
 
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +101,33 @@ def print_values(values: dict[str, Any], json_file: Path | None) -> None:
         write_scores(values, json_file)
 
 
+def check_scores_file(path: Path | None, *inputs: Path | list[Path] | None) -> None:
+    """Raises VepeError, before the work, if scores would replace a file of the inputs.
+
+    Args:
+        path: of the scores, if they are written.
+        inputs: files and folders that are read.
+    """
+    from vepe.formats.files import check_targets
+
+    if path is not None and path.exists():
+        every = [entry if isinstance(entry, list) else [entry] for entry in inputs if entry]
+        check_targets([path], [source for part in every for source in part], overwrite=True)
+
+
 def write_scores(values: Any, path: Path) -> None:
     """Writes scores as JSON. Raises VepeError if `path` cannot be written."""
     from vepe.formats.files import replacing
 
     with replacing(path) as partial:
         partial.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Prints warnings as one line each on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        echo(f"warning: {warning.message}", err=True)
