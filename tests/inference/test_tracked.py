@@ -17,7 +17,9 @@ import pytest
 from PIL import Image
 
 import vepe
-from tiny_models import moving_frames, tiny_predictor, write_video
+from tiny_models import moving_frames, tiny_predictor, tiny_weights_file, write_video
+from vepe.cli import app as cli
+from vepe.config.tracking import TrackerSettings
 from vepe.errors import VepeError
 from vepe.inference.predictor import Predictor
 from vepe.results.frame import FrameResult
@@ -92,6 +94,29 @@ def test_collect(predictor: Predictor, video: Path, images) -> None:
     assert all(type(f) is FramePoses for f in tracks.frames)  # without images
     np.testing.assert_array_equal(tracks[9].image, images[9])
     assert (tracks.video.name, tracks.info["model"]["name"]) == ("v.mp4", "tiny")
+
+
+def test_info_is_that_of_the_command(video: Path, tmp_path: Path) -> None:
+    weights = tiny_weights_file(tmp_path)
+    arguments = [str(video), "-o", str(tmp_path / "out"), "--model", str(weights), "--no-video"]
+    assert cli.run(["track", *arguments, "--conf", "0.3", "--end", "0.3", "--window", "2"]) == 0
+    stated = json.loads((tmp_path / "out" / "v.json").read_text())["info"]
+    model = vepe.load(weights, conf=0.3, window=2)
+    info = model.track(video, end_s=0.3).collect().info
+    assert info == {key: stated[key] for key in info}
+    assert set(stated) - set(info) == {"key", "complete", "files"}  # a cut result is no whole one
+    changed = vepe.load(weights, max_people=2, shot_cuts=False, tracker=TrackerSettings())
+    options = changed.track(video).collect().smooth().info["options"]
+    assert (options["max_people"], options["shot_cuts"], options["smooth"]) == (2, False, "offline")
+    assert options["tracker"] == TrackerSettings().model_dump(mode="json")
+    weights.unlink()  # what is tracked already must not be lost
+    assert model.track(video, end_s=0.1).collect().info["model"]["sha256"] is None
+
+
+def test_info_of_a_model_without_a_file(predictor: Predictor, video: Path) -> None:
+    info = predictor.track(video, end_s=0.1).collect().info
+    assert info["model"] == {"name": "tiny", "sha256": None}
+    assert (info["options"]["conf"], info["options"]["window"]) == (predictor.conf, 3)
 
 
 def test_collect_takes_the_rest(predictor: Predictor, video: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -143,20 +143,6 @@ def track(
     """
     input_size = image_size(imgsz, input_px)
     formats = tuple(dict.fromkeys(["posetrack", *(format or [])]))
-    options: dict[str, Any] = {
-        "backend": backend,
-        "conf": conf,
-        "window": window,
-        "lookahead": lookahead,
-        "input_px": input_size,
-        "smooth": smooth.value,
-        "start_s": start,
-        "end_s": end,
-        "stride": stride,
-        "fps": fps,
-    }
-    if not no_video and (changed := drawing.changed()):
-        options["drawing"] = changed
 
     def load() -> Predictor:
         from vepe.inference.predictor import load
@@ -193,8 +179,22 @@ def track(
             listed.sources[0].check()
         from vepe.inference.batch import SharedSettings, plan_batch
         from vepe.inference.model_files import find_weights
-        from vepe.inference.result_info import RunInfo
+        from vepe.inference.result_info import RunInfo, run_options
 
+        changed = {} if no_video else drawing.changed()
+        options = run_options(
+            backend=backend,
+            conf=conf,
+            window=window,
+            lookahead=lookahead,
+            input_px=input_size,
+            smooth=smooth.value,
+            start_s=start,
+            end_s=end,
+            stride=stride,
+            fps=fps,
+            changed={"drawing": changed} if changed else {},
+        )
         info = RunInfo.of(model, find_weights(model), options)
         settings = SharedSettings(job, info, end, fps)
         plan = plan_batch(listed.sources, settings, resume=resume)

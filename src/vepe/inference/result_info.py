@@ -26,18 +26,51 @@ ResultState = Literal["missing", "done", "unfinished", "different"]
 """`unfinished`: stopped or killed on the way to the same result; `different`: another result."""
 
 
+def run_options(
+    *,
+    backend: str,
+    conf: float,
+    window: int | None,
+    lookahead: int | None,
+    input_px: int | None,
+    smooth: str,
+    start_s: float,
+    end_s: float | None,
+    stride: int,
+    fps: float | None,
+    changed: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The options of a run as `RunInfo` takes them, equal for the command and for Python.
+
+    `changed` holds those that only one of the two has, where they are not left as they are.
+    """
+    return {
+        "backend": backend,
+        "conf": conf,
+        "window": window,
+        "lookahead": lookahead,
+        "input_px": input_px,
+        "smooth": smooth,
+        "start_s": start_s,
+        "end_s": end_s,
+        "stride": stride,
+        "fps": fps,
+        **changed,
+    }
+
+
 @dataclass(frozen=True)
 class RunInfo:
     """What decides the poses of a video, besides the video.
 
     Attributes:
         model: name of the weights, as the user gave it.
-        weights_sha256: hash of their file.
+        weights_sha256: hash of their file; None for a model that was not loaded from a file.
         options: everything else, in values of JSON; None stands for the model's own value.
     """
 
     model: str
-    weights_sha256: str
+    weights_sha256: str | None
     options: Mapping[str, Any]
 
     @staticmethod
@@ -65,7 +98,7 @@ class RunInfo:
         complete: bool,
         files: Mapping[str, int | None],
     ) -> dict[str, Any]:
-        """The block of a result.
+        """The block of a result of `vepe track`.
 
         Args:
             source: what was tracked.
@@ -75,11 +108,21 @@ class RunInfo:
             files: the other files of the result, in the same folder, with their bytes; None for a
                 folder.
         """
+        return {
+            **self.describe(source, video, skeleton),
+            "key": self.key(source),
+            "complete": complete,
+            "files": dict(files),
+        }
+
+    def describe(self, source: NamedSource, video: VideoInfo, skeleton: Skeleton) -> dict[str, Any]:
+        """How the poses were made, without what `vepe track --resume` looks for.
+
+        Poses in Python's memory have this much: they may be cut and changed before they are saved.
+        """
         path = source.path
         return {
             "vepe": __version__,
-            "key": self.key(source),
-            "complete": complete,
             "source": {
                 **_identity(source),
                 "path": None if path is None else str(path.absolute()),
@@ -96,7 +139,6 @@ class RunInfo:
                 "keypoints": list(skeleton.keypoints),
                 "edges": [list(edge) for edge in skeleton.edges],
             },
-            "files": dict(files),
         }
 
 

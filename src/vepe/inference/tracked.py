@@ -13,11 +13,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vepe import __version__
 from vepe.errors import VepeError
 from vepe.formats.tracks import check_package, format_of, write_tracks
 from vepe.inference.arguments import Rgb
+from vepe.inference.model_files import find_weights
 from vepe.inference.prefetch import read_ahead
+from vepe.inference.result_info import RunInfo, run_options
 from vepe.inference.spool import PoseSpool, write_posetrack
 from vepe.inference.stream import track_frames
 from vepe.results.events import TrackEvents
@@ -28,6 +29,7 @@ from vepe.results.video import VideoResult
 from vepe.types import Frame, FramePoses, VideoInfo
 from vepe.video.reader import open_video
 from vepe.video.source import VideoSource
+from vepe.video.sources import NamedSource
 from vepe.video.writer import VideoWriter
 from vepe.viz.drawing import PoseRenderer
 from vepe.viz.options import DrawingOptions
@@ -215,21 +217,42 @@ class TrackedFrames(Iterator[FrameResult]):
         return f"{Path(self.video.name).stem or 'video'}/{poses.frame_index:06d}.jpg"
 
     def _info(self, video: VideoInfo) -> dict[str, Any]:
-        """How the poses were made."""
-        path = video.path
-        if path is None and Path(str(self._part.source)).is_dir():
-            path = Path(str(self._part.source))
-        return {
-            "vepe": __version__,
-            "source": {
-                "name": video.name,
-                "path": None if path is None else str(path.absolute()),
-                "fps": video.fps,
-                "width": video.width,
-                "height": video.height,
-            },
-            "model": {"name": self._predictor.config.name},
-        }
+        """How the poses were made, as `vepe track` notes it."""
+        source = NamedSource(str(self._part.source), video.name)
+        run = _run_info(self._predictor, self._part)
+        return run.describe(source, video, self._predictor.skeleton)
+
+
+def _run_info(predictor: Predictor, part: VideoPart) -> RunInfo:
+    """What decides the poses of `predictor.track`, besides the video."""
+    name, loaded = predictor._loaded_from or (predictor.config.name, None)
+    temporal = predictor.config.temporal
+    changed: dict[str, Any] = {}
+    if loaded is not None:
+        for key in ("tracker", "smoothing", "shots"):
+            if loaded[key] is not None:
+                changed[key] = loaded[key].model_dump(mode="json")
+        changed |= {} if loaded["shot_cuts"] else {"shot_cuts": False}
+        changed |= {} if loaded["max_people"] is None else {"max_people": loaded["max_people"]}
+    options = run_options(
+        backend=loaded["backend"] if loaded else predictor.backend,
+        conf=predictor.conf,
+        window=loaded["window"] if loaded else temporal.window,
+        lookahead=loaded["lookahead"] if loaded else temporal.lookahead,
+        input_px=loaded["input_px"] if loaded else predictor.config.input_px,
+        smooth=predictor.smooth,
+        start_s=part.start_s,
+        end_s=part.end_s,
+        stride=part.stride,
+        fps=part.fps,
+        changed=changed,
+    )
+    if loaded is None:
+        return RunInfo(str(name), None, options)
+    try:
+        return RunInfo.of(str(name), find_weights(name), options)
+    except VepeError:  # the file has gone since; the poses must not go with it
+        return RunInfo(str(name), None, options)
 
 
 @dataclass

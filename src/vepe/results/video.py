@@ -148,7 +148,11 @@ class VideoResult(PoseTracks):
                 )
                 for f in frames
             ]
-        return replace(self, frames=tuple(frames))
+        options = self.info.get("options")
+        info = self.info
+        if isinstance(options, dict):
+            info = {**info, "options": {**options, "smooth": "offline"}}
+        return replace(self, frames=tuple(frames), info=info)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON: video, skeleton, info, and frames as `FrameResult.to_dict`."""
