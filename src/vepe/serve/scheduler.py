@@ -10,7 +10,7 @@ from typing import Any
 from vepe.errors import VepeError
 from vepe.serve.job import FINISHED, Job
 from vepe.serve.metrics import Metrics
-from vepe.serve.settings import ServeSettings
+from vepe.serve.settings import ServeSettings, duration_text
 from vepe.serve.store import JobStore
 from vepe.serve.track_task import TrackTask
 from vepe.serve.worker_process import WorkerLostError, WorkerProcess
@@ -131,7 +131,7 @@ class Scheduler:
             if now_s > end_s:
                 worker.kill()
                 raise WorkerLostError(
-                    f"It ran longer than {limits.job_s / 60:g} minutes, the server's limit; send "
+                    f"It ran longer than {duration_text(limits.job_s)}, the server's limit; send "
                     "a shorter video."
                 )
             if kill_s is not None and now_s > kill_s:

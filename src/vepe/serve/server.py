@@ -21,6 +21,11 @@ def run_server(settings: ServeSettings) -> None:
         VepeError: as `create_app`.
     """
     logging.getLogger("vepe").setLevel(logging.WARNING)
+    server_of(settings).run()
+
+
+def server_of(settings: ServeSettings) -> uvicorn.Server:
+    """The server, not running. Raises VepeError as `create_app`."""
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
@@ -37,7 +42,7 @@ def run_server(settings: ServeSettings) -> None:
         timeout_graceful_shutdown=GRACE_S,
         lifespan="on",
     )
-    uvicorn.Server(config).run()
+    return uvicorn.Server(config)
 
 
 def check_port(host: str, port: int) -> None:

@@ -9,6 +9,12 @@ from pathlib import Path
 from vepe.errors import VepeError
 from vepe.inference import DEFAULT_MODEL
 
+
+def duration_text(seconds: float) -> str:
+    """A duration for a sentence: '90 seconds', '60 minutes'."""
+    return f"{seconds:.0f} seconds" if seconds < 180 else f"{seconds / 60:.0f} minutes"
+
+
 MIN_TOKEN = 16
 """Characters of a token at least, so that it cannot be guessed."""
 

@@ -15,7 +15,7 @@ from vepe.formats.tracks import check_package, read_tracks, write_tracks
 from vepe.image_header import image_header
 from vepe.serve.job import VideoFacts
 from vepe.serve.media_kind import BY_SUFFIX, MediaKind
-from vepe.serve.settings import Limits
+from vepe.serve.settings import Limits, duration_text
 from vepe.video.reader import open_video
 
 _VIDEO_CODECS = {"h264", "vp8", "vp9", "av1", "libdav1d"}
@@ -62,8 +62,8 @@ def _checked(path: Path, kind: MediaKind, name: str, limits: Limits) -> VideoFac
         )
     if duration_s is not None and duration_s > limits.duration_s:
         raise VepeError(
-            f"'{name}' is {duration_s / 60:.0f} minutes long, and the server takes "
-            f"{limits.duration_s / 60:g}; send a part of it."
+            f"'{name}' is longer than {duration_text(limits.duration_s)}, the server's limit; send "
+            "a part of it."
         )
     return VideoFacts(info.width, info.height, info.fps, duration_s, count, playable, kind.is_image)
 

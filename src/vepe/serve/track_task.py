@@ -17,7 +17,7 @@ from vepe.inference.result_info import RunInfo
 from vepe.inference.track_job import TrackJob
 from vepe.serve.job import JobOptions
 from vepe.serve.pose_records import frame_line, skeleton_values
-from vepe.serve.settings import Limits
+from vepe.serve.settings import Limits, duration_text
 from vepe.types import NO_TRACK, FramePoses
 from vepe.video.reader import open_video
 from vepe.video.source import VideoSource
@@ -76,7 +76,7 @@ class _Progress:
         limits = self._task.limits
         if poses.time_s > limits.duration_s + self._task.options.start:
             raise VepeError(
-                f"'{self._task.name}' is longer than {limits.duration_s / 60:g} minutes, the "
+                f"'{self._task.name}' is longer than {duration_text(limits.duration_s)}, the "
                 "server's limit; send a part of it."
             )
         if self.frames % _LOOK_AT_DISK_EVERY == 0:
