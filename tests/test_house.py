@@ -26,7 +26,7 @@ LAYERS = (
     {"errors"},
     {"limits"},
     {"skeleton", "partial_files", "image_header"},
-    {"types"},
+    {"types", "client"},
     {"config", "measures"},
     {"video", "formats", "viz"},
     {"models"},
