@@ -2,10 +2,9 @@
 
 export class ApiError extends Error {
   /** @param {number} status of HTTP; 0 if the server was not reached */
-  constructor(message, status, retryAfterS = null) {
+  constructor(message, status) {
     super(message);
     this.status = status;
-    this.retryAfterS = retryAfterS;
   }
 }
 
@@ -44,7 +43,7 @@ export async function send(path, options = {}) {
   if (response.status === 401 && !options.isLogin && (await authorise())) {
     return send(path, options);
   }
-  throw errorOf(response.status, await response.text(), response.headers.get("Retry-After"));
+  throw errorOf(response.status, await response.text());
 }
 
 export const jobPath = (id, rest = "") => `v1/jobs/${encodeURIComponent(id)}${rest}`;
@@ -81,7 +80,7 @@ function uploadOnce(path, file, fields, onProgress, signal) {
     xhr.upload.onprogress = (event) => event.total && onProgress(event.loaded / event.total);
     xhr.onload = () => {
       if (xhr.status >= 200 && xhr.status < 300) resolve(JSON.parse(xhr.responseText));
-      else reject(errorOf(xhr.status, xhr.responseText, xhr.getResponseHeader("Retry-After")));
+      else reject(errorOf(xhr.status, xhr.responseText));
     };
     xhr.onerror = () => reject(new ApiError(UNREACHABLE, 0));
     xhr.onabort = () => reject(new DOMException("The upload was stopped.", "AbortError"));
@@ -90,7 +89,7 @@ function uploadOnce(path, file, fields, onProgress, signal) {
   });
 }
 
-function errorOf(status, text, retryAfter) {
+function errorOf(status, text) {
   let message = null;
   try {
     message = JSON.parse(text).error;
@@ -98,6 +97,5 @@ function errorOf(status, text, retryAfter) {
     // Not from VEPE: a proxy's page, for example.
   }
   if (typeof message !== "string") message = `The server answered with an error (${status}).`;
-  const seconds = Number.parseInt(retryAfter ?? "", 10);
-  return new ApiError(message, status, Number.isFinite(seconds) ? seconds : null);
+  return new ApiError(message, status);
 }

@@ -66,7 +66,7 @@ export class Jobs extends EventTarget {
       status: "waiting",
       share: 0,
       error: null,
-      retryAfterS: null,
+      canRetry: false,
       file,
       fields,
       stop: new AbortController(),
@@ -133,7 +133,7 @@ export class Jobs extends EventTarget {
       Object.assign(entry, {
         status: "refused",
         error: error.message,
-        retryAfterS: error.retryAfterS ?? null,
+        canRetry: error.status === 0 || error.status === 429 || error.status >= 500,
       });
       this.#changed();
     }

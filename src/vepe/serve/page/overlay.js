@@ -130,15 +130,16 @@ function drawFigure(context, figure, skeleton) {
 }
 
 function drawBox(context, { box, colour, line, rim }, isMark) {
-  const margin = isMark ? 3 * line : 0;
+  const margin = isMark ? 4 * line : 0;
   const at = [
     box.left - margin,
     box.top - margin,
     box.right - box.left + 2 * margin,
     box.bottom - box.top + 2 * margin,
   ];
-  context.setLineDash(isMark ? [4 * line, 3 * line] : []);
-  for (const [width, stroke] of [[0.7 * line + 2 * rim, css(DARK)], [0.7 * line, css(colour)]]) {
+  const thin = (isMark ? 0.5 : 0.7) * line;
+  context.setLineDash(isMark ? [3 * line, 3 * line] : []);
+  for (const [width, stroke] of [[thin + 2 * rim, css(DARK)], [thin, css(colour)]]) {
     context.lineWidth = width;
     context.strokeStyle = stroke;
     context.strokeRect(...at);

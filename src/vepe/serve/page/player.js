@@ -86,6 +86,7 @@ export class Player {
       this.close();
       this.#entry = entry;
       this.#announced = 0;
+      this.stage.size = entry.video ?? null;
       if (!entry.file) this.#openJob(entry);
     }
     this.update(entry);
@@ -120,7 +121,7 @@ export class Player {
     show(byId("player"), !entry.file || entry.status === "image");
     show(byId("timeline"), !entry.file);
     show(byId("keypoint-card"), this.#skeleton !== null);
-    this.#transport.setEnabled(!entry.file);
+    this.#transport.setEnabled(!entry.file && !entry.video?.image);
     this.#showState(entry);
     if (before.status !== entry.status) this.#statusChanged(before.status);
     this.#timeline.durationS = this.durationS;
@@ -169,7 +170,7 @@ export class Player {
       back: () => show(byId("stream-lost"), false),
     };
     followJob(job.id, handlers, this.#stream.signal).catch((error) => notifyError(error.message));
-    if (isActive(job)) this.#startFollowing();
+    if (isActive(job) && !job.video?.image) this.#startFollowing();
   }
 
   async #openImage(entry) {
@@ -184,6 +185,10 @@ export class Player {
   }
 
   #loadSource(job) {
+    if (job.video?.image) {
+      this.#loadImage(job);
+      return;
+    }
     this.#isDrawnIn = job.video?.playable === false;
     this.#options.isFixed = this.#isDrawnIn;
     const path = this.#isDrawnIn ? (job.status === "done" ? "/video" : null) : "/source";
@@ -197,6 +202,17 @@ export class Player {
       );
     }
     this.stage.load(path && jobPath(job.id, path));
+  }
+
+  async #loadImage(job) {
+    const image = new Image();
+    image.src = jobPath(job.id, "/source");
+    try {
+      await image.decode();
+    } catch {
+      return; // the poses are shown alone
+    }
+    if (this.id === job.id) this.stage.showImage(image);
   }
 
   #sourceFailed() {
@@ -256,7 +272,7 @@ export class Player {
     show(byId("job-error"), error !== null && !isBusy);
     byId("job-error").classList.toggle("is-quiet", isCancelled);
     setText(byId("job-error-text"), error ?? "");
-    show(byId("retry"), entry.status === "refused");
+    show(byId("retry"), entry.status === "refused" && entry.canRetry);
     setText(byId("job-warnings"), (entry.warnings ?? []).join(" "));
     this.#showDownloads();
   }

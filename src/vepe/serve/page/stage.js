@@ -13,6 +13,7 @@ export class Stage {
   #size = null;
   #nextSeek = null;
   #hasFrame = false;
+  #frame = null; // the VideoFrame that is shown
 
   /**
    * @param {HTMLVideoElement} video
@@ -51,6 +52,7 @@ export class Stage {
   load(url) {
     this.#image = null;
     this.#hasFrame = false;
+    this.#keep(null);
     this.#nextSeek = null;
     this.#time = 0;
     this.video.pause();
@@ -94,7 +96,6 @@ export class Stage {
 
   #waitForFrame() {
     this.video.requestVideoFrameCallback((_, { mediaTime }) => {
-      this.#hasFrame = true;
       this.#show(mediaTime);
       this.#waitForFrame();
     });
@@ -109,28 +110,38 @@ export class Stage {
   }
 
   #seeked() {
-    if (!("requestVideoFrameCallback" in this.video)) this.#show(this.video.currentTime);
+    const hasTimes = "requestVideoFrameCallback" in this.video;
+    this.#show(hasTimes ? this.#time : this.video.currentTime);
     if (this.#nextSeek === null) return;
     const timeS = this.#nextSeek;
     this.#nextSeek = null;
     this.video.currentTime = timeS;
   }
 
-  #show(mediaTime) {
-    const { video } = this;
+  #show(timeS) {
     if (this.#image) {
       this.#draw(this.#image, { width: this.#image.width, height: this.#image.height }, 0);
       return;
     }
+    const { video } = this;
     const size = { width: video.videoWidth, height: video.videoHeight };
-    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || !size.width) {
-      this.#draw(null, this.#size ?? { width: 16, height: 9 }, mediaTime);
-      return;
+    if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && size.width) {
+      this.#hasFrame = true;
+      this.#keep(grab(video));
+      this.#draw(this.#frame ?? video, size, this.#frame ? this.#frame.timestamp / 1e6 : timeS);
+    } else if (this.#frame) {
+      // While it seeks, the element has no frame to give: the last one stays.
+      this.#draw(this.#frame, size, this.#frame.timestamp / 1e6);
+    } else if (this.#hasFrame) {
+      this.#time = timeS; // drawn as soon as the element has the frame
+    } else {
+      this.#draw(null, this.#size ?? { width: 16, height: 9 }, timeS);
     }
-    this.#hasFrame = true;
-    const frame = grab(video);
-    this.#draw(frame ?? video, size, frame ? frame.timestamp / 1e6 : mediaTime);
-    frame?.close();
+  }
+
+  #keep(frame) {
+    this.#frame?.close();
+    this.#frame = frame;
   }
 
   #draw(image, imageSize, timeS) {

@@ -65,8 +65,9 @@ export class Transport {
     const percent = (seconds) => `${(100 * Math.min(Math.max(seconds / duration, 0), 1)).toFixed(3)}%`;
     this.#scrubber.style.setProperty("--at", percent(timeS));
     this.#scrubber.style.setProperty("--poses", percent(posesS ?? 0));
-    const text = `${clock(timeS)} / ${clock(duration)}`;
-    setText(byId("time"), text);
+    const text = `${clock(timeS)} of ${clock(duration)}`;
+    setText(byId("time"), clock(timeS));
+    setText(byId("duration"), `/ ${clock(duration)}`);
     setText(byId("frame-number"), frame === null ? "" : `frame ${grouped(frame)}`);
     this.#scrubber.setAttribute(
       "aria-valuetext",
