@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parents[1] / "evaluation" / "golden"
 
 def test_posetrack_prints_table_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
     pred = GOLDEN / "cases" / "c06_mixed" / "pred18"
-    arguments = ["--gt", str(GOLDEN / "gt18"), "--pred", str(pred), "--per-sequence"]
+    arguments = ["--gt", str(GOLDEN / "gt18"), "--pred", str(pred), "--per-sequence", "--quiet"]
     assert run(["evaluate", "posetrack", *arguments]) == 0
     text = capsys.readouterr().out
     assert "3 sequences, 33 labelled frames, 95 people" in text

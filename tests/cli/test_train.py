@@ -41,7 +41,10 @@ def test_a_run_from_end_to_end(recipe: str, tmp_path: Path, capsys) -> None:
     saved = yaml.safe_load((folder / "recipe.yaml").read_text())
     assert (saved["seed"], saved["data_root"]) == (4, "it's here")
     # The saved recipe can be trained and resumed; a run is not overwritten by accident.
-    assert run(["train", str(folder / "recipe.yaml"), "-o", str(folder), "--resume"]) == 0
+    capsys.readouterr()
+    again = ["train", str(folder / "recipe.yaml"), "-o", str(folder), "--resume", "--quiet"]
+    assert run(again) == 0
+    assert capsys.readouterr() == ("", "")
     assert (folder / "log.jsonl").read_text().count('"loss"') == len(lines)
     capsys.readouterr()
     assert run(["train", recipe, *options]) == 2

@@ -12,7 +12,7 @@ from test_run_log import PARTS, run_steps
 from tiny_recipes import tiny_recipe
 from vepe.config.data import CocoConfig
 from vepe.config.training import StageConfig
-from vepe.training.display import TimeLeft, grouped
+from vepe.training.display import Display, TimeLeft, grouped
 from vepe.training.run_log import RunLog
 
 
@@ -71,3 +71,15 @@ def test_shown_values(tmp_path: Path, terminal: bool) -> None:
 def test_parts_are_summed_by_owner() -> None:
     values = {**PARTS, "loss": 9.0, "lr/rest": 1.0}
     assert grouped(values) == {"spatial": 3.0, "identity": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, "note\nwarning\n"), ({"quiet": True}, "warning\n"), ({"silent": True}, "")],
+)
+def test_a_quiet_run_shows_warnings_alone(options: dict[str, bool], expected: str) -> None:
+    screen = io.StringIO()
+    display = Display([stage("a", steps=1)], Console(file=screen), **options)
+    display.note("note")
+    display.warn("warning")
+    assert screen.getvalue() == expected

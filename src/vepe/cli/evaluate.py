@@ -11,7 +11,7 @@ import typer
 
 from vepe.cli.help_pages import examples
 from vepe.cli.options import ImageSize, InputPx, image_size, prepare_device
-from vepe.cli.output import echo
+from vepe.cli.output import Quiet, echo, note
 from vepe.cli.progress import progress_over
 from vepe.cli.score_tables import (
     check_scores_file,
@@ -50,6 +50,10 @@ class Protocol(str, Enum):  # noqa: UP042
 
 GroundTruth = Annotated[Path, typer.Option("--gt", help="Ground truth file.", show_default=False)]
 Prediction = Annotated[Path | None, typer.Option("--pred", help="Prediction file.")]
+ScoredJoints = Annotated[
+    Joints,
+    typer.Option("--joints", help="'shared' scores the keypoints that both sides have by name."),
+]
 JsonFile = Annotated[
     Path | None, typer.Option("--json", help="Also write the scores to this file.")
 ]
@@ -140,6 +144,7 @@ def posetrack(
     imgsz: ImageSize = None,
     input_px: InputPx = None,
     window: Window = None,
+    quiet: Quiet = False,
 ) -> None:
     """AP, MOTA and keypoint HOTA of PoseTrack 2017, 2018 and 2021 (detected from the files)."""
     from vepe.evaluation.posetrack import PoseTrackMatch, current_rule
@@ -176,7 +181,7 @@ def posetrack(
         from vepe.evaluation.report import write_report
 
         page = write_report(match, result, report, images=images, overwrite=overwrite)
-        echo(f"Report: {page}")
+        note(f"Report: {page}")
 
 
 @app.command(
@@ -200,10 +205,7 @@ def tracks(
     similarity: Annotated[
         Similarity, typer.Option(help="Compare people by keypoints (OKS) or by their boxes.")
     ] = Similarity.oks,
-    joints: Annotated[
-        Joints,
-        typer.Option(help="'shared' scores the keypoints that both sides have by name."),
-    ] = Joints.shared,
+    joints: ScoredJoints = Joints.shared,
     sigmas: Annotated[
         str | None,
         typer.Option(help="OKS sigmas of all keypoints of --gt, separated by commas."),
@@ -223,6 +225,7 @@ def tracks(
     imgsz: ImageSize = None,
     input_px: InputPx = None,
     window: Window = None,
+    quiet: Quiet = False,
 ) -> None:
     """AP, HOTA, MOTA and IDF1 of tracks, for any skeleton and without head boxes."""
     from vepe.evaluation.track_pairing import read_tracks
@@ -271,10 +274,7 @@ def tracks(
 def coco(
     gt: GroundTruth,
     pred: Prediction = None,
-    joints: Annotated[
-        Joints,
-        typer.Option(help="'shared' scores the keypoints that both sides have by name."),
-    ] = Joints.all,
+    joints: ScoredJoints = Joints.all,
     skeleton: Annotated[
         str | None,
         typer.Option(help="Skeleton of a plain list of COCO results, for example posetrack15."),
@@ -290,6 +290,7 @@ def coco(
     conf: Conf = None,
     imgsz: ImageSize = None,
     input_px: InputPx = None,
+    quiet: Quiet = False,
 ) -> None:
     """COCO's OKS average precision, for any skeleton."""
     from vepe.evaluation.coco import coco_oks_ap, evaluate_coco, sigmas_by_name
@@ -325,6 +326,7 @@ def crowdpose(
     conf: Conf = None,
     imgsz: ImageSize = None,
     input_px: InputPx = None,
+    quiet: Quiet = False,
 ) -> None:
     """CrowdPose's average precision: all, easy, medium and hard images."""
     from vepe.evaluation.coco import crowdpose_ap, evaluate_crowdpose

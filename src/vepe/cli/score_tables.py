@@ -21,7 +21,8 @@ def print_posetrack(result: PoseTrackResult, per_sequence: bool) -> None:
     """The table of joints, HOTA and, if asked for, a line for each sequence."""
     c = result.counts
     echo(
-        f"{result.protocol}: {c.sequences} sequences, {c.frames} labelled frames, {c.people} people"
+        f"{result.protocol}: {counted(c.sequences, 'sequence')}, "
+        f"{counted(c.frames, 'labelled frame')}, {counted(c.people, 'person', 'people')}"
     )
     echo(" " * 10 + "".join(f"{n:>8s}" for n in result.ap.columns()))
     rows: dict[str, JointTable | None] = {
@@ -39,8 +40,11 @@ def print_posetrack(result: PoseTrackResult, per_sequence: bool) -> None:
         for name, scores in result.sequences.items():
             mota = f"  MOTA {scores.mota.total:.2f}" if scores.mota else ""
             hota = f"  HOTA {scores.hota['HOTA']:.2f}" if scores.hota else ""
-            echo(f"{name}: {scores.counts.frames} frames, {scores.counts.people} people,"
-                       f" AP {scores.ap.total:.2f}{mota}{hota}")  # fmt: skip
+            numbers = (
+                counted(scores.counts.frames, "frame"),
+                counted(scores.counts.people, "person", "people"),
+            )
+            echo(f"{name}: {', '.join(numbers)}, AP {scores.ap.total:.2f}{mota}{hota}")
 
 
 def _hota_line(scores: PoseTrackScores) -> str:
@@ -75,7 +79,7 @@ def print_tracks(result: TracksResult, per_sequence: bool, worst: int) -> None:
     for track in result.worst_tracks[:worst]:
         echo(
             f"worst track: {track.sequence}, id {track.track_id}: matched in {track.matched} of "
-            f"{track.frames} frames, {track.switches} switches"
+            f"{counted(track.frames, 'frame')}, {counted(track.switches, 'switch', 'switches')}"
         )
 
 

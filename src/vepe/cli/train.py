@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vepe.cli.output import echo, loading
+from vepe.cli.output import Quiet, echo, loading, note
 from vepe.errors import BatchError, VepeError, VepeWarning, counted, missing_extra
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def train(
             "one table; RECIPE is then the recipe to vary.",
         ),
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Train a model. Ctrl-C stops after a checkpoint; --resume continues from there.
 
@@ -69,7 +70,7 @@ def train(
     if grid is not None:
         if minutes is not None:
             raise VepeError("--minutes is for a single run; set the stages' steps in the grid.")
-        _train_grid(grid, config, output, changes)
+        _train_grid(grid, config, output, changes, quiet)
         return
     if config is None:
         raise VepeError("Name a recipe, such as vepe-n or a YAML file, or a grid with --grid.")
@@ -82,9 +83,9 @@ def train(
             parsed = parsed.within(minutes)
         _check(parsed, resume=resume)
         module = _training("vepe.training.trainer")
-    weights = module.Trainer(parsed, output, resume=resume).train()
+    weights = module.Trainer(parsed, output, resume=resume, quiet=quiet).train()
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, one says it
-        echo(f"Weights: {weights}")
+        note(f"Weights: {weights}")
 
 
 def _check(config: TrainConfig, *, resume: bool) -> None:
@@ -123,7 +124,7 @@ def page(
     report(run)
 
 
-def _train_grid(grid: str, base: str | None, output: Path, changes: list[str]) -> None:
+def _train_grid(grid: str, base: str | None, output: Path, changes: list[str], quiet: bool) -> None:
     """Raises BatchError if some runs failed; the others are done."""
     from vepe.config.grid import plan_grid
 
@@ -131,8 +132,8 @@ def _train_grid(grid: str, base: str | None, output: Path, changes: list[str]) -
         runs = plan_grid(grid, base=base, settings=changes)
         for run in runs:
             _check(run.config, resume=(output / run.folder).exists())
-    results = _training("vepe.training.grid").run_grid(runs, output, echo)
-    echo(f"Table: {output / 'table.md'}")
+    results = _training("vepe.training.grid").run_grid(runs, output, note, quiet=quiet)
+    note(f"Table: {output / 'table.md'}")
     if failed := sum(result.status == "failed" for result in results):
         raise BatchError(
             f"{failed} of {counted(len(results), 'run')} failed; the table says why, and the same "

@@ -91,14 +91,20 @@ class Display:
         stages: of the run.
         console: default: stderr.
         silent: show nothing.
+        quiet: show warnings alone.
     """
 
     def __init__(
-        self, stages: Sequence[StageConfig], console: Console | None = None, *, silent: bool = False
+        self,
+        stages: Sequence[StageConfig],
+        console: Console | None = None,
+        *,
+        silent: bool = False,
+        quiet: bool = False,
     ) -> None:
-        self.stages, self.silent = stages, silent
+        self.stages, self.silent, self.quiet = stages, silent, silent or quiet
         self.console = console or Console(stderr=True)
-        self.live = self.console.is_terminal and not silent
+        self.live = self.console.is_terminal and not self.quiet
         self.progress = _Screen(
             TextColumn("[bold]{task.fields[stage]}[/]"),
             BarColumn(bar_width=28),
@@ -139,6 +145,11 @@ class Display:
 
     def note(self, text: str) -> None:
         """Prints a line that stays."""
+        if not self.quiet:
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Prints a line that stays, also of a quiet run."""
         if not self.silent:
             self.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 

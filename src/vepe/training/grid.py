@@ -59,7 +59,11 @@ class GridResult:
 
 
 def run_grid(
-    runs: Sequence[PlannedRun], output: Path, report: Callable[[str], None] = print
+    runs: Sequence[PlannedRun],
+    output: Path,
+    report: Callable[[str], None] = print,
+    *,
+    quiet: bool = False,
 ) -> list[GridResult]:
     """Trains all runs that are not finished, and writes the tables after each of them.
 
@@ -69,6 +73,7 @@ def run_grid(
         runs: in the order of the table.
         output: folder of all runs.
         report: gets a line about each run.
+        quiet: of the runs, show warnings alone.
 
     Raises:
         VepeError: if a finished run in `output` had another recipe.
@@ -84,7 +89,7 @@ def run_grid(
             report(f"{title}: already finished")
         else:
             report(f"{title}: starts")
-            results[i] = _train(run, output / run.folder)
+            results[i] = _train(run, output / run.folder, quiet)
             reason = results[i].error
             report(f"{title}: {results[i].status}{f' ({reason})' if reason else ''}")
         if _first_process():
@@ -127,10 +132,10 @@ def _checked(result: GridResult) -> GridResult:
     return result
 
 
-def _train(run: PlannedRun, folder: Path) -> GridResult:
+def _train(run: PlannedRun, folder: Path, quiet: bool) -> GridResult:
     """Trains one run, resumed if it has a checkpoint."""
     try:
-        trainer = Trainer(run.config, folder, resume=(folder / LAST).is_file())
+        trainer = Trainer(run.config, folder, resume=(folder / LAST).is_file(), quiet=quiet)
         parameters = sum(p.numel() for p in trainer.model.parameters())
         trainer.train()
         result = _result(run, folder, parameters)

@@ -56,6 +56,7 @@ class RunLog:
         config: the run.
         start: where the run resumes; lines of later steps from an earlier session are removed.
         console: for progress; default: stderr.
+        quiet: show warnings alone.
 
     Attributes:
         num_unreadable: images so far that could not be read; the training loop adds to it.
@@ -70,6 +71,8 @@ class RunLog:
         config: TrainConfig,
         start: Progress | None = None,
         console: Console | None = None,
+        *,
+        quiet: bool = False,
     ) -> None:
         start = start or Progress()
         self.folder, self.config = folder, config
@@ -84,7 +87,7 @@ class RunLog:
         self.earlier_s, self.began = 0.0, time.monotonic()
         self.last_line = self.began
         self.time_left = TimeLeft(config.stages)
-        self.display = Display(config.stages, console, silent=folder is None)
+        self.display = Display(config.stages, console, silent=folder is None, quiet=quiet)
         self.trackers: Trackers | None = None
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +97,7 @@ class RunLog:
                 folder,
                 config.model_dump(mode="json"),
                 self.earlier_steps + start.step,
-                self.display.note,
+                self.display.warn,
             )
             self.file = (folder / LOG_NAME).open("a", encoding="utf-8")
 

@@ -174,7 +174,7 @@ class StageLoop:
             if actions.save or actions.stop:
                 self._save(Progress(begin.stage, step + 1, self.clock.elapsed_s()))
             if actions.stop:
-                self.log.display.note(f"Stopped. Resume with --resume and -o {run.folder}.")
+                self.log.display.warn(f"Stopped. Resume with --resume and -o {run.folder}.")
                 raise KeyboardInterrupt
         if not evaluated and run.evaluation is not None:
             self._evaluate(max(last, 0))

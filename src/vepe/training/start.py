@@ -36,12 +36,15 @@ MIN_FRACTION = 0.5
 """If less than this fraction of the model fits the weights, they are most likely a mistake."""
 
 
-def build_start(config: TrainConfig, *, load: bool = True) -> tuple[ModelConfig, Vepe]:
+def build_start(
+    config: TrainConfig, *, load: bool = True, quiet: bool = False
+) -> tuple[ModelConfig, Vepe]:
     """The model of a run, with the weights it starts from.
 
     Args:
         config: the run. With `init`, a table on stderr says which weights were copied.
         load: False leaves all weights random, for resumed runs.
+        quiet: print no table.
 
     Raises:
         VepeError: if files are missing or damaged, options contradict each other, or less than
@@ -53,7 +56,7 @@ def build_start(config: TrainConfig, *, load: bool = True) -> tuple[ModelConfig,
     if not load:
         return model_config, model
     if config.init is not None:
-        _load_init(config, model, model_config)
+        _load_init(config, model, model_config, quiet=quiet)
     if config.backbone_weights is not None:
         _load_backbone(Path(config.data_root) / config.backbone_weights, model, model_config)
     return model_config, model
@@ -77,7 +80,7 @@ def _check_options(config: TrainConfig, model: ModelConfig) -> None:
             )
 
 
-def _load_init(run: TrainConfig, model: Vepe, config: ModelConfig) -> None:
+def _load_init(run: TrainConfig, model: Vepe, config: ModelConfig, *, quiet: bool) -> None:
     """Copies what fits of the run's `init` into the model."""
     init = str(run.init)
     source, source_config, _ = load_weights(init)
@@ -91,7 +94,7 @@ def _load_init(run: TrainConfig, model: Vepe, config: ModelConfig) -> None:
             f"'{init}' (model '{source_config.name}'); set model.extends=init, or start from "
             "weights of a similar model."
         )
-    if PartialState().is_main_process:
+    if PartialState().is_main_process and not quiet:
         print_transfer(transfer, init, Console(stderr=True))
 
 

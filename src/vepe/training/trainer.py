@@ -41,13 +41,16 @@ class Trainer:
         config: the run.
         folder: for checkpoints, logs and weights.
         resume: continue from `last.pt` in `folder`.
+        quiet: show warnings alone.
 
     Raises:
         VepeError: if the folder cannot be created, holds a run and `resume` is not set, or data,
             weights, parts of the model or the device are missing.
     """
 
-    def __init__(self, config: TrainConfig, folder: Path, *, resume: bool = False) -> None:
+    def __init__(
+        self, config: TrainConfig, folder: Path, *, resume: bool = False, quiet: bool = False
+    ) -> None:
         if not resume:
             config.check_start()
         last = folder / LAST
@@ -63,7 +66,7 @@ class Trainer:
         for stage in config.stages:
             config.accumulation(stage, processes.count)  # raises where it does not divide
         seed_everything(config.seed)
-        model_config, model = build_start(config, load=not resume)
+        model_config, model = build_start(config, load=not resume, quiet=quiet)
         model.backbone.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
         root = Path(config.data_root)
         check_stages(config, model)
@@ -79,6 +82,7 @@ class Trainer:
             None if config.evaluation is None else Evaluation(config.evaluation, root),
             data,
         )
+        self.quiet = quiet
         self.restored = self.run.restore() if resume else None
         self.start = Progress() if self.restored is None else self.restored.progress
         self.run.ema.model.to(processes.device)
@@ -111,7 +115,7 @@ class Trainer:
         folder = run.folder if run.processes.main else None
         if folder is not None:
             write_environment(folder, run.config, run.processes.count)
-        with RunLog(folder, run.config, self.start) as log, StopSignal() as stop:
+        with RunLog(folder, run.config, self.start, quiet=self.quiet) as log, StopSignal() as stop:
             for number in range(self.start.stage, len(run.config.stages)):
                 begin = self.start if number == self.start.stage else Progress(stage=number)
                 self._begin_stage(begin)
@@ -148,7 +152,7 @@ class Trainer:
         try:
             fitted = calibrate_scores(self.run.ema.model, self.run.criterion(), batches)
         except KeyboardInterrupt:
-            log.display.note(f"Stopped. Resume with --resume and -o {self.run.folder}.")
+            log.display.warn(f"Stopped. Resume with --resume and -o {self.run.folder}.")
             raise
         return {"calibration": asdict(fitted)}
 
@@ -159,9 +163,9 @@ class Trainer:
         try:
             callback.finish(_until_stop(self._unused_batches(num_batches), stop))
         except VepeError as error:
-            log.display.note(f"The report of the run was not written. {error}")
+            log.display.warn(f"The report of the run was not written. {error}")
         except KeyboardInterrupt:
-            log.display.note(
+            log.display.warn(
                 "The report of the run was not written; the weights are complete. For the report: "
                 f"vepe train report {self.run.folder}"
             )
