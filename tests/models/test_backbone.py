@@ -14,6 +14,7 @@ from vepe.models.backbone import (
     POSE_TRUNKS,
     Backbone,
     SplitResidual,
+    fix_padding,
     fold_batch_norms,
     split_early_blocks,
 )
@@ -133,3 +134,14 @@ def test_splitting_changes_no_map_and_no_weight(name: str) -> None:
 
 def test_folding_leaves_a_model_in_training_mode_alone() -> None:
     assert fold_batch_norms(lively_model().train()) == 0
+
+
+def test_fixed_padding_changes_nothing_for_whole_cells() -> None:
+    torch.manual_seed(0)
+    backbone = Backbone("mobilenetv2_pose_100", STRIDES).eval()
+    fixed = deepcopy(backbone)
+    assert fix_padding(fixed) == 5  # one per halving of the resolution
+    image = torch.rand(1, 3, 96, 160)
+    with torch.inference_mode():
+        for left, right in zip(backbone(image), fixed(image), strict=True):
+            torch.testing.assert_close(left, right)

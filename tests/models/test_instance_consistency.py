@@ -32,6 +32,13 @@ def test_same_colours_give_the_same_appearance_and_others_differ() -> None:
     assert F.cosine_similarity(red, blue, dim=0) < 0.9
 
 
+def test_smoothing_is_the_mean_of_the_neighbours_in_the_map() -> None:
+    torch.manual_seed(0)
+    features = torch.rand(2, 3, 5, 4)
+    mean = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)
+    torch.testing.assert_close(Appearance(3, 4, 8, 16).neighbourhood_mean(features), mean)
+
+
 def test_keypoints_without_confidence_add_nothing() -> None:
     assert appearance_of_three(confidence=0.0).abs().max() == 0
 

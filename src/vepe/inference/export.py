@@ -27,7 +27,7 @@ from vepe.inference.exported import POSES, Interface
 from vepe.inference.network import Network, NetworkPoses
 from vepe.inference.prepost import letterbox
 from vepe.inference.window import WindowFrame, WindowState, run
-from vepe.models.backbone import split_early_blocks
+from vepe.models.backbone import fix_padding, split_early_blocks
 from vepe.models.optical_flow import FLOW_SCALE, grey_image
 from vepe.models.step import Step
 from vepe.models.vepe import Vepe
@@ -93,6 +93,7 @@ def export_onnx(
     # Batch normalisation stays: folded into convolutions, half precision would round it.
     traced = copy.deepcopy(model).eval()
     split_early_blocks(traced)
+    fix_padding(traced)
     _trace(traced, interface, buffer)
     graph = onnx.load_from_string(buffer.getvalue())
     _store_in_half(graph.graph, everything=half)

@@ -73,9 +73,8 @@ class Backbone(nn.Module):
             )
         self.strides = tuple(reductions[i] for i in self.indices)
         self.channels = tuple(self.net.feature_info.channels()[i] for i in self.indices)
-        shift = torch.tensor(self.mean).view(3, 1, 1)
-        self.register_buffer("shift", shift, persistent=False)
-        self.register_buffer("scale", torch.tensor(self.std).view(3, 1, 1), persistent=False)
+        self.register_buffer("shift", _by_colour(self.mean), persistent=False)
+        self.register_buffer("scale", _by_colour(self.std), persistent=False)
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B c h w"]]:
         """One map per stride for RGB images in 0..1, finest first."""
@@ -95,6 +94,11 @@ class Backbone(nn.Module):
                 level = level.permute(0, 3, 1, 2)  # (B, c, h, w)
             result.append(level)
         return result
+
+
+def _by_colour(values: tuple[float, ...]) -> Tensor:
+    """Values for the colours of an image; one where they are equal, which runtimes apply faster."""
+    return torch.tensor(values if len(set(values)) > 1 else values[:1]).view(-1, 1, 1)
 
 
 def _pose_trunk(width: float) -> nn.Module:
@@ -202,6 +206,40 @@ def _fold(block: nn.Module, conv_name: str, norm_name: str) -> bool:
     # timm's normalisation layers contain the activation.
     setattr(block, norm_name, getattr(norm, "act", nn.Identity()))
     return True
+
+
+def fix_padding(model: nn.Module) -> int:
+    """Makes padding that depends on the input's size constant, in place, for exported models.
+
+    TensorFlow's SAME padding of a strided convolution is a function of the input's size. The
+    network's inputs are multiples of its stride, for which it is a constant that runtimes merge
+    into the convolution.
+
+    Returns:
+        The number of convolutions that were changed.
+    """
+    count = 0
+    for block in list(model.modules()):
+        for name, conv in block.named_children():
+            if type(conv).__name__ == "Conv2dSame":
+                setattr(block, name, _with_fixed_padding(conv))
+                count += 1
+    return count
+
+
+def _with_fixed_padding(conv: Any) -> nn.Module:
+    plain = nn.Conv2d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        conv.stride,
+        groups=conv.groups,
+        bias=conv.bias is not None,
+    )
+    plain.weight, plain.bias = conv.weight, conv.bias
+    (down, right) = (max(k - s, 0) for k, s in zip(conv.kernel_size, conv.stride, strict=True))
+    before_after = (right // 2, right - right // 2, down // 2, down - down // 2)
+    return nn.Sequential(nn.ZeroPad2d(before_after), plain)
 
 
 class SplitResidual(nn.Module):

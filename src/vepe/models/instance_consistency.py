@@ -51,8 +51,11 @@ class Appearance(nn.Module):
         dim: channels C of the result.
     """
 
+    ninths: Tensor
+
     def __init__(self, channels: int, keypoints: int, width: int, dim: int) -> None:
         super().__init__()
+        self.register_buffer("ninths", torch.full((channels, 1, 3, 3), 1 / 9), persistent=False)
         self.norm = nn.LayerNorm(2 * channels)
         self.describe = nn.Linear(2 * channels, width)
         self.join = nn.Linear(keypoints * width, dim)
@@ -70,13 +73,23 @@ class Appearance(nn.Module):
         """One vector per person; keypoints are weighted by their confidence, 0..1."""
         centre = keypoints_px.mean(dim=2, keepdim=True)  # (B, N, 1, 2)
         inner = torch.lerp(keypoints_px, centre, INWARD)
-        smooth = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)
+        smooth = self.neighbourhood_mean(features)
         points = torch.cat([keypoints_px, inner], dim=2)  # (B, N, 2K, 2)
         sampled = sample_map(smooth, points, image_wh_px).permute(0, 2, 3, 1)  # (B, N, 2K, c)
         at_keypoint, inside = sampled.chunk(2, dim=2)  # (B, N, K, c) each
         each = self.describe(self.norm(torch.cat([at_keypoint, inside], dim=-1)))
         each = F.gelu(each)  # (B, N, K, width)
         return self.join((each * confidence.unsqueeze(-1).to(each.dtype)).flatten(2))
+
+    def neighbourhood_mean(self, features: Float[Tensor, "B c h w"]) -> Float[Tensor, "B c h w"]:
+        """Mean of each cell's 3x3 neighbourhood, as far as it lies in the map.
+
+        A pooling layer does the same, but takes a tenth of a frame's time in ONNX Runtime.
+        """
+        ninths = self.ninths.to(features.dtype)
+        total = F.conv2d(features, ninths, padding=1, groups=len(ninths))
+        ones = features.new_ones(1, 1, *features.shape[-2:])
+        return total / F.conv2d(ones, ninths[:1], padding=1)
 
 
 class IdentityHead(nn.Module):

@@ -111,10 +111,14 @@ def network_input(
     images: UInt8[Tensor, "B H W 3"], sizes_px: Int[Tensor, "B 2"]
 ) -> tuple[Float[Tensor, "B 3 H W"], Bool[Tensor, "B H W"]]:
     """Images as `Vepe.encode_frame` takes them, and their padding; arguments as of `Step`."""
-    columns = torch.arange(images.shape[2], device=images.device)
-    rows = torch.arange(images.shape[1], device=images.device)
+    batch, height, width = images.shape[:3]
+    columns = torch.arange(width, device=images.device)
+    rows = torch.arange(height, device=images.device)
     outside_x = columns >= sizes_px[:, :1]  # (B, W)
     outside_y = rows >= sizes_px[:, 1:]  # (B, H)
     padding = outside_x[:, None, :] | outside_y[:, :, None]  # (B, H, W)
-    pixels = images.permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W)
-    return pixels.masked_fill(padding[:, None], FILL), padding
+    # Whole rows of numbers, colours innermost: broadcasting along three colours is slow.
+    outside = outside_x.repeat_interleave(3, dim=1)[:, None, :] | outside_y[:, :, None]
+    flat = images.reshape(batch, height, 3 * width).float() / 255  # (B, H, 3W)
+    flat = flat.masked_fill(outside, FILL)
+    return flat.view(batch, height, width, 3).permute(0, 3, 1, 2), padding
