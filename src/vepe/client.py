@@ -29,16 +29,9 @@ _POLL_S = 0.5
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 Format = Literal["json", "jsonl", "coco", "csv", "mot", "parquet", "hdf5", "slp", "nwb"]
 _FORMATS: Mapping[str, Format] = {
-    ".jsonl": "jsonl",
-    ".coco.json": "coco",
-    ".json": "json",
-    ".csv": "csv",
-    ".mot.txt": "mot",
-    ".parquet": "parquet",
-    ".h5": "hdf5",
-    ".slp": "slp",
-    ".nwb": "nwb",
-}
+    ".jsonl": "jsonl", ".coco.json": "coco", ".json": "json", ".csv": "csv", ".mot.txt": "mot",
+    ".parquet": "parquet", ".h5": "hdf5", ".slp": "slp", ".nwb": "nwb",
+}  # fmt: skip
 
 
 class ServerError(VepeError):

@@ -68,11 +68,11 @@ class Guard:
     """
 
     def __init__(self, app: Any, settings: ServeSettings, metrics: Metrics) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
+        self.app, self._settings, self._metrics = app, settings, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         live = scope["type"] == "websocket"
         refusal = self._refusal(scope)
@@ -82,7 +82,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         sent = self._noting(scope, send)
-        await (refusal or self._app)(scope, receive, sent)
+        await (refusal or self.app)(scope, receive, sent)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """The answer to a request that must not get further; None where it may."""

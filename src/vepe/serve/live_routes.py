@@ -111,7 +111,7 @@ class _Session:
         """Answers frames until the client leaves, or sends what is no frame."""
         answering = asyncio.create_task(self._answer())
         receiving = asyncio.create_task(self._receive())
-        closing = asyncio.create_task(self._parts.closing.wait())
+        closing = asyncio.create_task(self._closing())
         tasks = (answering, receiving, closing)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -119,6 +119,10 @@ class _Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _closing(self) -> None:
+        while not self._parts.closing.is_set():
+            await asyncio.sleep(0.2)
 
     async def _receive(self) -> None:
         limit = self._parts.settings.limits.image_bytes

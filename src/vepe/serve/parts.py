@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class Parts:
     tools: WorkerProcess
     live: WorkerProcess
     metrics: Metrics
-    closing: asyncio.Event
+    closing: threading.Event
 
     @staticmethod
     def of(settings: ServeSettings) -> Parts:
@@ -51,7 +51,7 @@ class Parts:
             WorkerProcess("tools", settings),
             WorkerProcess("live", settings),
             metrics,
-            asyncio.Event(),
+            threading.Event(),
         )
 
     def job(self, job_id: str) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 
@@ -9,6 +10,8 @@ import uvicorn
 
 from vepe.errors import VepeError
 from vepe.serve.app import create_app
+from vepe.serve.http_protocol import TimedProtocol
+from vepe.serve.parts import Parts
 from vepe.serve.settings import ServeSettings
 
 GRACE_S = 3
@@ -26,11 +29,12 @@ def run_server(settings: ServeSettings) -> None:
 
 def server_of(settings: ServeSettings) -> uvicorn.Server:
     """The server, not running. Raises VepeError as `create_app`."""
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
-        http="h11",
+        http=TimedProtocol,
         ws="websockets-sansio",
         ws_max_size=settings.limits.image_bytes,
         ws_per_message_deflate=False,  # JPEG does not get smaller, and bombs do
@@ -39,10 +43,23 @@ def server_of(settings: ServeSettings) -> uvicorn.Server:
         server_header=False,
         date_header=True,
         proxy_headers=False,
+        limit_concurrency=settings.limits.connections,
         timeout_graceful_shutdown=GRACE_S,
         lifespan="on",
     )
-    return uvicorn.Server(config)
+    return _Server(config, app.app.state.parts)
+
+
+class _Server(uvicorn.Server):
+    """Ends streams and workers first, so that nothing waits for them."""
+
+    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
+        super().__init__(config)
+        self._parts = parts
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.to_thread(self._parts.close)
+        await super().shutdown(sockets)
 
 
 def check_port(host: str, port: int) -> None:

@@ -33,6 +33,7 @@ class Limits:
         job_s: that a job may run.
         worker_memory_mb: resident memory of a worker process; it is stopped above.
         idle_s: without a byte from a client that sends a body.
+        connections: at a time; 503 above.
         event_streams: open streams of events at a time.
         live_sessions: at a time.
         waiting_images: images to predict that wait.
@@ -48,6 +49,7 @@ class Limits:
     job_s: float = 4 * 3600.0
     worker_memory_mb: int = 6000
     idle_s: float = 30.0
+    connections: int = 500
     event_streams: int = 128
     live_sessions: int = 4
     waiting_images: int = 16
