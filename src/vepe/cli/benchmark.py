@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vepe.cli.options import split
 from vepe.cli.output import echo, note
 
 if TYPE_CHECKING:
@@ -25,15 +26,11 @@ class Clock(StrEnum):
     CPU = "cpu"
 
 
-def _values(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def _numbers(option: str, text: str | None) -> list[int | None]:
     """Whole numbers of at least 1, separated by commas; [None] where the option was not given."""
     if text is None:
         return [None]
-    values = _values(text)
+    values = split([text])
     if not values or not all(v.isdigit() and int(v) > 0 for v in values):
         raise typer.BadParameter(f"{option} takes whole numbers from 1, such as 1,4; got '{text}'")
     return [int(value) for value in values]
@@ -105,7 +102,7 @@ def benchmark(
     if json is not None and json.exists():
         from vepe.formats.files import check_targets
 
-        check_targets([json], [Path(clip), *map(Path, _values(model))], overwrite=True)
+        check_targets([json], [Path(clip), *map(Path, split([model]))], overwrite=True)
     from vepe.inference.timing import WARM_UP, Setup, describe_machine, read_frames, time_output
     from vepe.inference.timing import benchmark as run
 
@@ -113,7 +110,7 @@ def benchmark(
     setups = [
         Setup(m, b, size, w, p, n or 1)
         for m, b, size, w, p, n in product(
-            _values(model), _values(backend), sizes, windows, crowds, batches
+            split([model]), split([backend]), sizes, windows, crowds, batches
         )
     ]
     images, decoding = read_frames(clip, frames)

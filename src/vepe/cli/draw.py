@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vepe.cli.drawing import with_drawing_options
-from vepe.cli.options import Sequence
+from vepe.cli.options import Poses, Sequence
 from vepe.cli.output import Quiet, note
 from vepe.errors import counted
 from vepe.viz.options import DrawingOptions
@@ -17,14 +17,7 @@ from vepe.viz.options import DrawingOptions
 
 @with_drawing_options
 def draw(
-    poses: Annotated[
-        Path,
-        typer.Argument(
-            metavar="POSES",
-            help="Poses of one video in any format that `vepe track` writes but MOT.",
-            show_default=False,
-        ),
-    ],
+    poses: Poses,
     video: Annotated[
         Path | None,
         typer.Argument(

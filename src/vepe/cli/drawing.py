@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from vepe.cli.options import split, whole
 from vepe.errors import VepeError
 from vepe.viz.options import DrawingOptions
 
@@ -128,19 +129,6 @@ def _options(
         hide_by=hide_by,  # type: ignore[arg-type]
         side_by_side=side_by_side,
     )
-
-
-def split(values: list[str] | None) -> list[str]:
-    """The parts of an option that is repeatable and takes several, separated by commas."""
-    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
-
-
-def whole(text: str, option: str) -> int:
-    """A track id. Raises VepeError where it is none."""
-    try:
-        return int(text)
-    except ValueError:
-        raise VepeError(f"{option} takes track ids such as 3; '{text}' is none.") from None
 
 
 def _named(text: str) -> tuple[int, str]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vepe.cli.drawing import split, whole
-from vepe.cli.options import Sequence
+from vepe.cli.options import Poses, Sequence, split, whole
 from vepe.cli.output import Quiet, echo, note
 from vepe.errors import VepeError, counted
 
@@ -17,14 +16,7 @@ if TYPE_CHECKING:
 
 
 def measure(
-    poses: Annotated[
-        Path,
-        typer.Argument(
-            help="Poses of one video with track ids, in any format that `vepe track` writes but "
-            "MOT.",
-            show_default=False,
-        ),
-    ],
+    poses: Poses,
     output: Annotated[
         list[Path] | None,
         typer.Option(

@@ -1,13 +1,14 @@
-"""Options that several commands share: which model runs, where, and on what input."""
+"""Arguments and options that several commands share: poses, models, devices, formats."""
 
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vepe.errors import VepeWarning
+from vepe.errors import VepeError, VepeWarning
 
 Model = Annotated[
     str,
@@ -24,8 +25,7 @@ FORMATS = (
 
 def _formats(values: list[str] | None) -> list[str] | None:
     """The formats, also separated by commas; `json` is PoseTrack's."""
-    names = [name.strip() for value in values or [] for name in value.split(",")]
-    names = ["posetrack" if name == "json" else name for name in names]
+    names = ["posetrack" if name == "json" else name for name in split(values)]
     for name in names:
         if name not in FORMATS:
             from vepe.config.load import nearest
@@ -41,6 +41,14 @@ Formats = Annotated[
         callback=_formats,
         help=f"Also write the poses as {', '.join(FORMATS[1:])} (several with commas). PoseTrack's "
         "JSON is always written. All others need the poses of the whole video in memory.",
+        show_default=False,
+    ),
+]
+Poses = Annotated[
+    Path,
+    typer.Argument(
+        metavar="POSES",
+        help="Poses of one video in any format that `vepe track` writes but MOT.",
         show_default=False,
     ),
 ]
@@ -69,6 +77,19 @@ ImageSize = Annotated[
 ]
 InputPx = Annotated[int | None, typer.Option("--input-px", hidden=True)]
 """The old name of `--imgsz`, accepted until version 0.3."""
+
+
+def split(values: list[str] | None) -> list[str]:
+    """The parts of an option that is repeatable and takes several, separated by commas."""
+    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
+
+
+def whole(text: str, option: str) -> int:
+    """A track id. Raises VepeError where it is none."""
+    try:
+        return int(text)
+    except ValueError:
+        raise VepeError(f"{option} takes track ids such as 3; '{text}' is none.") from None
 
 
 def image_size(imgsz: int | None, input_px: int | None) -> int | None:

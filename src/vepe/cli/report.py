@@ -7,19 +7,13 @@ from typing import Annotated
 
 import typer
 
-from vepe.cli.options import Sequence
+from vepe.cli.options import Poses, Sequence
 from vepe.cli.output import Quiet, loading, note
 from vepe.errors import VepeError, counted
 
 
 def report(
-    poses: Annotated[
-        Path,
-        typer.Argument(
-            help="Poses of one video in any format that `vepe track` writes but MOT.",
-            show_default=False,
-        ),
-    ],
+    poses: Poses,
     video: Annotated[
         Path | None,
         typer.Argument(
