@@ -78,7 +78,7 @@ def scored_videos(
     tables = (_box_tables if similarity == "box" else _keypoint_tables)(
         pairs, people, joints, sigmas
     )
-    matrices = (_box_matrices if similarity == "box" else _oks_matrices)(tables, people)
+    matrices = _matrices(tables, people, similarity)
     kept, in_region = [], []
     for frame, (matrix, counts) in zip(frames, matrices, strict=True):
         regions = _in_regions(frame)
@@ -306,7 +306,13 @@ def _box(person: Person) -> dict[str, Any]:
     return {"bbox": box.tolist(), "area": float(box[2] * box[3])}
 
 
-def _oks_matrices(tables: CocoTables, people: People) -> Matrices:
+Records = Sequence[Mapping[str, Any]]
+"""People of one frame and one side, as `CocoTables` has them."""
+
+
+def _matrices(tables: CocoTables, people: People, similarity: Similarity) -> Matrices:
+    """Frame by frame, from tables that hold the people of all frames in order."""
+    compare = _compare_boxes if similarity == "box" else _compare_keypoints
     matrices: Matrices = []
     g = p = 0
     for gt_people, pred_people in people:
@@ -314,16 +320,27 @@ def _oks_matrices(tables: CocoTables, people: People) -> Matrices:
         pred = tables.predictions[p : p + len(pred_people)]
         g, p = g + len(gt), p + len(pred)
         counts = np.array([bool(a["num_keypoints"]) and not a["iscrowd"] for a in gt], bool)
-        k = len(tables.names)
-        matrix = oks(
-            np.array([a["keypoints"] for a in gt]).reshape(-1, k, 3),
-            np.array([a["area"] for a in gt], float),
-            np.array([a["bbox"] for a in gt], float).reshape(-1, 4),
-            np.array([a["keypoints"][:, :2] for a in pred]).reshape(-1, k, 2),
-            tables.sigmas,
-        )
-        matrices.append((matrix, counts))
+        matrices.append((compare(gt, pred, tables), counts))
     return matrices
+
+
+def _compare_keypoints(gt: Records, pred: Records, tables: CocoTables) -> Float[np.ndarray, "G P"]:
+    k = len(tables.names)
+    return oks(
+        np.array([a["keypoints"] for a in gt]).reshape(-1, k, 3),
+        np.array([a["area"] for a in gt], float),
+        _boxes_xywh(gt),
+        np.array([a["keypoints"][:, :2] for a in pred]).reshape(-1, k, 2),
+        tables.sigmas,
+    )
+
+
+def _compare_boxes(gt: Records, pred: Records, tables: CocoTables) -> Float[np.ndarray, "G P"]:
+    return box_iou(_boxes_xywh(gt), _boxes_xywh(pred))
+
+
+def _boxes_xywh(people: Records) -> Float[np.ndarray, "N 4"]:
+    return np.array([a["bbox"] for a in people], float).reshape(-1, 4)
 
 
 def oks(
@@ -349,18 +366,6 @@ def oks(
     error = error / (areas + np.spacing(1))[:, None, None] / 2
     used = labelled | ~has_points[:, None]  # (G, K)
     return (np.exp(-error) * used[:, None]).sum(axis=2) / used.sum(axis=1)[:, None]
-
-
-def _box_matrices(tables: CocoTables, people: People) -> Matrices:
-    matrices: Matrices = []
-    g = p = 0
-    for gt_people, pred_people in people:
-        gt = tables.people[g : g + len(gt_people)]
-        pred = tables.predictions[p : p + len(pred_people)]
-        g, p = g + len(gt), p + len(pred)
-        boxes = [np.array([a["bbox"] for a in side], float).reshape(-1, 4) for side in (gt, pred)]
-        matrices.append((box_iou(*boxes), np.array([not a["iscrowd"] for a in gt], bool)))
-    return matrices
 
 
 def box_iou(
