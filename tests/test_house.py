@@ -235,7 +235,7 @@ def test_texts_use_plain_english() -> None:
 
 def test_layout_in_the_docs_is_what_ls_shows() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    block = page.split("## Layout")[1].split("```")[1]
+    block = page.split("## Layout")[1].split("```text\n")[1].split("```")[0]
     documented: dict[str, set[str]] = {}
     for line in block.strip().splitlines():
         if line.endswith("/"):

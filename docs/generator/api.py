@@ -88,7 +88,7 @@ PAGES = {
 
 OPTIONAL = {
     "api-client": ApiPage(
-        "vepe.client", "The client of `vepe serve`, see [serving](serve.md).", ("vepe.client",)
+        "vepe.client", "The client of a running `vepe serve`.", ("vepe.client",)
     )
 }
 """Pages of modules that a checkout may lack."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -44,6 +45,7 @@ GENERATED = {
 """Text of `<!-- generated: NAME -->` in a page -> what takes its place."""
 
 _LINK = re.compile(r"(?P<before>\]\()(?P<target>(?!https?:|mailto:|#)[^)\s]+)(?P<after>\))")
+_PLAYER = re.compile(r"\[!\[(?P<alt>[^]]*)\]\((?P<poster>[^)]+)\)\]\((?P<video>[^)]+\.mp4)\)")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
 
@@ -70,7 +72,7 @@ def staged(page: Path, folder: Path) -> str:
         path, sign, anchor = match["target"].partition("#")
         return f"{match['before']}{_site_path(page, path, folder)}{sign}{anchor}{match['after']}"
 
-    text = outside_fences(text, lambda part: _LINK.sub(moved, part))
+    text = outside_fences(text, lambda part: _PLAYER.sub(_player, _LINK.sub(moved, part)))
     for name, make in GENERATED.items():
         marker = f"<!-- generated: {name} -->"
         if marker in text:
@@ -78,13 +80,21 @@ def staged(page: Path, folder: Path) -> str:
     return text
 
 
-def outside_fences(text: str, change: object) -> str:
+def _player(match: re.Match[str]) -> str:
+    """A linked image of a video, which a forge can show, as a video."""
+    return (
+        f'<video controls loop muted playsinline preload="none" poster="{match["poster"]}" '
+        f'aria-label="{match["alt"]}"><source src="{match["video"]}" type="video/mp4"></video>'
+    )
+
+
+def outside_fences(text: str, change: Callable[[str], str]) -> str:
     """The text with all but its code blocks changed by a function."""
     parts, end = [], 0
     for fence in _FENCE.finditer(text):
-        parts += [change(text[end : fence.start()]), fence[0]]  # type: ignore[operator]
+        parts += [change(text[end : fence.start()]), fence[0]]
         end = fence.end()
-    return "".join([*parts, change(text[end:])])  # type: ignore[operator]
+    return "".join([*parts, change(text[end:])])
 
 
 def _site_path(page: Path, target: str, folder: Path) -> str:

@@ -40,7 +40,7 @@ RELEASES: dict[tuple[str, str], str] = {
 """Sequences of the official releases, by format and split."""
 
 GET_DATA = (
-    "See 'Getting the data' in docs/formats.md: posetrack.net is offline, and nothing can be "
+    "See 'Get the data' in docs/posetrack.md: posetrack.net is offline, and nothing can be "
     "downloaded automatically."
 )
 
