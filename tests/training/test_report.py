@@ -168,3 +168,19 @@ def test_old_command_and_new_one_write_the_same(
     with pytest.warns(VepeWarning, match="`vepe page` is now `vepe train report`"):
         assert run(["page", str(folder)]) == 0
     assert (folder / "index.html").is_file()
+
+
+def test_links_in_a_run_show_nothing_from_elsewhere(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    secret = tmp_path / "secret"
+    secret.write_text("SECRET")
+    worst = [{"file": "01.jpg", "loss": 1.0}]
+    for name in ("worst/01.jpg", "images/0000499_batch.jpg", "recipe.yaml"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(secret)
+    (folder / "worst" / "worst.json").write_text(json.dumps(worst))
+    (tmp_path / "environment.json").write_text('{"SECRET": 1}')
+    (folder / "environment.json").symlink_to("../environment.json")
+    page = write_report(folder).read_text()
+    assert "SECRET" not in page
+    assert "data:image/jpeg" not in page

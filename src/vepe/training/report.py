@@ -20,6 +20,7 @@ import numpy as np
 from vepe.config.training import TrainConfig
 from vepe.data.batch import Batch
 from vepe.errors import VepeError, missing_extra
+from vepe.formats.data_paths import is_inside
 from vepe.formats.files import load_json, replacing
 from vepe.losses.criterion import Criterion
 from vepe.models.vepe import Vepe
@@ -119,10 +120,10 @@ def write_report(folder: str | Path) -> Path:
         evaluation_charts=list(evaluation_charts(evaluations, metrics)),
         loss_charts=list(loss_charts(losses)),
         throughput_charts=list(throughput_charts(losses)),
-        worst=list(_worst_figures(folder / WORST_FOLDER)),
-        latest=list(_latest_figures(folder / IMAGE_FOLDER)),
-        recipe=_text(folder / RECIPE_NAME),
-        environment=_environment(folder / ENVIRONMENT_NAME),
+        worst=list(_worst_figures(folder)),
+        latest=list(_latest_figures(folder)),
+        recipe=_recipe(folder),
+        environment=_environment(folder),
     )
     path = folder / REPORT_NAME
     with replacing(path) as partial:
@@ -151,28 +152,35 @@ def _median(losses: Sequence[Line], key: str) -> float:
     return values[len(values) // 2] if values else math.nan
 
 
+def _is_own(folder: Path, name: str) -> bool:
+    """Whether a run's folder holds this file itself: the page never shows what a link leads to."""
+    return (folder / name).is_file() and is_inside(folder, name)
+
+
 def _worst_figures(folder: Path) -> Iterator[PageFigure]:
-    path = folder / "worst.json"
-    if not path.is_file():
+    path = folder / WORST_FOLDER / "worst.json"
+    if not _is_own(folder, f"{WORST_FOLDER}/worst.json"):
         return
     entries = load_json(path)
     if not isinstance(entries, list):
         raise VepeError(f"'{path}' is not the list of a run's worst clips; remove it.")
     for entry in entries:
         try:
-            image = folder / Path(entry["file"]).name  # never a file of another folder
+            image = f"{WORST_FOLDER}/{Path(entry['file']).name}"  # never of another folder
             name = f"{entry['clip']}: " if entry.get("clip") else ""
             caption = f"{name}loss {entry['loss']:.2f}"
         except (KeyError, TypeError, ValueError, AttributeError):
             raise VepeError(
                 f"'{path}' is not the list of a run's worst clips; remove it."
             ) from None
-        if image.is_file():
-            yield _figure(image, caption)
+        if _is_own(folder, image):
+            yield _figure(folder / image, caption)
 
 
 def _latest_figures(folder: Path) -> Iterator[PageFigure]:
-    paths = [p for p in folder.glob("*.jpg") if re.match(r"[0-9]{1,15}_", p.name) and p.is_file()]
+    names = [p.name for p in (folder / IMAGE_FOLDER).glob("*.jpg")]
+    names = [n for n in names if re.match(r"[0-9]{1,15}_", n)]
+    paths = [folder / IMAGE_FOLDER / n for n in names if _is_own(folder, f"{IMAGE_FOLDER}/{n}")]
     for path in sorted(paths)[-MAX_IMAGES:]:
         yield _figure(path, f"After step {int(path.stem.split('_')[0]) + 1}")
 
@@ -181,12 +189,15 @@ def _figure(path: Path, caption: str) -> PageFigure:
     return PageFigure(data_address(path.read_bytes(), "jpeg"), caption)
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+def _recipe(folder: Path) -> str:
+    if not _is_own(folder, RECIPE_NAME):
+        return ""
+    return (folder / RECIPE_NAME).read_text(encoding="utf-8", errors="replace")
 
 
-def _environment(path: Path) -> list[tuple[str, str]]:
-    if not path.is_file():
+def _environment(folder: Path) -> list[tuple[str, str]]:
+    path = folder / ENVIRONMENT_NAME
+    if not _is_own(folder, ENVIRONMENT_NAME):
         return []
     values = load_json(path)
     if not isinstance(values, dict):
