@@ -64,7 +64,9 @@ def background_images(folder: Path) -> tuple[Path, ...]:
     """All images below a folder, sorted. Raises VepeError if there are none."""
     if not folder.is_dir():
         raise VepeError(f"There is no folder {folder}; give a folder of background images.")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()
+    )
     if not paths:
         raise VepeError(f"{folder} has no images; give a folder of background images.")
     return tuple(paths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,7 +100,9 @@ def _render(job: RenderJob, workers: int) -> None:
     )
     missing = len(job.missing())
     start = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(
+        *columns, console=Console(stderr=True), disable=not sys.stderr.isatty()
+    ) as progress:
         task = progress.add_task(
             "", total=job.videos, completed=job.videos - missing, speed="starting"
         )

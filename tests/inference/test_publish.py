@@ -86,14 +86,27 @@ def test_card_comes_from_a_file(hub, weights, tmp_path, capsys) -> None:
     assert printed.rstrip().endswith("Other words")
     assert "license" not in printed
     assert len(hub.calls) == calls
-    with pytest.raises(VepeError, match="cannot be read as UTF-8"):
-        push_weights(weights, "me/pose", text=tmp_path / "none.md")
+    (tmp_path / "latin.md").write_bytes(b"caf\xe9")
+    for name, problem in (("none", "does not exist"), ("latin", "is not text in UTF-8")):
+        with pytest.raises(VepeError, match=problem):
+            push_weights(weights, "me/pose", text=tmp_path / f"{name}.md")
+    with pytest.raises(VepeError, match="is no regular file"):  # it never ends
+        push_weights(weights, "me/pose", text=Path("/dev/zero"))
+
+
+def test_exported_models_are_not_weights(hub, weights, tmp_path) -> None:
+    exported = tmp_path / "model.onnx"
+    exported.write_bytes(weights.read_bytes())
+    with pytest.raises(VepeError, match="push the weights that it was made from"):
+        push_weights(exported, "me/pose")
+    assert hub.calls == []
 
 
 @pytest.mark.parametrize("repo", ["pose", "me/../pose", "me/pose/x", "", "me/"])
 def test_malformed_names(repo, hub, weights) -> None:
     with pytest.raises(VepeError, match="write OWNER/REPO"):
         push_weights(weights, repo)
+    assert run(["push", str(weights), repo, "--dry-run"]) == 2
     assert hub.calls == []
 
 

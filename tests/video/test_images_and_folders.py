@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from pathlib import Path
@@ -305,3 +306,13 @@ def test_every_exif_orientation_is_as_pillow_turns_it(tmp_path: Path) -> None:
         with Image.open(path) as image:
             expected = np.asarray(ImageOps.exif_transpose(image))
         np.testing.assert_array_equal(read_image(path), expected)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have other names")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.jpg"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(VepeError, match="no regular file; give a video file, or pipe the video"):
+        open_video(tmp_path / "a.mp4")
+    with pytest.raises(VepeError, match="no regular file; give an image"):
+        read_image(tmp_path / "a.jpg")

@@ -20,7 +20,7 @@ def models(
         list[str] | None,
         typer.Argument(
             metavar="MODEL",
-            help="Only these presets, .safetensors files or hf:// addresses.",
+            help="Only these presets, .safetensors or .onnx files, or hf:// addresses.",
             show_default="all presets",
         ),
     ] = None,
@@ -149,10 +149,16 @@ def _config_and_card(name: str) -> tuple[ModelConfig, WeightsCard | None]:
     """The configuration of a preset or weights file, and the metadata of the weights if any."""
     from vepe.config.load import parse, preset_names, read_yaml
     from vepe.config.model import ModelConfig
-    from vepe.inference.model_files import PREFIX, SUFFIX, bundled_weights, read_card
+    from vepe.inference.model_files import (
+        ONNX_SUFFIX,
+        PREFIX,
+        SUFFIX,
+        bundled_weights,
+        read_card,
+    )
 
     if (
-        name.endswith(SUFFIX)
+        name.endswith((SUFFIX, ONNX_SUFFIX))
         or name.startswith(PREFIX)
         or (name in preset_names() and bundled_weights(name))
     ):

@@ -56,12 +56,10 @@ def push(
 
     They can then be used anywhere by --model hf://OWNER/REPO. Log in first: hf auth login.
     """
-    from vepe.inference.model_files import find_weights, read_card
-    from vepe.inference.publish import card_text, model_card, push_weights
+    from vepe.inference.publish import checked_card, push_weights
 
     if dry_run:
-        path = find_weights(weights)
-        echo(model_card(read_card(path), repo, card_text(path, card), licence).rstrip())
+        echo(checked_card(weights, repo, card, licence)[1].rstrip())
         return
     address = push_weights(
         weights,

@@ -66,6 +66,8 @@ def read_any(path: Path, format: str | None = None) -> tuple[AnnotatedSequence, 
         if format == "openpose":
             raise VepeError(f"{path} is a file; name the folder with OpenPose's JSON files.")
         return READERS[format](path) if format else _read_file(path)
+    if not path.is_dir():
+        raise VepeError(f"{path} is no regular file; name a file or a folder of files.")
     if format == "openpose" or (format is None and _is_openpose_folder(path)):
         return READERS["openpose"](path)
     files = _pose_files(path, everything=format is not None)

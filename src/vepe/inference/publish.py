@@ -8,9 +8,12 @@ from pathlib import Path
 import yaml
 
 from vepe.errors import VepeError
+from vepe.formats.files import read_text
 from vepe.inference.model_files import (
     DEFAULT_FILE,
+    ONNX_SUFFIX,
     PREFIX,
+    SUFFIX,
     WeightsCard,
     find_weights,
     read_card,
@@ -18,6 +21,24 @@ from vepe.inference.model_files import (
 
 _REPO = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _TRANSPORTS = ("httpx", "httpx2", "requests")
+
+
+def checked_card(
+    weights: str | Path, repo: str, text: Path | None = None, licence: str = ""
+) -> tuple[Path, str]:
+    """The file that `push_weights` would upload, and its model card; arguments as there.
+
+    Raises:
+        VepeError: where the name is malformed, or weights or text cannot be read.
+    """
+    if not _REPO.fullmatch(repo):
+        raise VepeError(f"'{repo}' is no name of a repository; write OWNER/REPO.")
+    path = find_weights(weights)
+    if path.suffix == ONNX_SUFFIX:
+        raise VepeError(
+            f"'{path}' is an exported model; push the weights that it was made from ({SUFFIX})."
+        )
+    return path, model_card(read_card(path), repo, card_text(path, text), licence)
 
 
 def model_card(card: WeightsCard, repo: str, text: str | None = None, licence: str = "") -> str:
@@ -75,10 +96,7 @@ def push_weights(
         VepeError: where the weights cannot be read, the name is malformed, or the hub refuses or
             cannot be reached; the message says what to do.
     """
-    if not _REPO.fullmatch(repo):
-        raise VepeError(f"'{repo}' is no name of a repository; write OWNER/REPO.")
-    path = find_weights(weights)
-    readme = model_card(read_card(path), repo, card_text(path, text), licence)
+    path, readme = checked_card(weights, repo, text, licence)
     from huggingface_hub import CommitOperationAdd, HfApi, errors
 
     api = HfApi()
@@ -124,7 +142,4 @@ def card_text(weights: Path, text: Path | None) -> str | None:
         text = weights.with_suffix(".md")
         if not text.is_file():
             return None
-    try:
-        return text.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise VepeError(f"{text} cannot be read as UTF-8 text ({error}); check it.") from None
+    return read_text(text)

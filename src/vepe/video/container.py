@@ -50,6 +50,10 @@ def open_file(path: Path) -> InputContainer:
     """Opens a media file. Raises VepeError if it is missing, empty, unreadable or not media."""
     if not path.exists():
         raise VepeError(f"There is no file or folder '{path}'; check the path.")
+    if not path.is_file() and not path.is_dir():  # opening a pipe would wait for its writer
+        raise VepeError(
+            f"'{path}' is no regular file; give a video file, or pipe the video to `vepe track -`."
+        )
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise VepeError(f"'{path}' is empty (0 bytes); give a video file.")

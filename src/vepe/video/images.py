@@ -201,6 +201,8 @@ def open_image(path: Path) -> Image.Image:
             f"'{path}' is a link to a file that does not exist; restore the file, or remove the "
             "link."
         )
+    if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+        raise VepeError(f"'{path}' is no regular file; give an image such as jpg or png.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
