@@ -57,11 +57,12 @@ class JobOut(BaseModel):
 
 
 class ModelOut(BaseModel):
-    """A model that jobs may name."""
+    """A model that jobs may name, and the skeleton of its poses."""
 
     name: str
     description: str
     default: bool
+    skeleton: SkeletonOut
 
 
 class PersonOut(BaseModel):

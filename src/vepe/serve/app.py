@@ -17,6 +17,7 @@ from vepe.serve.api_schema import ErrorOut
 from vepe.serve.errors import add_error_handlers
 from vepe.serve.guard import Guard
 from vepe.serve.parts import Parts
+from vepe.serve.pose_records import skeleton_values
 from vepe.serve.settings import ServeSettings
 
 _REFUSED: dict[int | str, dict[str, Any]] = {
@@ -74,4 +75,5 @@ def _model(name: str, settings: ServeSettings) -> dict[str, Any]:
             f"{config.temporal.window} frames"
         ),
         "default": name == settings.model,
+        "skeleton": skeleton_values(config.skeleton),
     }
