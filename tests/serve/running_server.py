@@ -52,13 +52,21 @@ class Running:
 
 
 @contextmanager
-def running_server(data: Path, root: Path | None, limits: Limits = LIMITS) -> Iterator[Running]:
+def running_server(
+    data: Path, root: Path | None, limits: Limits = LIMITS, token: str | None = None
+) -> Iterator[Running]:
     """Runs a server in a thread until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     settings = ServeSettings(
-        data, port=port, root=root, backend="onnxruntime", limits=limits, models=("vepe-n",)
+        data,
+        port=port,
+        token=token,
+        root=root,
+        backend="onnxruntime",
+        limits=limits,
+        models=("vepe-n",),
     )
     server = server_of(settings)
     thread = threading.Thread(target=server.run, daemon=True)
