@@ -273,3 +273,10 @@ def test_pose_tracks_stay_plain(tracks: PoseTracks) -> None:
     assert type(tracks[0]) is FramePoses
     assert type(tracks[1:3]) is PoseTracks
     assert isinstance(tracks.video, VideoInfo)
+
+
+@pytest.mark.parametrize("name", [None, b"a.json", [], 3, "a" * 5000, "a\0.json", 0.5])
+def test_what_is_no_file_name_is_one_sentence(result: VideoResult, name: object) -> None:
+    for act in (vepe.read, result.save, vepe.load):
+        with pytest.raises(VepeError, match=r"name of|possible name|does not exist|no weights"):
+            act(name)  # type: ignore[operator]

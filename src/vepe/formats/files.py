@@ -100,6 +100,25 @@ def encode_json(data: Any) -> bytes:
     return json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=True).encode()
 
 
+def as_path(value: object, what: str = "a file") -> Path:
+    """A path that a caller gave. Raises VepeError where it is none, or no possible name."""
+    if not isinstance(value, str | os.PathLike):
+        kind = type(value).__name__
+        raise VepeError(f"The name of {what} is a text or a pathlib.Path, not {kind}; give one.")
+    try:
+        path = Path(value)
+        os.fsencode(path)
+        if "\0" in str(path):
+            raise ValueError("a null character")
+        path.exists()  # raises where the name is too long
+    except PermissionError:
+        return path
+    except (TypeError, ValueError, OSError):
+        shown = printable(str(value)[:60])
+        raise VepeError(f"'{shown}' is no possible name of {what}; check it.") from None
+    return path
+
+
 def safe_name(name: str) -> str:
     """A sequence's name as a file name: all but letters, digits, '-' and '.' becomes '_'."""
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "sequence"

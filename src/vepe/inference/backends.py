@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError, missing_extra
+from vepe.formats.files import as_path
 from vepe.inference.devices import check_device
 from vepe.inference.exported import interface_of
 from vepe.inference.model_files import (
@@ -76,7 +77,7 @@ _TITLES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 def _exported(name: str | Path) -> Path | None:
     """The exported file of a name, or None where it names weights."""
-    text, path = str(name), Path(name)
+    text, path = str(name), as_path(name, "a model")
     if text.startswith(PREFIX):
         return None
     if path.suffix == ONNX_SUFFIX:

@@ -21,6 +21,7 @@ from vepe.config.documents import parse_json
 from vepe.config.load import nearest, parse, preset_names
 from vepe.config.model import ModelConfig
 from vepe.errors import VepeError, missing_extra
+from vepe.formats.files import as_path
 from vepe.inference.upgrade import upgrade_config
 
 SUFFIX = ".safetensors"
@@ -175,7 +176,7 @@ def bundled_weights(preset: str, suffix: str = SUFFIX) -> Path | None:
 
 def find_weights(name: str | Path) -> Path:
     """The file that a name refers to. Raises VepeError where there is none."""
-    text, path = str(name), Path(name)
+    text, path = str(name), as_path(name, "a model")
     if text.startswith(PREFIX):
         return fetch_weights(text)
     if path.suffix in (SUFFIX, ONNX_SUFFIX) or path.is_file():

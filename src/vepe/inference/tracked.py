@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vepe.errors import VepeError
+from vepe.formats.files import as_path
 from vepe.formats.tracks import check_package, format_of, write_tracks
 from vepe.inference.arguments import Rgb
 from vepe.inference.model_files import find_weights
@@ -147,7 +148,7 @@ class TrackedFrames(Iterator[FrameResult]):
         """
         if not paths:
             raise VepeError("Name the files to write, such as save('out.mp4', 'out.csv').")
-        targets = [Path(path) for path in paths]
+        targets = [as_path(path) for path in paths]
         options = replace(options or DrawingOptions(), **changes)
         formats = {path: format_of(path) for path in targets if not is_video_name(path)}
         for name in formats.values():

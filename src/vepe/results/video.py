@@ -13,6 +13,7 @@ import numpy as np
 
 from vepe.config.tracking import SmoothingSettings
 from vepe.errors import VepeError
+from vepe.formats.files import as_path
 from vepe.formats.tracks import format_of, read_tracks, write_tracks
 from vepe.results.frame import FrameResult
 from vepe.results.images import FrameImages
@@ -88,7 +89,7 @@ class VideoResult(PoseTracks):
         Raises:
             VepeError: where the ending is unknown, the file exists, or it cannot be written.
         """
-        path = Path(path)
+        path = as_path(path)
         if is_video_name(path):
             return self.draw(path, overwrite=overwrite)
         name = format_of(path)
@@ -128,7 +129,7 @@ class VideoResult(PoseTracks):
                 f"draw('{output}', video='...')."
             )
         options = replace(options or DrawingOptions(), **changes)
-        return draw_video(self, video, Path(output), options, overwrite=overwrite)
+        return draw_video(self, video, as_path(output), options, overwrite=overwrite)
 
     def smooth(self, settings: SmoothingSettings | None = None) -> Self:
         """The poses with keypoints smoothed over time, from both sides, and short gaps filled.
@@ -225,11 +226,12 @@ def read(
         VepeError: where the file cannot be read or holds no poses, it holds several sequences and
             none is named, or the video is another one.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix.lower() in VIDEO_SUFFIXES:
         raise VepeError(f"'{path}' is a video, not a file of poses; use track of a model.")
     info = None
     if video is not None:
+        as_path(video, "a video")
         with open_video(video) as opened:
             info = opened.info
     sequences = read_tracks(path, fps=info.fps if fps is None and info is not None else fps)
