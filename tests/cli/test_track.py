@@ -8,16 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from tiny_models import TINY, moving_frames, tiny_model, tiny_weights_file, write_video
+from tiny_models import TINY, moving_frames, tiny_model, write_video
 from vepe.cli import app as cli
 from vepe.errors import VepeWarning
 from vepe.inference.model_files import bundled_weights
@@ -25,31 +23,7 @@ from vepe.inference.weights import save_weights
 
 SOURCE = Path(cli.__file__).parents[2]
 DEMO = Path(__file__).parents[2] / "assets" / "store_aisle.mp4"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with weights and a small video."""
-    folder = tmp_path_factory.mktemp("place")
-    tiny_weights_file(folder)
-    write_video(folder / "clip.mp4", moving_frames(12))
-    return folder
-
-
-@pytest.fixture
-def track(place: Path, tmp_path: Path) -> Callable[..., int]:
-    """Runs `vepe track` into `tmp_path/out` with the tiny model."""
-
-    def call(source: object, *options: object) -> int:
-        words = ["track", source, "-o", tmp_path / "out", "--model", place / "tiny.safetensors"]
-        return cli.run([str(word) for word in [*words, *options]])
-
-    return call
+CLIP_FRAMES = 12
 
 
 def frame_count(path: Path) -> int:

@@ -10,45 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
-from tiny_models import moving_frames, tiny_weights_file, write_video
+from tiny_models import moving_frames, write_video
 from vepe import __version__
 from vepe.cli import app as cli
 from vepe.inference import pipeline
 from vepe.skeleton import POSETRACK15
 
 SOURCE = Path(cli.__file__).parents[2]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with weights and a clip."""
-    folder = tmp_path_factory.mktemp("place")
-    tiny_weights_file(folder)
-    write_video(folder / "clip.mp4", moving_frames(4))
-    return folder
-
-
-@pytest.fixture
-def track(place: Path, tmp_path: Path) -> Callable[..., int]:
-    """Runs `vepe track` into `tmp_path/out` with the tiny model."""
-
-    def call(*words: object) -> int:
-        options = ["-o", tmp_path / "out", "--model", place / "tiny.safetensors"]
-        return cli.run([str(word) for word in ["track", *words, *options]])
-
-    return call
+CLIP_FRAMES = 4
 
 
 def videos(place: Path, folder: Path, *names: str) -> Path:
