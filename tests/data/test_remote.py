@@ -190,58 +190,56 @@ def test_another_range_than_the_requested_one_is_not_appended(server: str, tmp_p
     assert [start for _, start in Handler.requests] == [None, "bytes=30000-", None]
 
 
-@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])
+@contextlib.contextmanager
+def dripping(head: bytes, drop: bytes) -> Iterator[str]:
+    """A server that answers with `head` and then one `drop` every 0.1 s; gives host and port."""
+    ended = threading.Event()
+
+    class Drip(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(10_000)
+            with contextlib.suppress(OSError):
+                self.request.sendall(head)
+                while not ended.wait(0.1):
+                    self.request.sendall(drop)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        ended.set()
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "head", "drop", "attempts", "says"),
+    [
+        ("http", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x", 2, "check the network and start again"),
+        (
+            *("http", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x", 2),
+            "check the network and start again",
+        ),
+        # The header of a TLS handshake of 16 KB: the socket's own timeout never ends.
+        ("https", b"\x16\x03\x03\x40\x00", b"\x02", 1, "timed out"),
+    ],
+    ids=["header", "body", "tls"],
+)
 def test_server_that_drips_bytes_has_an_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    head: bytes,
+    drop: bytes,
+    attempts: int,
+    says: str,
 ) -> None:
     monkeypatch.setattr(remote, "TIMEOUT_S", 0.5)
-    monkeypatch.setattr(remote, "MAX_ATTEMPTS", 2)
-    ended = threading.Event()
-
-    class Drip(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.recv(10_000)
-            with contextlib.suppress(OSError):
-                self.request.sendall(head or b"HTTP/1.1 200 OK\r\nX-Slow: ")
-                while not ended.wait(0.1):
-                    self.request.sendall(b"x")
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as drip:
-        drip.daemon_threads = True
-        threading.Thread(target=drip.serve_forever, daemon=True).start()
+    monkeypatch.setattr(remote, "MAX_ATTEMPTS", attempts)
+    with dripping(head, drop) as place:
         began = time.monotonic()
-        with pytest.raises(VepeError, match="check the network and start again"):
-            fetch(f"http://127.0.0.1:{drip.server_address[1]}/x.tar", folder=tmp_path)
+        with pytest.raises(VepeError, match=says):
+            fetch(f"{scheme}://{place}/x.tar", folder=tmp_path)
         assert time.monotonic() - began < 20
-        ended.set()
-        drip.shutdown()
-
-
-def test_tls_that_never_finishes_has_an_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The server drips the header of a TLS record: the socket's own timeout never ends."""
-    monkeypatch.setattr(remote, "TIMEOUT_S", 0.5)
-    monkeypatch.setattr(remote, "MAX_ATTEMPTS", 1)
-    ended = threading.Event()
-
-    class Drip(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.recv(10_000)
-            with contextlib.suppress(OSError):
-                self.request.sendall(b"\x16\x03\x03\x40\x00")  # a handshake of 16 KB
-                while not ended.wait(0.1):
-                    self.request.sendall(b"\x02")
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as drip:
-        drip.daemon_threads = True
-        threading.Thread(target=drip.serve_forever, daemon=True).start()
-        began = time.monotonic()
-        with pytest.raises(VepeError, match="timed out"):
-            fetch(f"https://127.0.0.1:{drip.server_address[1]}/x.tar", folder=tmp_path)
-        assert time.monotonic() - began < 20
-        ended.set()
-        drip.shutdown()
 
 
 def test_download_has_limits(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
