@@ -15,7 +15,7 @@ from vepe.errors import VepeError
 from vepe.inference.devices import check_device
 from vepe.inference.network import KEY_PLACE, NetworkPoses
 from vepe.models.decoder_layer import PoseOutput
-from vepe.models.step import Step
+from vepe.models.step import Step, output_tensors
 from vepe.models.vepe import Vepe
 
 
@@ -96,12 +96,7 @@ class TorchNetwork:
 
 def numpy_poses(poses: PoseOutput) -> NetworkPoses:
     """The network's own output as what every backend gives."""
-    return NetworkPoses(
-        _array(poses.score_logits.sigmoid()),
-        _array(poses.keypoints_px),
-        _array(poses.confidence_logits.sigmoid()),
-        _array(poses.identity),
-    )
+    return NetworkPoses(*(_array(value) for value in output_tensors(poses)))
 
 
 def _array(tensor: Tensor) -> np.ndarray:

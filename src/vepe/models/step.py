@@ -88,13 +88,17 @@ class Step(nn.Module):
             size = FLOW_SCALE * map_wh(flows)
             motions = [FrameMotion(f[:, 0], f[:, 1], size) for f in flows.unbind(1)]
         poses = self.model.fuse(window, motions, self.key, self.reads, windows >= 0)
-        outputs = [
-            poses.score_logits.sigmoid(),
-            poses.keypoints_px,
-            poses.confidence_logits.sigmoid(),
-            poses.identity,
-        ]
-        return outputs, new
+        return output_tensors(poses), new
+
+
+def output_tensors(poses: PoseOutput) -> list[Tensor]:
+    """The poses as a step returns them: logits become scores of 0 to 1."""
+    return [
+        poses.score_logits.sigmoid(),
+        poses.keypoints_px,
+        poses.confidence_logits.sigmoid(),
+        poses.identity,
+    ]
 
 
 def memory_tensors(frame: FrameMemory) -> list[Tensor]:
