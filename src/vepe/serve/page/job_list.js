@@ -3,7 +3,7 @@
 import { byId, make, setText, show } from "./elements.js";
 import { setIcon } from "./icons.js";
 import { isActive } from "./jobs.js";
-import { counted, progressText } from "./text.js";
+import { counted, progressText, roughly } from "./text.js";
 
 const STATUS = {
   waiting: "Waiting to upload",
@@ -31,6 +31,14 @@ export function stateText(entry) {
     return `Done · ${counted(entry.people, "person", "people")}`;
   }
   return STATUS[entry.status] ?? entry.status;
+}
+
+/** The same, short enough for the list. */
+function shortText(entry) {
+  const share = shareOf(entry);
+  if (entry.status !== "running" || !share) return stateText(entry);
+  const eta = entry.progress.eta_s;
+  return `${Math.floor(100 * share)} %${eta === null ? "" : ` · ${roughly(eta)} left`}`;
 }
 
 /** Share of an entry that is done, 0..1; null if that is unknown or nothing is under way. */
@@ -96,7 +104,7 @@ export class JobList {
     row.item.dataset.status = entry.status;
     setText(row.name, entry.name);
     row.name.title = entry.name;
-    setText(row.state, stateText(entry));
+    setText(row.state, shortText(entry));
     if (isSelected) row.link.setAttribute("aria-current", "page");
     else row.link.removeAttribute("aria-current");
     const share = shareOf(entry);

@@ -96,6 +96,8 @@ export class Player {
     this.#stream?.abort();
     this.#stream = null;
     this.#follow.stop();
+    this.#transport.isFollowing = false;
+    this.#resetCancel();
     this.#entry = null;
     this.#store.clear();
     this.#skeleton = null;
@@ -107,6 +109,7 @@ export class Player {
     this.stage.size = null;
     this.stage.load(null);
     show(byId("follow"), false);
+    show(byId("following"), false);
   }
 
   /** Shows a new state of the entry that is open. */
@@ -128,7 +131,10 @@ export class Player {
   }
 
   toggle() {
-    this.userActs();
+    if (this.#follow.isOn) {
+      this.userActs(); // which pauses
+      return;
+    }
     const { video } = this.stage;
     if (video.paused) video.play().catch(() => {});
     else video.pause();
@@ -153,7 +159,8 @@ export class Player {
   userActs() {
     if (!this.#follow.isOn) return;
     this.#follow.stop();
-    this.#transport.isForcedMute = false;
+    this.#transport.isFollowing = false;
+    show(byId("following"), false);
     this.#transport.restoreSpeed();
     this.#transport.refresh();
     show(byId("follow"), isActive(this.#entry));
@@ -252,6 +259,7 @@ export class Player {
   #showState(entry) {
     const isBusy = isUnderWay(entry);
     show(byId("job-progress"), isBusy);
+    if (!isBusy) this.#resetCancel();
     if (isBusy) {
       const share = shareOf(entry);
       const bar = byId("progress-bar");
@@ -296,18 +304,28 @@ export class Player {
   }
 
   #startFollowing() {
-    this.#transport.isForcedMute = true;
+    this.#transport.isFollowing = true;
+    show(byId("following"), true);
     this.#transport.refresh();
     this.#follow.start();
     show(byId("follow"), false);
   }
 
   async #cancel() {
+    const button = byId("cancel");
+    button.disabled = true; // until the state changes: the frame under way is finished first
+    setText(button, "Cancelling…");
     try {
       await this.#jobs.cancel(this.#entry);
     } catch (error) {
+      this.#resetCancel();
       notifyError(error.message);
     }
+  }
+
+  #resetCancel() {
+    byId("cancel").disabled = false;
+    setText(byId("cancel"), "Cancel");
   }
 
   #pick(trackId, place) {

@@ -164,7 +164,7 @@ export class Stage {
     context.beginPath();
     context.rect(0, 0, view.width, view.height);
     context.clip();
-    context.imageSmoothingQuality = "high";
+    context.imageSmoothingQuality = "medium";
     this.#paint(context, image, imageSize, view, timeS);
     context.restore();
     this.onshown(timeS);

@@ -36,16 +36,16 @@ export class Transport {
     document.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
-  /** Whether the muted state is forced, as while following a running job. */
-  isForcedMute = false;
+  /** Whether a running job is followed: without sound, and playing even where it waits. */
+  isFollowing = false;
 
   #isMuted = false;
 
   refresh() {
-    const isPaused = this.#video.paused;
+    const isPaused = this.#video.paused && !this.isFollowing;
     setIcon(byId("play"), isPaused ? "play" : "pause");
     byId("play").setAttribute("aria-label", isPaused ? "Play" : "Pause");
-    this.#video.muted = this.#isMuted || this.isForcedMute;
+    this.#video.muted = this.#isMuted || this.isFollowing;
     setIcon(byId("mute"), this.#isMuted ? "muted" : "sound");
     byId("mute").setAttribute("aria-pressed", String(this.#isMuted));
     this.#scrubber.max = String(this.#player.durationS || 1);
