@@ -53,9 +53,8 @@ class Clip:
 CLIPS = (
     Clip(
         "walking",
-        "Two people walk towards the camera. Both runs keep both people and their ids; their "
-        "feet leave the image, and are rightly not drawn. The window takes some shaking out of "
-        "the arms.",
+        "Two people walk towards the camera. Both are found in every frame, and keep their "
+        "ids; the two runs hardly differ. Where feet leave the image, nothing is drawn.",
         202,
         27,
     ),
@@ -69,11 +68,12 @@ CLIPS = (
     ),
     Clip(
         "pedestrians",
-        "People of 30 to 80 pixels, the camera far above (cropped). **Failures**: the walker on"
-        " the lawn is never found, nor are the two behind the sign; the man who walks behind "
-        "the sign keeps his id when each frame is read alone, and gets a new one with the "
-        "window. The window finds more poses, and makes more ids. `vepe-s` or `--imgsz 640` do "
-        "better here.",
+        "People of 30 to 80 pixels, far below the camera (cropped). **Failures**: the walker "
+        "on the lawn and the person behind the sign are never found, and the man in black is "
+        "lost where he meets another at the end. With the window, ids change hands when he "
+        "passes the sign: the waiting man gets his, he gets a new one, and so does a walker "
+        "far away. Read alone, they keep their ids. The window finds more poses here, and "
+        "makes more ids. `--model vepe-s` and `--imgsz 640` find more of them.",
         200,
         39,
         (0, 40, 768, 340),
@@ -89,9 +89,8 @@ CLIPS = (
     Clip(
         "acrobats",
         "A man balances on a board; a drawn figure stands in front, and a woman behind "
-        "(cropped). **Failures**: alone, the arms of the figure in front jump onto its back "
-        "(1.4 s), which the window corrects; the raised leg is placed too high in both. The ids"
-        " hold.",
+        "(cropped). **Failure**: read alone, an arm of the figure in front lies across its "
+        "back for some frames around 1.4 s; the window corrects it. All three ids hold.",
         260,
         36,
         (0, 250, 1088, 1000),

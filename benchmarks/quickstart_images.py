@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,13 @@ def terminal(name: str, shown: str, output: str, width: int = 92) -> None:
     for line in lines:
         console.print(Text(line[:width]), soft_wrap=True)
     svg = console.export_svg(theme=MONOKAI, code_format=SVG, unique_id="terminal")
+    # Its height is that of one line less than there are.
+    svg = re.sub(r'(viewBox="0 0 \S+ )([\d.]+)"', lambda m: f'{m[1]}{float(m[2]) + 25:.0f}"', svg)
+    svg = re.sub(
+        r'(<rect width="\S+" height=)"([\d.]+)"(?= rx)',
+        lambda m: f'{m[1]}"{float(m[2]) + 25:.0f}"',
+        svg,
+    )
     (IMAGES / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
@@ -79,6 +87,12 @@ def track(out: Path) -> None:
     output = vepe_command("track", AISLE, "-o", out, "--overwrite")
     output = output.replace(str(out), "out").strip().splitlines()[-1]
     terminal("track", "vepe track assets/store_aisle.mp4 -o out", output)
+
+
+def demo(out: Path) -> None:
+    frames = vepe.read(out / "store_aisle.json", video=AISLE)
+    frame = next(frame for frame in frames if len(frame) == 3 and frame.time_s > 2)
+    save("../demo", Image.fromarray(frame.draw()), 960)
 
 
 def table(out: Path) -> None:
@@ -125,7 +139,7 @@ def python(out: Path) -> None:
 
 
 STEPS: dict[str, Callable[[Path], None]] = {
-    step.__name__: step for step in (doctor, track, table, report, angles, draw, python)
+    step.__name__: step for step in (doctor, track, demo, table, report, angles, draw, python)
 }
 CHROMIUM: str | None = None
 

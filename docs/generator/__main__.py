@@ -10,8 +10,21 @@ import argparse
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from docs.generator.pages import ROOT, stage
+
+SHIM = "https://unpkg.com/iframe-worker/shim"
+"""What Zensical's plugin `offline` loads so that search works from the disk."""
+
+
+def fetch_nothing(site: Path) -> None:
+    """Puts a script of our own in the place of the one that every page would fetch."""
+    shutil.copyfile(Path(__file__).with_name("file_worker.js"), site / "assets" / "file_worker.js")
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        address = "../" * (len(page.relative_to(site).parts) - 1) + "assets/file_worker.js"
+        page.write_text(text.replace(SHIM, address), encoding="utf-8")
 
 
 def main() -> int:
@@ -25,6 +38,7 @@ def main() -> int:
     command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
     built = subprocess.run([*command, "--config-file", str(config)], cwd=config.parent, check=False)
     if built.returncode == 0:
+        fetch_nothing(config.parent / "site")
         shutil.rmtree(ROOT / "site", ignore_errors=True)
         (config.parent / "site").replace(ROOT / "site")
         print(f"The site: {ROOT / 'site' / 'index.html'}")

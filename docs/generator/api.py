@@ -87,9 +87,7 @@ PAGES = {
 """Page -> what it documents. A module of the API that appears in no page fails the tests."""
 
 OPTIONAL = {
-    "api-client": ApiPage(
-        "vepe.client", "The client of a running `vepe serve`.", ("vepe.client",)
-    )
+    "api-client": ApiPage("vepe.client", "The client of a running `vepe serve`.", ("vepe.client",))
 }
 """Pages of modules that a checkout may lack."""
 

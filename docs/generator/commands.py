@@ -81,9 +81,10 @@ def _cell(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Help texts without the markup of terminals; what looks like HTML or Markdown is kept."""
+    """Help texts without the markup of terminals; what looks like HTML or Markdown is escaped."""
     text = inspect.cleandoc(re.sub(r"\[/?(dim|bold|italic)\]", "", text).replace("\\[", "["))
-    return re.sub(r"[<>*_]", lambda m: f"\\{m[0]}", text) if "`" not in text else text
+    parts = re.split(r"(`[^`]*`)", text)  # code spans stay as they are
+    return "".join(p if p.startswith("`") else re.sub(r"([<>*_])", r"\\\1", p) for p in parts)
 
 
 def _examples(epilog: str | None) -> list[str]:
