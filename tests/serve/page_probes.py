@@ -25,7 +25,7 @@ from vepe.viz.body import covering_circle
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-FRAMES, FPS, WIDTH, HEIGHT = 24, 12.5, 480, 270
+FRAMES, FPS, WIDTH, HEIGHT = 16, 12.5, 480, 270
 _SQUARE = 12
 
 
