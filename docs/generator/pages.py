@@ -16,6 +16,8 @@ from urllib.parse import quote
 import yaml
 from docs.generator import api, commands, configuration
 
+from vepe import __version__
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
@@ -117,6 +119,7 @@ def _configuration(folder: Path) -> Path:
     """`mkdocs.yml` without pages that are not there yet, next to the staged pages."""
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     settings["nav"] = _present(settings["nav"], folder)
+    settings["copyright"] = f"VEPE {__version__} · Apache-2.0"
     settings["docs_dir"] = folder.name
     settings["site_dir"] = "site"
     for plugin in settings["plugins"]:

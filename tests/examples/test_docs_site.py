@@ -116,7 +116,8 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
         f"{page.name}: {address}"
         for page in site.glob("*.html")
         for address in Reader(page.read_text("utf-8")).loads
-        if address.startswith(("http", "//")) or not (site / address.partition("#")[0]).exists()
+        if address.startswith(("http", "//"))
+        or not (site / address.partition("#")[0].lstrip("/")).exists()
     ]
     assert wrong == []
     styles = "".join(path.read_text("utf-8") for path in site.rglob("*.css"))
