@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vepe.client import Client
+from vepe.serve.parts import Parts
 from vepe.serve.server import server_of
 from vepe.serve.settings import Limits, ServeSettings
 
@@ -31,10 +32,11 @@ LIMITS = Limits(
 
 @dataclass(frozen=True)
 class Running:
-    """A server that runs: its port and settings."""
+    """A server that runs: its port, its settings and its parts."""
 
     port: int
     settings: ServeSettings
+    parts: Parts
 
     @property
     def client(self) -> Client:
@@ -75,7 +77,7 @@ def running_server(
         assert thread.is_alive(), "the server did not start"
         time.sleep(0.05)
     try:
-        yield Running(port, settings)
+        yield Running(port, settings, server.parts)
     finally:
         server.should_exit = True
         thread.join(30)

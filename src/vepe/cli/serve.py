@@ -65,6 +65,7 @@ def serve(
     for package in ("fastapi", "uvicorn", "python_multipart", "websockets"):
         if find_spec(package) is None:
             raise missing_extra("vepe serve", package.replace("_", "-"), "serve")
+    from vepe.inference.model_files import find_weights
     from vepe.serve.app import bundled_models
     from vepe.serve.server import check_port, run_server
     from vepe.serve.settings import Limits, ServeSettings
@@ -83,9 +84,10 @@ def serve(
         backend=backend, device=device, limits=limits,
     )  # fmt: skip
     settings.check()
-    check_port(host, port)
     if root is not None and data.resolve().is_relative_to(root.resolve()):
         raise VepeError("--data lies below --root, so that clients could name it; move one.")
+    find_weights(model)
+    check_port(host, port)
     shown = f"[{host}]" if ":" in host else host
     note(f"vepe serve: http://{shown}:{port}  (Ctrl-C ends it; jobs are kept in '{data}')")
     run_server(settings)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vepe.inference import DEFAULT_CONF
 from vepe.inference.backends import open_network
 from vepe.inference.devices import keep_freed_memory, quiet_threads
@@ -12,8 +14,6 @@ from vepe.serve.job import JobOptions
 from vepe.serve.settings import ServeSettings
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vepe.config.model import ModelConfig
     from vepe.inference.network import Network
 
@@ -57,8 +57,9 @@ class Networks:
         return self._loaded[name]
 
     def _warm_up(self, predictor: Predictor) -> None:
-        """The first call of a network allocates its memory; clients should not wait for that."""
-        import numpy as np
-
-        image: np.ndarray = np.zeros((72, 128, 3), np.uint8)
-        predictor.predict(image)
+        """First calls allocate memory and load libraries; clients should not wait for that."""
+        noise = np.random.default_rng(0).integers(0, 255, (2, 72, 128, 3)).astype(np.uint8)
+        stream = predictor.new_stream(fps=25.0)
+        for index in range(predictor.config.temporal.window):
+            stream.push(noise[index % 2])
+        stream.finish()

@@ -27,7 +27,7 @@ def run_server(settings: ServeSettings) -> None:
     server_of(settings).run()
 
 
-def server_of(settings: ServeSettings) -> uvicorn.Server:
+def server_of(settings: ServeSettings) -> PoseServer:
     """The server, not running. Raises VepeError as `create_app`."""
     app = create_app(settings)
     config = uvicorn.Config(
@@ -47,18 +47,22 @@ def server_of(settings: ServeSettings) -> uvicorn.Server:
         timeout_graceful_shutdown=GRACE_S,
         lifespan="on",
     )
-    return _Server(config, app.app.state.parts)
+    return PoseServer(config, app.app.state.parts)
 
 
-class _Server(uvicorn.Server):
-    """Ends streams and workers first, so that nothing waits for them."""
+class PoseServer(uvicorn.Server):
+    """Ends streams and workers first, so that nothing waits for them.
+
+    Attributes:
+        parts: of the application.
+    """
 
     def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
         super().__init__(config)
-        self._parts = parts
+        self.parts = parts
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await asyncio.to_thread(self._parts.close)
+        await asyncio.to_thread(self.parts.close)
         await super().shutdown(sockets)
 
 
