@@ -99,6 +99,10 @@ def test_wrong_sources(tmp_path) -> None:
     boxes.write_text("1,1,0,0,5,5\n2,1,0\n")
     with pytest.raises(VepeError, match="line 2"):
         convert_annotations(boxes, tmp_path / "out", "csv")
+    for line in ("1,2.5,0,0,5,5", "1.5,2,0,0,5,5", "1,2,0,0,-5,5", "1,2,0,0,5,5,nan"):
+        boxes.write_text(f"{line}\n")
+        with pytest.raises(VepeError, match="line 1"):
+            convert_annotations(boxes, tmp_path / "out", "csv")
 
 
 def test_skeleton_without_posetrack_joints_is_refused(tmp_path) -> None:

@@ -47,7 +47,8 @@ def read_mot(path: Path) -> AnnotatedSequence:
     """Reads boxes with ids. People have no keypoints, and frames without people are missing.
 
     Raises:
-        VepeError: if the file is missing, or a line does not begin with six numbers.
+        VepeError: if the file is missing, or a line does not begin with six numbers: whole ones
+            for frame and id, a box that is not negative; or its score is not finite.
     """
     lines = read_text(path).splitlines()
     entries = [_entry(line, path, i) for i, line in enumerate(lines, start=1) if line.strip()]
@@ -70,12 +71,14 @@ def _entry(line: str, path: Path, number: int) -> tuple[int, Person]:
     try:
         cells = [float(cell) for cell in line.split(",")]
         frame, track_id = int(cells[0]), int(cells[1])
-        box = np.array(cells[2:6])
+        box, score = np.array(cells[2:6]), cells[6] if len(cells) > 6 else None
         if (
             len(box) < 4
+            or [frame, track_id] != cells[:2]
             or not 1 <= frame < 2**53
             or abs(track_id) >= 2**53
-            or not np.isfinite(box).all()
+            or not np.isfinite([*box, score or 0.0]).all()
+            or (box[2:] < 0).any()
         ):
             raise ValueError
     except (ValueError, IndexError, OverflowError):
@@ -89,7 +92,7 @@ def _entry(line: str, path: Path, number: int) -> tuple[int, Person]:
         present=np.zeros(k, bool),
         visibility=np.zeros(k),
         keypoint_scores=np.full(k, np.nan),
-        score=cells[6] if len(cells) > 6 else None,
+        score=score,
         track_id=None if track_id == -1 else track_id,
         box_xywh_px=box,
         has_points=False,

@@ -16,6 +16,9 @@ from vepe.errors import VepeError, missing_extra
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, skeleton_named
 from vepe.formats.files import replacing_named
 
+MAX_FRAMES = 10_000_000
+"""Most frames of an NWB file: four and a half days of video."""
+
 
 def _sleap_io() -> Any:
     try:
@@ -103,7 +106,13 @@ def _save_nwb(labels: Any, path: Path, sequence: AnnotatedSequence) -> None:
     """
     from sleap_io.io.nwb_predictions import write_nwb as save
 
-    times = np.arange(1 + max((f.index for f in sequence.frames), default=0)) / 25.0
+    last = max((f.index for f in sequence.frames), default=0)
+    if last > MAX_FRAMES:
+        raise VepeError(
+            f"Frame {last} of '{sequence.name}' is too far for NWB, which has a time for each "
+            f"frame from 0; number its frames up to {MAX_FRAMES}."
+        )
+    times = np.arange(1 + last) / 25.0
     timed = [f for f in sequence.frames if f.time_s is not None]
     if len(timed) == len(sequence) > 0:
         indices = [f.index for f in timed]
