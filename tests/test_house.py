@@ -35,7 +35,7 @@ LAYERS = (
     {"tracking"},
     {"results", "interop"},
     {"inference"},
-    {"evaluation", "serve"},
+    {"evaluation", "serve", "cluster"},
     {"training"},
     {"cli"},
 )
@@ -53,6 +53,7 @@ TORCH_FREE_ROOMS = (
         "results",
         "interop",
         "evaluation",
+        "cluster",
         "serve",
         "cli",
     ),

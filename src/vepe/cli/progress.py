@@ -62,6 +62,8 @@ class BatchProgress:
     """
 
     def __init__(self, bar: Progress, sources: Sequence[NamedSource], numbered: int) -> None:
+        from vepe.video.sources import size_of
+
         self._weights = {source: float(size_of(source)) for source in sources}
         known = [weight for weight in self._weights.values() if weight] or [1.0]
         mean = sum(known) / len(known)
@@ -147,16 +149,3 @@ def remaining(elapsed_s: float, share: float) -> str:
     hours, rest = divmod(seconds, 3600)
     minutes, seconds = divmod(rest, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d} left" if hours else f"{minutes}:{seconds:02d} left"
-
-
-def size_of(source: NamedSource) -> int:
-    """Bytes of a video's files; 0 where they are not known."""
-    path = source.path
-    try:
-        if path is None:
-            return 0
-        if path.is_dir():
-            return sum(p.stat().st_size for p in path.iterdir() if p.is_file())
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vepe.cli.drawing import with_drawing_options
+from vepe.cli.many import INTERRUPTED, Spread, list_videos, load_model, print_report, track_many
 from vepe.cli.options import (
     Backend,
     Device,
@@ -21,24 +22,20 @@ from vepe.cli.options import (
     InputPx,
     Model,
     image_size,
-    nobody,
-    prepare_device,
 )
-from vepe.cli.output import Quiet, echo, loading, note
-from vepe.cli.progress import batch_progress, video_progress
+from vepe.cli.output import Quiet, loading, note
+from vepe.cli.progress import video_progress
 from vepe.cli.stop import stop_on_interrupt
-from vepe.errors import BatchError, VepeError, counted
+from vepe.errors import VepeError
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 from vepe.viz.options import DrawingOptions
 
 if TYPE_CHECKING:
-    from vepe.inference.batch import BatchPlan, Outcome, SharedSettings
+    from vepe.inference.batch import SharedSettings
     from vepe.inference.predictor import Predictor
-    from vepe.inference.track_job import TrackReport
     from vepe.types import VideoInfo
     from vepe.video.sources import NamedSource
 
-_INTERRUPTED = 130
 _INCOMPLETE = 2
 
 
@@ -57,9 +54,9 @@ def track(
         typer.Argument(
             metavar="SOURCE...",
             help="Video files; folders of videos, or of the frames of one; patterns such as "
-            "'clips/*.mp4'; a .txt file with one of these per line; a camera's number; `screen`; "
-            "`-` for a video on stdin, which is read to its end first; an rtsp or http address; a "
-            "page of YouTube.",
+            "'clips/*.mp4'; a .txt file with one of these per line, or a .csv or .parquet table; a "
+            "camera's number; `screen`; `-` for a video on stdin, which is read to its end first; "
+            "an rtsp, http, s3, gs or hf address; a page of YouTube.",
             show_default=False,
         ),
     ],
@@ -128,6 +125,47 @@ def track(
             "and fills short gaps (not for live sources)."
         ),
     ] = Smooth.off,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ray",
+            help="Track many videos on a Ray cluster; without --address, on a Ray that is "
+            "started on this machine.",
+            show_default=False,
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The cluster: auto, HOST:6379, or ray://HOST:10001 from outside.",
+            show_default=False,
+        ),
+    ] = None,
+    cpus_per_worker: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="CPU cores of a worker on the cluster.",
+            show_default="1, with GPUs an even share",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of workers; more than the cluster has room for lets it grow.",
+            show_default="as many as there is room for",
+        ),
+    ] = None,
+    segment_s: Annotated[
+        float | None,
+        typer.Option(
+            help="Divide longer videos into segments of so many seconds, which are tracked apart "
+            "and joined.",
+            show_default="no division",
+        ),
+    ] = None,
     quiet: Quiet = False,
     *,
     drawing: DrawingOptions,
@@ -144,28 +182,32 @@ def track(
     input_size = image_size(imgsz, input_px)
     formats = tuple(dict.fromkeys(["posetrack", *(format or [])]))
 
-    def load() -> Predictor:
-        from vepe.inference.predictor import load
-
-        prepare_device(device)
-        return load(
-            model,
-            backend=backend,
-            device=device,
-            conf=conf,
-            window=window,
-            lookahead=lookahead,
-            input_px=input_size,
-            smooth=smooth.value,
-        )
+    load = partial(
+        load_model,
+        device=device,
+        backend=backend,
+        conf=conf,
+        window=window,
+        lookahead=lookahead,
+        input_px=input_size,
+        smooth=smooth.value,
+    )
+    spread = Spread.of(
+        on,
+        address=address,
+        cpus_per_worker=cpus_per_worker,
+        workers=workers,
+        segment_s=segment_s,
+        show=show,
+    )
 
     with loading(model):
         from vepe.inference.track_job import TrackJob
         from vepe.video.source import Span
-        from vepe.video.sources import list_sources, refuse_single_images
+        from vepe.video.sources import refuse_single_images
 
         refuse_single_images(sources)
-        listed = list_sources(sources)
+        listed = list_videos(sources)
         Span(start, end, stride)  # checked once, not for each video
         if show and listed.several:
             raise VepeError("--show is for one source; leave it out to track many.")
@@ -202,10 +244,10 @@ def track(
         note(f"'{source.source}' is done already: {output / source.name}.json")
         if rerun is not None:
             _write_recording(rerun, output / f"{source.name}.json", source.source)
-    if listed.several:
-        _track_many(plan, settings, load)
+    if listed.several or spread.needed:
+        track_many(plan, settings, model, load, spread)
     elif plan.todo:
-        _track_one(*plan.todo[0], settings, load, show=show, rerun=rerun)
+        _track_one(*plan.todo[0], settings, partial(load, model), show=show, rerun=rerun)
 
 
 def _check_recording(path: Path, *, overwrite: bool, several: bool) -> None:
@@ -242,9 +284,13 @@ def _track_one(
 ) -> None:
     """Tracks the only video of a call; its errors are the command's."""
     from vepe.inference.batch import run_source
+    from vepe.video.remote_files import LocalCopies
     from vepe.video.sources import with_stdin_as_file
 
     with with_stdin_as_file(source) as source, ExitStack() as stack:
+        copies = LocalCopies()
+        stack.callback(copies.close)
+        source = stack.enter_context(copies.of(source))
         with loading(settings.info.model):
             video = stack.enter_context(settings.open(source))
             _check_smoothing(video.info, settings)
@@ -259,71 +305,11 @@ def _track_one(
         if rerun is not None and report.frames:
             poses = settings.job.folder / f"{source.name}.json"
             _write_recording(rerun, poses, source.source)
-    _print_report(report, settings)
+    print_report(report, settings)
     if report.stopped and not video.info.live and not show:
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     if report.incomplete:
         raise typer.Exit(_INCOMPLETE)
-
-
-def _track_many(plan: BatchPlan, settings: SharedSettings, load: Callable[[], Predictor]) -> None:
-    """Tracks all videos of a call, and lists those that failed at the end.
-
-    Raises:
-        BatchError: if some failed, or lack a part.
-    """
-    from vepe.inference.batch import run_batch, run_source
-
-    begun_s = time.monotonic()
-    outcomes: list[Outcome] = []
-    if plan.todo:
-        with loading(settings.info.model):
-            predictor = load()
-        sources = [source for source, _ in plan.todo]
-        with stop_on_interrupt() as stop, batch_progress(sources) as bar:
-
-            def track_one(source: NamedSource, overwrite: bool) -> TrackReport:
-                bar.begin(source)
-                with settings.open(source) as video:
-                    if video.info.live:
-                        raise VepeError(f"'{source.source}' never ends; track it alone.")
-                    bar.opened(video.info)
-                    return run_source(
-                        predictor, video, source, settings,
-                        overwrite=overwrite, on_frame=bar.frames, stop=stop,
-                    )  # fmt: skip
-
-            def on_done(outcome: Outcome) -> None:
-                bar.end()
-                if outcome.report is not None:
-                    _print_report(outcome.report, settings)
-
-            outcomes = run_batch(plan, track_one, stop, on_done)
-    _print_summary(plan, outcomes, time.monotonic() - begun_s)
-    problems = [outcome for outcome in outcomes if outcome.problem]
-    for outcome in problems:
-        what = "Failed" if outcome.report is None else "Incomplete"
-        echo(f"vepe: {what}: {outcome.problem}", err=True)
-    if len(outcomes) < len(plan.todo) or any(o.report and o.report.stopped for o in outcomes):
-        raise typer.Exit(_INTERRUPTED)
-    if problems:
-        raise BatchError(
-            f"{len(problems)} of {counted(len(plan.todo) + len(plan.done), 'video')} failed or "
-            "lack a part; repeat the command with --resume to try what is not done."
-        )
-
-
-def _print_summary(plan: BatchPlan, outcomes: list[Outcome], seconds: float) -> None:
-    reports = [outcome.report for outcome in outcomes if outcome.report is not None]
-    frames = sum(report.frames for report in reports)
-    parts = [f"{len(reports)} of {counted(len(plan.todo) + len(plan.done), 'video')} tracked"]
-    if plan.done:
-        parts.append(f"{len(plan.done)} skipped, since they were done")
-    if failed := len(outcomes) - len(reports):
-        parts.append(f"{failed} failed")
-    if left := len(plan.todo) - len(outcomes):
-        parts.append(f"{left} not begun; add --resume to continue")
-    note(f"{', '.join(parts)}: {counted(frames, 'frame')} in {seconds:.0f} s")
 
 
 def _check_smoothing(info: VideoInfo, settings: SharedSettings) -> None:
@@ -354,20 +340,3 @@ def _preview(
         yield show
     finally:
         preview.destroy()
-
-
-def _print_report(report: TrackReport, settings: SharedSettings) -> None:
-    """What was detected, how fast, and where the results are."""
-    for warning in report.warnings:
-        echo(f"vepe: {warning}", err=True)
-    if not report.frames:
-        note("Stopped before the first frame was finished; nothing was written.")
-        return
-    mean = report.people / report.frames
-    note(
-        f"{counted(report.frames, 'frame')}{' (stopped early)' if report.stopped else ''}, "
-        f"{mean:.1f} people per frame, {counted(report.track_ids, 'id')}, "
-        f"{report.fps:.1f} frames/s: " + ", ".join(str(path) for path in report.paths)
-    )
-    if not report.people:
-        note(f"vepe: {nobody(settings.info.options['conf'], settings.info.model)}", err=True)

@@ -1,13 +1,12 @@
-"""Many videos: which are still to be tracked, and tracking them until all are done or reported.
+"""Many videos: which are still to be tracked, and the tracking of one of them.
 
 `SharedSettings` and a `NamedSource` are all that a worker needs besides the model, and both can be
-pickled. `run_batch` does the work one after the other in this process; a worker elsewhere that
-calls `run_source` writes the same results, and `plan_batch` recognises them.
+pickled. `run_source` writes the same results here and on any other machine, and
+`plan_batch` recognises them. `vepe.cluster` decides who calls it when.
 """
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vepe.inference.predictor import Predictor
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -161,45 +158,6 @@ class Outcome:
         return self.failure
 
 
-def run_batch(
-    plan: BatchPlan,
-    track_one: Callable[[NamedSource, bool], TrackReport],
-    stop: threading.Event,
-    on_done: Callable[[Outcome], None],
-) -> list[Outcome]:
-    """Tracks all videos of a plan one after the other; a failure does not stop the others.
-
-    Args:
-        plan: what to do.
-        track_one: tracks a video, which may replace results.
-        stop: ends the work after the present video; what is finished of that is written.
-        on_done: called after each video.
-
-    Raises:
-        VepeError: on a full disk, which would hit every further video.
-    """
-    outcomes: list[Outcome] = []
-    for source, overwrite in plan.todo:
-        if stop.is_set():
-            break
-        try:
-            outcome = Outcome(source, track_one(source, overwrite))
-        except VepeError as error:
-            if _disk_is_full(error):
-                raise
-            outcome = Outcome(source, failure=str(error))
-        except OSError as error:
-            if error.errno in _FULL:
-                raise
-            outcome = Outcome(source, failure=str(error))
-        except Exception as error:  # a bug must not cost the other videos of a night
-            kind = type(error).__name__
-            outcome = Outcome(source, failure=f"unexpected error ({kind}: {error}); track it alone")
-        outcomes.append(outcome)
-        on_done(outcome)
-    return outcomes
-
-
 def _check_disjoint(sources: Sequence[NamedSource], settings: SharedSettings) -> None:
     """Raises VepeError where the result of one video is a file of another."""
     originals = {s.path.resolve(): s for s in sources if s.path is not None}
@@ -217,12 +175,3 @@ def _check_disjoint(sources: Sequence[NamedSource], settings: SharedSettings) ->
                     f"'{owners[target].source}' and '{source.source}' would both write '{path}'; "
                     "rename one of them."
                 )
-
-
-def _disk_is_full(error: BaseException) -> bool:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _FULL:
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False

@@ -22,12 +22,15 @@ def check_device(name: str) -> None:
 
 
 def available_cores() -> int:
-    """How many CPU cores this process may really use: its affinity, and the quota of its cgroup."""
+    """How many CPU cores this process may use: its affinity, the quota of its cgroup, and what
+    OMP_NUM_THREADS says, which users and clusters set for several processes on one machine."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         cores = os.cpu_count() or 1
-    return max(1, min(cores, _quota() or cores))
+    stated = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    wanted = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 0
+    return max(1, min(cores, _quota() or cores, wanted or cores))
 
 
 def _quota() -> int | None:

@@ -313,6 +313,11 @@ class Predictor:
             return runner
         return replace(runner, window=replace(runner.window, lookahead=self._live_lookahead))
 
+    @property
+    def runner(self) -> StreamRunner:
+        """The stages of the streams of files, to run the network and the tracker apart."""
+        return self._runner
+
     def offline_smoother(self) -> OfflineSmoother | None:
         """The smoother of a whole video, for `track_frames`; None unless `smooth` is `offline`."""
         return OfflineSmoother(self.config.smoothing) if self.smooth == "offline" else None

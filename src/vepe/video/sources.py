@@ -28,6 +28,7 @@ from vepe.video.images import (
     natural_key,
 )
 from vepe.video.reader import SCREEN, is_address
+from vepe.video.remote_files import is_remote_file, list_remote
 from vepe.video.web_page import page_name
 
 STDIN = "-"
@@ -53,7 +54,7 @@ class NamedSource:
     @property
     def path(self) -> Path | None:
         """The file or folder, where it is one."""
-        if self.source == STDIN or is_address(self.source):
+        if self.source == STDIN or is_address(self.source) or is_remote_file(self.source):
             return None
         path = Path(self.source)
         return path if path.exists() else None
@@ -61,6 +62,8 @@ class NamedSource:
     def check(self) -> None:
         """Raises VepeError where it is plain that there is no such video."""
         if self.source in (STDIN, SCREEN) or is_address(self.source) or self.source.isdecimal():
+            return
+        if is_remote_file(self.source):
             return
         if not Path(self.source).exists():
             raise VepeError(f"There is no file or folder '{self.source}'; check the path.")
@@ -176,6 +179,11 @@ class _Expansion:
         path = Path(argument) if folder is None else folder / argument
         if argument in (STDIN, SCREEN) or is_address(argument):
             self._append(argument)
+        elif is_remote_file(argument):
+            addresses = list_remote(argument)
+            self.several = self.several or addresses != [argument]
+            for address in addresses:
+                self._append(address)
         elif path.is_dir():
             self._add_folder(path)
         elif folder is None and path.suffix.lower() == LIST_SUFFIX and path.is_file():
@@ -265,6 +273,19 @@ class _Expansion:
 def _counted(items: Iterable[object], what: str) -> str:
     count = len(list(items))
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def size_of(source: NamedSource) -> int:
+    """Bytes of a video's files; 0 where they are not known."""
+    path = source.path
+    try:
+        if path is None:
+            return 0
+        if path.is_dir():
+            return sum(p.stat().st_size for p in path.iterdir() if p.is_file())
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 @contextmanager

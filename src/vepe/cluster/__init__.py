@@ -1,0 +1,1 @@
+"""Many videos on many machines: tasks, the workers that do them, and a scheduler."""

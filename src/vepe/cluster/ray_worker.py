@@ -1,0 +1,121 @@
+"""The actor: a worker in a process of its own, somewhere on the cluster."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vepe import __version__
+from vepe.cluster.engine import perform
+from vepe.cluster.tasks import Event, Task, WorkSettings
+from vepe.cluster.worker import Hooks, Worker
+from vepe.errors import VepeError
+from vepe.inference.model_files import find_weights
+from vepe.inference.result_info import RunInfo
+
+QUESTIONS = "questions"
+"""The concurrency group of what is answered while a task runs."""
+
+
+@dataclass(frozen=True)
+class WorkerCheck:
+    """What a worker must find on its machine, so that its results are those of this run.
+
+    Attributes:
+        version: of VEPE.
+        model: name of the weights, as `vepe.load` takes it; None: not checked.
+        sha256: of their file.
+        token: a file in the folder of the results, which all machines must share.
+    """
+
+    version: str
+    model: str | None
+    sha256: str
+    token: Path
+
+    def problem(self) -> str | None:
+        """What is wrong on this machine, as a sentence; None if nothing."""
+        here = socket.gethostname()
+        if self.version != __version__:
+            return f"{here} has VEPE {__version__}, but here it is {self.version}; install one."
+        if not self.token.exists():
+            return (
+                f"{here} does not see the folder '{self.token.parent.parent}'; give one that all "
+                "machines share under the same path: -o DIR."
+            )
+        if self.model is None:
+            return None
+        try:
+            stated = RunInfo.of(self.model, find_weights(self.model), {}).weights_sha256
+        except VepeError as error:
+            return f"{here}: {error}"
+        if stated != self.sha256:
+            return f"{here} has other weights '{self.model}' than this machine; copy them there."
+        return None
+
+
+@dataclass(frozen=True)
+class WorkerReport:
+    """What a worker says when it has started: its name, and why it cannot work, if so."""
+
+    name: str
+    problem: str | None
+
+
+class RayWorker:
+    """One model and one task at a time; `frames` and `interrupt` are answered meanwhile.
+
+    Args:
+        settings: of all tasks, and what to check before the first one.
+        threads: of the network.
+    """
+
+    def __init__(self, settings: tuple[WorkSettings, WorkerCheck], threads: int) -> None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        self._settings, self._check = settings
+        self._threads = threads
+        self._worker: Worker | None = None
+        self._frames = 0
+        self._name = ""
+        self._stop = threading.Event()
+
+    def ready(self) -> WorkerReport:
+        """Loads the model."""
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        problem = self._check.problem()
+        if problem is None:
+            try:
+                import cv2
+
+                cv2.setNumThreads(self._threads)
+                self._worker = Worker(self._settings)
+            except VepeError as error:
+                problem = f"{socket.gethostname()}: {error}"
+        return WorkerReport(self._name, problem)
+
+    def do(self, task: Task) -> Event:
+        """Does a task; never raises."""
+        assert self._worker is not None
+        self._frames = 0
+        hooks = Hooks(frames=self._count, stop=self._stop)
+        try:
+            event = perform(lambda t: self._worker.do(t, hooks), task)  # type: ignore[union-attr]
+        except (VepeError, OSError) as error:
+            text = str(error) if isinstance(error, VepeError) else "The disk is full."
+            reason = f"No space on {socket.gethostname()}: {text}"
+            event = Event(task, "failed", reason=reason, fatal=True)
+        return replace(event, worker=self._name)
+
+    def _count(self, frames: int) -> None:
+        self._frames = frames
+
+    def frames(self) -> int:
+        """Frames of the present task that are done."""
+        return self._frames
+
+    def interrupt(self) -> None:
+        """Asks the present task to end, and all that wait not to begin."""
+        self._stop.set()
