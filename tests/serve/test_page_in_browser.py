@@ -329,7 +329,7 @@ def test_an_image(page: Page, photo: Path) -> None:
     page.goto("/")
     page.set_input_files("#file", photo)
     page.locator("#download-image").wait_for()
-    page.get_by_text("Person at place 1").wait_for()
+    page.get_by_text("Person 1 · score").wait_for()
     assert page.locator("#keypoints tr").count() == len(POSETRACK15)
     assert page.locator("#transport").is_hidden()
 

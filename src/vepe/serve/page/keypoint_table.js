@@ -2,7 +2,6 @@
 
 import { css, personColour } from "./colours.js";
 import { byId, make, setText, show } from "./elements.js";
-import { numberOf } from "./poses.js";
 import { readableName } from "./skeleton.js";
 
 const REFRESH_MS = 100;
@@ -55,7 +54,7 @@ export class KeypointTable {
         ? isAbsent
           ? `Person ${selected} is not in this frame`
           : "Nobody in this frame"
-        : `${nameOf(person, Math.max(place, 0))} · score ${person.score.toFixed(2)}`;
+        : `${nameOf(person)} · score ${person.score.toFixed(2)}`;
     setText(byId("keypoints-caption"), label ? `${label} · ${who}` : who);
     this.#rows.forEach(({ row, cells, value, fill }, k) => {
       const [x, y, confidence] = person ? person.keypoints.subarray(3 * k, 3 * k + 3) : [];
@@ -70,17 +69,18 @@ export class KeypointTable {
 
   #drawChips(people, selected) {
     const tracked = people.filter(({ trackId }) => trackId >= 0);
-    const ids = tracked.map(({ trackId }) => trackId).sort((a, b) => a - b);
-    show(byId("chips"), ids.length > 0);
-    while (this.#chips.length < ids.length) this.#chips.push(this.#makeChip());
+    tracked.sort((a, b) => a.trackId - b.trackId);
+    show(byId("chips"), tracked.length > 0);
+    while (this.#chips.length < tracked.length) this.#chips.push(this.#makeChip());
     this.#chips.forEach((chip, i) => {
-      show(chip.button, i < ids.length);
-      if (i >= ids.length) return;
-      chip.id = ids[i];
-      setText(chip.text, String(ids[i]));
-      chip.swatch.style.backgroundColor = css(personColour(ids[i]));
-      chip.button.setAttribute("aria-pressed", String(ids[i] === selected));
-      chip.button.setAttribute("aria-label", `Person ${ids[i]}`);
+      show(chip.button, i < tracked.length);
+      if (i >= tracked.length) return;
+      const { trackId, name } = tracked[i];
+      chip.id = trackId;
+      setText(chip.text, name);
+      chip.swatch.style.backgroundColor = css(personColour(trackId));
+      chip.button.setAttribute("aria-pressed", String(trackId === selected));
+      chip.button.setAttribute("aria-label", `Person ${name}`);
     });
   }
 
@@ -95,6 +95,6 @@ export class KeypointTable {
   }
 }
 
-function nameOf(person, place) {
-  return person.trackId < 0 ? `Person at place ${numberOf(person, place) + 1}` : `Person ${person.trackId}`;
+function nameOf({ name }) {
+  return name ? `Person ${name}` : "A person without an id";
 }

@@ -34,9 +34,9 @@ export function drawPeople(context, view, scene) {
     if (show.skeleton) drawFigure(context, figure, skeleton);
   }
   for (const figure of figures) {
-    if (!figure || !show.ids || figure.person.trackId < 0) continue;
+    if (!figure || !show.ids || !figure.person.name) continue;
     context.globalAlpha = someoneSelected && figure.person.trackId !== selected ? DIMMED : 1;
-    drawLabel(context, String(figure.person.trackId), figure, view);
+    drawLabel(context, figure.person.name, figure, view);
   }
   context.globalAlpha = 1;
 }

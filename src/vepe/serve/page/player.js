@@ -182,7 +182,10 @@ export class Player {
 
   async #openImage(entry) {
     this.#setSkeleton(entry.result.skeleton);
-    const people = entry.result.people.map((person) => ({ ...person, track_id: null }));
+    // Without ids, people are told apart by their place: they have its colour, and count from 1.
+    const people = entry.result.people.map((person, place) => {
+      return { ...person, track_id: place, name: String(place + 1) };
+    });
     this.#store.add({ frame: 0, time_s: 0, people });
     const image = await createImageBitmap(entry.file);
     if (this.id !== entry.id) return;
@@ -287,8 +290,9 @@ export class Player {
 
   async #showDownloads() {
     const entry = this.#entry;
-    if (entry.status === "image" && this.stage.hasFrame) {
-      const blob = await this.stage.toBlob("image/png");
+    if (entry.status === "image") {
+      if (!this.stage.hasImage) return;
+      const blob = await this.stage.renderImage();
       if (this.id === entry.id) offerImage(entry, blob);
     } else if (entry.status === "done") {
       offerJob(entry, this.#options.values.blur);

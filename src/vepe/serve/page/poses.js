@@ -2,7 +2,10 @@
 
 const NO_TRACK = -1;
 
-/** A person of a `frame` event, with flat keypoints: x, y, confidence; NaN if unknown. */
+/**
+ * A person of a `frame` event, with flat keypoints: x, y, confidence; NaN if unknown. `name` is
+ * what people read: the track id, unless the data name the person otherwise.
+ */
 export function readPerson(data) {
   const keypoints = new Float32Array(3 * data.keypoints.length);
   data.keypoints.forEach((values, k) => {
@@ -11,8 +14,10 @@ export function readPerson(data) {
     keypoints[3 * k + 1] = y ?? NaN;
     keypoints[3 * k + 2] = confidence ?? 0;
   });
+  const hasTrack = Number.isInteger(data.track_id);
   return {
-    trackId: Number.isInteger(data.track_id) ? data.track_id : NO_TRACK,
+    trackId: hasTrack ? data.track_id : NO_TRACK,
+    name: data.name ?? (hasTrack ? String(data.track_id) : ""),
     score: data.score,
     keypoints,
     box: data.box,

@@ -39,8 +39,8 @@ export class Stage {
     return this.#time;
   }
 
-  get hasFrame() {
-    return this.#hasFrame || this.#image !== null;
+  get hasImage() {
+    return this.#image !== null;
   }
 
   /** Size of the video in pixels of the poses; null takes the size of what is shown. */
@@ -89,9 +89,15 @@ export class Stage {
     this.#show(timeS);
   }
 
-  /** An image of what is on the canvas. */
-  toBlob(type) {
-    return new Promise((resolve) => this.#canvas.toBlob(resolve, type));
+  /** The image with what is drawn on it, as PNG in the size of the image. */
+  renderImage() {
+    const { width, height } = this.#image;
+    const canvas = new OffscreenCanvas(width, height);
+    const context = canvas.getContext("2d");
+    const size = this.#size ?? { width, height };
+    context.scale(width / size.width, height / size.height);
+    this.#paint(context, this.#image, { width, height }, { ...size, scale: 1 }, 0);
+    return canvas.convertToBlob({ type: "image/png" });
   }
 
   #waitForFrame() {
