@@ -123,6 +123,19 @@ def test_facing_the_camera_is_no_side() -> None:
     assert facing(figure(CROWDPOSE14), np.zeros(1), CROWDPOSE14).tolist() == [0], "no nose"
 
 
+@pytest.mark.parametrize("skeleton", [COCO17, POSETRACK15, BODY_25], ids=lambda s: s.name)
+@pytest.mark.parametrize(("width", "seen_from_the_side"), [(30, True), (36, False)])
+def test_a_turned_head_is_no_side(
+    skeleton: Skeleton, width: float, seen_from_the_side: bool
+) -> None:
+    points = figure(skeleton)  # a trunk of 60, and the nose in profile
+    points[0, skeleton.index("left_shoulder")] += (width / 2, 0)
+    points[0, skeleton.index("right_shoulder")] -= (width / 2, 0)
+    by_feet = "left_heel" in skeleton.keypoints
+    expected = int(seen_from_the_side or by_feet)
+    assert facing(points, np.zeros(1), skeleton).tolist() == [expected]
+
+
 def test_facing_follows_the_majority_in_a_window() -> None:
     right, left = figure(COCO17), figure(COCO17, mirrored=True)
     points = np.concatenate([right] * 10 + [left] + [right] * 9 + [left] * 20)
