@@ -87,7 +87,11 @@ PAGES = {
 """Page -> what it documents. A module of the API that appears in no page fails the tests."""
 
 OPTIONAL = {
-    "api-client": ApiPage("vepe.client", "The client of a running `vepe serve`.", ("vepe.client",))
+    "api-client": ApiPage(
+        "vepe.client",
+        "The client of a running `vepe serve`, see [serving](serve.md).",
+        ("vepe.client",),
+    )
 }
 """Pages of modules that a checkout may lack."""
 
