@@ -69,6 +69,8 @@ def test_events_name_the_job(server: Running, tracked: str) -> None:
     events = [event.split(b"\n") for event in body.strip().split(b"\n\n")]
     assert [event[0] for event in events] == [b"event: progress", b"event: frame", b"event: end"]
     assert events[1][1] == b"id: 12"
+    _, again = server.get(f"/v1/jobs/{tracked}/events", **{"Last-Event-ID": "11"})
+    assert again == body  # a browser that connects again
     assert json.loads(events[2][1][6:])["id"] == tracked
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +229,21 @@ def test_a_deleted_job_leaves_nothing(tmp_path: Path) -> None:
     store.folder_of(job).mkdir()  # as a worker that still writes
     scheduler._run(job)
     assert list(store.folder.iterdir()) == []
+
+
+def test_worker_processes_load_no_web_framework() -> None:
+    code = (
+        "import sys\n"
+        "from vepe.serve import live_frames, networks, tools, track_task, worker\n"
+        "print({'fastapi', 'uvicorn', 'starlette', 'torch'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "set()", result.stderr
+
+
+def test_live_sessions_that_send_nothing_are_ended(tmp_path: Path) -> None:
+    settings = ServeSettings(tmp_path, limits=Limits(live_idle_s=0.05, live_sessions=1))
+    client = TestClient(create_app(settings), base_url="http://127.0.0.1:8000")
+    headers = {"host": "127.0.0.1:8000"}
+    with client.websocket_connect("/v1/live", headers=headers) as socket:
+        assert socket.receive_json() == {"error": "No frame came for 0.05 seconds."}

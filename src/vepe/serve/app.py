@@ -37,6 +37,7 @@ def create_app(settings: ServeSettings) -> Guard:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.scheduler.start()
+        parts.tools.warm_up()
         try:
             yield
         finally:

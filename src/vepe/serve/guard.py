@@ -141,8 +141,9 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-                if not scope["path"].startswith("/page/"):
-                    headers.setdefault("cache-control", "no-store")
+                # The page's files are asked for again each time, so that none is of an old version.
+                is_page = scope["path"].startswith("/page/")
+                headers.setdefault("cache-control", "no-cache" if is_page else "no-store")
                 self._metrics.request(scope["method"], message["status"])
             await send(message)
 

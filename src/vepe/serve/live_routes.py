@@ -21,7 +21,7 @@ router = APIRouter()
 
 PREDICT_S = 60.0
 FRAME_S = 30.0
-_TRY_LATER, _TOO_BIG, _WRONG = 1013, 1009, 1003
+_TRY_LATER, _TOO_BIG, _WRONG, _IDLE = 1013, 1009, 1003, 1001
 
 
 @router.post(
@@ -88,7 +88,8 @@ async def live(socket: WebSocket) -> None:
     finally:
         parts.metrics.live_sessions -= 1
         with suppress(RefusedError, RuntimeError):
-            await ask(parts.live, "close", {"session": session.id}, FRAME_S)
+            if session.begun:
+                await ask(parts.live, "close", {"session": session.id}, FRAME_S)
 
 
 async def _end(socket: WebSocket, code: int, sentence: str) -> None:
@@ -99,13 +100,19 @@ async def _end(socket: WebSocket, code: int, sentence: str) -> None:
 
 
 class _Session:
-    """One live session: a task that receives, and one that answers the newest frame."""
+    """One live session: a task that receives, and one that answers the newest frame.
+
+    Attributes:
+        id: random.
+        begun: whether the worker has a stream of it.
+    """
 
     def __init__(self, parts: Parts, socket: WebSocket, options: JobOptions) -> None:
         self.id = secrets.token_hex(8)
         self._parts, self._socket, self._options = parts, socket, options
         self._newest: tuple[int, bytes] | None = None
         self._arrived = asyncio.Event()
+        self.begun = False
 
     async def run(self) -> None:
         """Answers frames until the client leaves, or sends what is no frame."""
@@ -125,12 +132,18 @@ class _Session:
             await asyncio.sleep(0.2)
 
     async def _receive(self) -> None:
-        limit = self._parts.settings.limits.image_bytes
+        limits = self._parts.settings.limits
         count = 0
         while True:
             try:
-                message = await self._socket.receive()
+                async with asyncio.timeout(limits.live_idle_s):
+                    message = await self._socket.receive()
             except RuntimeError:
+                return
+            except TimeoutError:
+                await _end(
+                    self._socket, _IDLE, f"No frame came for {limits.live_idle_s:g} seconds."
+                )
                 return
             if message["type"] == "websocket.disconnect":
                 return
@@ -138,7 +151,7 @@ class _Session:
             if not data:
                 await _end(self._socket, _WRONG, "Send frames as binary messages.")
                 return
-            if len(data) > limit:
+            if len(data) > limits.image_bytes:
                 await _end(self._socket, _TOO_BIG, "The frame is too large.")
                 return
             if self._newest is not None:
@@ -155,6 +168,7 @@ class _Session:
                 continue
             (index, data), self._newest = self._newest, None
             values = {"session": self.id, "data": data, "options": self._options}
+            self.begun = True
             try:
                 answer = await ask(self._parts.live, "frame", values, FRAME_S)
             except RefusedError as error:

@@ -63,6 +63,9 @@ async def get_events(
     with frame `from`, and `end` with the job. The events of a finished job come at once."""
     parts = parts_of(request)
     job = parts.job(job_id)
+    last = request.headers.get("last-event-id", "")  # of a browser that connects again
+    if re.fullmatch(r"[0-9]{1,9}", last):
+        start = max(start, int(last) + 1)
     return StreamingResponse(
         _limited(parts, events(parts, job, start)),
         media_type="text/event-stream",

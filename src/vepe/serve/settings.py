@@ -36,6 +36,7 @@ class Limits:
         connections: at a time; 503 above.
         event_streams: open streams of events at a time.
         live_sessions: at a time.
+        live_idle_s: without a frame in a live session.
         waiting_images: images to predict that wait.
         free_disk_mb: that uploads leave free.
     """
@@ -52,6 +53,7 @@ class Limits:
     connections: int = 500
     event_streams: int = 128
     live_sessions: int = 4
+    live_idle_s: float = 60.0
     waiting_images: int = 16
     free_disk_mb: int = 500
 

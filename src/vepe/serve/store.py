@@ -36,7 +36,8 @@ class JobStore:
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)
             shutil.rmtree(self.incoming, ignore_errors=True)  # uploads that were cut off
             self.incoming.mkdir()
         except OSError as error:

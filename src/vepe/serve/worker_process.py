@@ -74,6 +74,17 @@ class WorkerProcess:
             self.kill()
             raise VepeError(values["error"])
 
+    def warm_up(self) -> None:
+        """Starts it without waiting, so that the first request finds it ready."""
+
+        def start() -> None:
+            try:
+                self.start()
+            except (VepeError, WorkerLostError) as error:
+                _log.error("Worker '%s' could not start: %s", self.role, error)
+
+        self._thread.submit(start)
+
     def send(self, name: str, values: dict[str, Any]) -> None:
         """Sends a message. Raises WorkerLostError."""
         try:
