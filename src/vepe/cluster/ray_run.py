@@ -84,7 +84,7 @@ def track_on_ray(
     todo.sort(key=lambda entry: -weights[entry[0].name])
     folder = shared.job.folder
     with ExitStack() as stack:
-        token = stack.enter_context(_token(folder))
+        token = stack.enter_context(result_token(folder))
         ray = stack.enter_context(ray_session(options.address))
         check = WorkerCheck(__version__, model, shared.info.weights_sha256, token)
         engine = RayEngine(ray, work, check, options.size)
@@ -129,7 +129,7 @@ def _absolute(source: NamedSource) -> NamedSource:
 
 
 @contextmanager
-def _token(folder: Path) -> Iterator[Path]:
+def result_token(folder: Path) -> Iterator[Path]:
     """A file by which workers see that the folder is theirs, too."""
     path = folder / RUN_FOLDER / f".token-{uuid.uuid4().hex}"
     try:

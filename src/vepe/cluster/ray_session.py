@@ -37,10 +37,11 @@ def check_ray() -> None:
 
 
 @contextmanager
-def ray_session(address: str | None) -> Iterator[Any]:
+def ray_session(address: str | None, cores: int | None = None) -> Iterator[Any]:
     """The module `ray`, connected; disconnected at the end, and a local Ray shut down.
 
     Args:
+        cores: CPU cores of a local Ray; None: those of this machine.
         address: `auto` on a machine of a cluster, HOST:PORT of its head, or ray://HOST:10001 from
             outside; None starts a Ray on this machine, without dashboard and telemetry.
 
@@ -66,7 +67,7 @@ def ray_session(address: str | None) -> Iterator[Any]:
         folder = tempfile.mkdtemp(prefix="vepe-ray-", dir=short if short.is_dir() else None)
         options |= {
             "address": "local",
-            "num_cpus": available_cores(),
+            "num_cpus": cores or available_cores(),
             "include_dashboard": False,
             "object_store_memory": _STORE_BYTES,
             "_temp_dir": folder,

@@ -1,8 +1,8 @@
 """Inferred segments on shared storage, named by what they hold.
 
 The folder of a video is named by the key of its result (`RunInfo.key`: model, options, version of
-VEPE, video) and a file by its part of the video. So a file that is there is the right one, no matter
-who wrote it, and what a lost cluster has inferred is never inferred again.
+VEPE, video) and a file by its part of the video. So a file that is there is the right one, no
+matter who wrote it, and what a lost cluster has inferred is never inferred again.
 """
 
 from __future__ import annotations
