@@ -59,6 +59,10 @@ def run_options(
     }
 
 
+_START, _END = b'{"info": ', b"}]}\n"
+_HEAD_BYTES = 1 << 16
+
+
 @dataclass(frozen=True)
 class RunInfo:
     """What decides the poses of a video, besides the video.
@@ -152,11 +156,13 @@ def result_state(result: Path, key: str, required: list[Path]) -> ResultState:
     """
     if not result.exists():
         return "missing"
-    try:
-        document = load_json(result)
-    except VepeError:
-        return "different"
-    info = document.get("info") if isinstance(document, dict) else None
+    info = _info_at_start(result)
+    if info is None:
+        try:
+            document = load_json(result)
+        except VepeError:
+            return "different"
+        info = document.get("info") if isinstance(document, dict) else None
     if not isinstance(info, dict) or info.get("key") != key:
         return "different"
     files = info.get("files")
@@ -164,6 +170,26 @@ def result_state(result: Path, key: str, required: list[Path]) -> ResultState:
         return "unfinished"
     whole = all(path.name in files and _has_bytes(path, files[path.name]) for path in required)
     return "done" if whole else "unfinished"
+
+
+def _info_at_start(result: Path) -> dict[str, Any] | None:
+    """The block of a result as `vepe track` writes it: first in the file, which ends as it should.
+
+    Thousands of results are looked at before a batch goes on, and some have hundreds of megabytes.
+    None where the file is another one, and has to be read whole.
+    """
+    try:
+        with result.open("rb") as file:
+            start = file.read(_HEAD_BYTES)
+            file.seek(max(0, result.stat().st_size - len(_END)))
+            end = file.read()
+        if not start.startswith(_START) or end != _END:
+            return None
+        text = start.decode("utf-8", errors="ignore")
+        info, _ = json.JSONDecoder().raw_decode(text, len(_START))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return info if isinstance(info, dict) else None
 
 
 def bytes_of(path: Path) -> int | None:
