@@ -32,6 +32,16 @@ def test_all_presets(capsys) -> None:
         assert part in small
 
 
+def test_narrow_terminals_cut_the_backbone_alone(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    assert cli.run(["models", "vepe-n", "vepe-swin-l"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split()[-5:] == ["input", "parameters", "GFLOPs/frame", "window", "weights"]
+    assert [line.split()[0] for line in lines] == ["vepe-n", "vepe-swin-l"]
+    assert lines[1].split()[1].endswith("…")
+    assert lines[1].rstrip().endswith("none")
+
+
 def test_metadata_of_weights_is_printed(tmp_path: Path, monkeypatch, capsys) -> None:
     training = {"data": ["LSP", "COCO"], "recipe": "two hours on two cores [sic]"}
     save_weights(tmp_path / "vepe-n.safetensors", tiny_model(), TINY, training)

@@ -47,7 +47,7 @@ def models(
     console = Console()
     table = Table(box=None, pad_edge=False)
     table.add_column("model", no_wrap=True)
-    table.add_column("backbone", no_wrap=True)  # cut where the terminal is narrow
+    table.add_column("backbone", overflow="ellipsis")  # alone is cut where the terminal is narrow
     for heading in ("input", "parameters", "GFLOPs/frame", "window"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("weights", no_wrap=True)
