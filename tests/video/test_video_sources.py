@@ -48,12 +48,12 @@ def test_a_folder_of_frames_is_one_video(tmp_path: Path) -> None:
         (
             ["a.mp4", "b.mp4", "cover.jpg"],
             ["a.mp4", "b.mp4"],
-            "holds 2 videos, tracked each, and 1 image, left out; to track it",
+            "2 videos are tracked; 1 image is left out: to track it, use a folder of images",
         ),
         (
             ["0.jpg", "1.jpg", "preview.mp4"],
             ["mixed"],
-            "holds 2 images, tracked as one video, and 1 video, left out; to track it",
+            "2 images are tracked as one video; 1 video is left out: to track it, use a",
         ),
     ],
 )

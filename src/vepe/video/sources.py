@@ -212,21 +212,22 @@ class _Expansion:
         images = [p for p in files if is_image_file(p)]
         if len(videos) < max(len(images), 1):
             if videos:
-                self._note_mixed(folder, _counted(images, "image"), "as one video", videos, "video")
+                taken = f"{_counted(images, 'image')} {_are(images)} tracked as one video"
+                self._note_mixed(folder, taken, videos, "video")
             self._append(str(folder))
             return
         if images:
-            self._note_mixed(folder, _counted(videos, "video"), "each", images, "image")
+            taken = f"{_counted(videos, 'video')} {_are(videos)} tracked"
+            self._note_mixed(folder, taken, images, "image")
         self.several = True
         for path in sorted(videos, key=lambda p: (natural_key(p), p.name)):
             self._append(str(path))
 
-    def _note_mixed(
-        self, folder: Path, taken: str, how: str, left: Sequence[Path], what: str
-    ) -> None:
+    def _note_mixed(self, folder: Path, taken: str, left: Sequence[Path], what: str) -> None:
+        it = "it" if len(left) == 1 else "them"
         self.notes.append(
-            f"'{folder}' holds {taken}, tracked {how}, and {_counted(left, what)}, left out; to "
-            f"track {'it' if len(left) == 1 else 'them'}, use a folder of {what}s alone."
+            f"Of '{folder}', {taken}; {_counted(left, what)} {_are(left)} left out: to track {it}, "
+            f"use a folder of {what}s alone."
         )
 
     def _add_pattern(self, pattern: str) -> None:
@@ -268,6 +269,10 @@ class _Expansion:
             if printable(entry) != entry or entry == STDIN:
                 raise VepeError(f"Line {number} of '{path}' names no video; check the list.")
             self.add(entry, path.parent)
+
+
+def _are(items: Sequence[Path]) -> str:
+    return "is" if len(items) == 1 else "are"
 
 
 def _counted(items: Iterable[object], what: str) -> str:
