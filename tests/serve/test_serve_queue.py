@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from vepe.errors import VepeError
 from vepe.serve import scheduler as scheduler_module
 from vepe.serve.app import create_app
+from vepe.serve.errors import public_sentence
 from vepe.serve.job import Job, JobOptions, display_name
 from vepe.serve.metrics import Metrics
 from vepe.serve.scheduler import Scheduler
@@ -93,6 +94,34 @@ def test_results_that_are_not_there_yet(idle: TestClient) -> None:
 )
 def test_names_of_clients_are_for_display(name: str, shown: str) -> None:
     assert display_name(name) == shown
+
+
+def test_files_of_models_are_known_by_name_only() -> None:
+    models = ("/opt/models/mine.onnx", "vepe-n")
+    for given in ({}, {"model": "mine.onnx"}):
+        options = JobOptions.parse(given, models, models[0])
+        assert options.model == models[0]
+        values = Job.new("a.mp4", options).public()
+        assert values["model"] == values["options"]["model"] == "mine.onnx"
+    assert JobOptions.parse({"model": "vepe-n"}, models, models[0]).model == "vepe-n"
+    for wrong in (models[0], "x", 5, ["vepe-n"]):
+        with pytest.raises(VepeError, match=r"choose from mine.onnx, vepe-n"):
+            JobOptions.parse({"model": wrong}, models, models[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "public"),
+    [
+        ("'/srv/jobs/12/walk.mp4' is\ncut off.", "'walk.mp4' is cut off."),
+        (
+            "see https://example.org/a/b, not /usr/lib/x/y.so.",
+            "see https://example.org/a/b, not y.so.",
+        ),
+        ("give 1/2 or and/or", "give 1/2 or and/or"),
+    ],
+)
+def test_sentences_name_no_folders(text: str, public: str) -> None:
+    assert public_sentence(text) == public
 
 
 def test_names_of_clients_become_no_paths(idle: TestClient, tmp_path: Path) -> None:

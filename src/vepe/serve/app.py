@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,6 +15,7 @@ from vepe.serve import job_routes, live_routes, page_routes, result_routes
 from vepe.serve.api_schema import ErrorOut
 from vepe.serve.errors import add_error_handlers
 from vepe.serve.guard import Guard
+from vepe.serve.job import model_name
 from vepe.serve.parts import Parts
 from vepe.serve.pose_records import skeleton_values
 from vepe.serve.settings import ServeSettings
@@ -70,7 +70,7 @@ def bundled_models() -> tuple[str, ...]:
 def _model(name: str, settings: ServeSettings) -> dict[str, Any]:
     config = read_card(name).config
     return {
-        "name": Path(name).name,
+        "name": model_name(name),
         "description": (
             f"{len(config.skeleton)} keypoints, input {config.input_px} px, window of "
             f"{config.temporal.window} frames"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -24,6 +25,14 @@ class RefusedError(Exception):
         self.status, self.sentence, self.headers = status, sentence, headers or {}
 
 
+_FOLDERS = re.compile(r"(?<![\w:/])/(?:[^/\s'\"]+/)+")
+
+
+def public_sentence(text: str) -> str:
+    """A sentence for clients in one line, with names of files but not the folders they are in."""
+    return _FOLDERS.sub("", " ".join(text.split()))
+
+
 def error_response(
     status: int, sentence: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
@@ -40,7 +49,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(VepeError)
     async def wrong(request: Request, error: VepeError) -> JSONResponse:
-        return error_response(422, " ".join(str(error).split()))
+        return error_response(422, public_sentence(str(error)))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

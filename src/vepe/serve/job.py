@@ -46,14 +46,15 @@ class JobOptions:
                     f"{', '.join(known)}."
                 )
         given = {name: value for name, value in values.items() if value not in (None, "")}
-        model = given.get("model", default)
-        if model not in models:
+        by_name = {model_name(model): model for model in models}
+        name = given.get("model", model_name(default))
+        if not isinstance(name, str) or name not in by_name:
             raise VepeError(
-                f"There is no model '{printable(str(model))[:40]}' here; choose from "
-                f"{', '.join(models)}."
+                f"There is no model '{printable(str(name))[:40]}' here; choose from "
+                f"{', '.join(by_name)}."
             )
         return JobOptions(
-            model=model,
+            model=by_name[name],
             conf=_number(given, "conf", 0.0, 1.0),
             window=_whole(given, "window", 1, 15),
             imgsz=_whole(given, "imgsz", 64, 1920),
@@ -62,6 +63,11 @@ class JobOptions:
             start=_number(given, "start", 0.0, 1e6) or 0.0,
             end=_number(given, "end", 0.0, 1e6),
         )
+
+
+def model_name(model: str) -> str:
+    """The name of a model for clients: of a file, without its folder."""
+    return re.split(r"[\\/]", model)[-1]
 
 
 def _number(values: dict[str, Any], name: str, low: float, high: float) -> float | None:
@@ -199,8 +205,8 @@ class Job:
             },
             "people": self.people,
             "first_poses_s": self.first_poses_s,
-            "model": self.options.model,
-            "options": asdict(self.options),
+            "model": model_name(self.options.model),
+            "options": {**asdict(self.options), "model": model_name(self.options.model)},
             "skeleton": self.skeleton,
         }
 

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request, WebSocket
 
 from vepe.errors import VepeError
-from vepe.serve.errors import RefusedError
+from vepe.serve.errors import RefusedError, public_sentence
 from vepe.serve.job import JOB_ID, Job
 from vepe.serve.metrics import Metrics
 from vepe.serve.scheduler import Scheduler
@@ -88,7 +88,7 @@ async def ask(
     try:
         return await worker.ask(name, values, timeout_s)
     except (VepeError, WorkerLostError) as error:
-        raise RefusedError(422, " ".join(str(error).split())) from None
+        raise RefusedError(422, public_sentence(str(error))) from None
 
 
 def parts_of(request: Request | WebSocket) -> Parts:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from vepe.errors import VepeError
+from vepe.serve.errors import public_sentence
 from vepe.serve.job import FINISHED, Job
 from vepe.serve.metrics import Metrics
 from vepe.serve.settings import ServeSettings, duration_text
@@ -101,7 +102,7 @@ class Scheduler:
             if job.cancel_requested:
                 self._finish(job, "cancelled")
             else:
-                self._finish(job, "failed", str(error))
+                self._finish(job, "failed", public_sentence(str(error)))
             self._warm_up()
 
     def _warm_up(self) -> None:

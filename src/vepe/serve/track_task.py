@@ -15,7 +15,7 @@ from vepe.inference.model_files import find_weights
 from vepe.inference.pipeline import run
 from vepe.inference.result_info import RunInfo
 from vepe.inference.track_job import TrackJob
-from vepe.serve.job import JobOptions
+from vepe.serve.job import JobOptions, model_name
 from vepe.serve.pose_records import frame_line, skeleton_values
 from vepe.serve.settings import Limits, duration_text
 from vepe.types import NO_TRACK, FramePoses
@@ -165,7 +165,7 @@ def _track_job(task: TrackTask) -> TrackJob:
         overwrite=True,
         start_s=options.start,
         info=RunInfo.of(
-            Path(options.model).name,
+            model_name(options.model),
             find_weights(options.model),
             {**settings, "input_px": options.imgsz},
         ),
