@@ -17,7 +17,7 @@ from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
 from vepe_synth.config import SynthSettings
 
-ROOTS = {
+ROOTS: dict[str, tuple[type[BaseModel], str]] = {
     "Models": (ModelConfig, "A model file, or `model:` of a recipe with options."),
     "Recipes": (TrainConfig, "What `vepe train RECIPE` reads."),
     "Grids": (GridConfig, "What `vepe train --grid GRID` reads."),

@@ -61,8 +61,8 @@ def stage(folder: Path) -> Path:
     for name, target in OUTSIDE.items():
         if name != "README.md":
             (folder / target).write_text(staged(ROOT / name, folder), encoding="utf-8")
-    for name, page in api.pages().items():
-        (folder / f"{name}.md").write_text(api.markdown(page), encoding="utf-8")
+    for name, documented in api.pages().items():
+        (folder / f"{name}.md").write_text(api.markdown(documented), encoding="utf-8")
     return _configuration(folder)
 
 
