@@ -33,7 +33,7 @@ class WorkerCheck:
 
     version: str
     model: str | None
-    sha256: str
+    sha256: str | None
     token: Path
 
     def problem(self) -> str | None:
@@ -46,7 +46,7 @@ class WorkerCheck:
                 f"{here} does not see the folder '{self.token.parent.parent}'; give one that all "
                 "machines share under the same path: -o DIR."
             )
-        if self.model is None:
+        if self.model is None or self.sha256 is None:
             return None
         try:
             stated = RunInfo.of(self.model, find_weights(self.model), {}).weights_sha256

@@ -138,11 +138,10 @@ class Scheduler:
             for event in self._engine.wait(self._timeout_s()):
                 self._in_work -= 1
                 video = self._of[event.task.source.name]
-                if video.outcome is None:
-                    self._take(video, event)
-                    if video.outcome is not None:
-                        outcomes.append(video.outcome)
-                        self._on_done(video.outcome)
+                outcome = self._take(video, event)
+                if outcome is not None:
+                    outcomes.append(outcome)
+                    self._on_done(outcome)
             self._on_poll()
         return outcomes
 
@@ -166,44 +165,49 @@ class Scheduler:
         rank = {"join": 0, "infer": 1, "track": 2}[task.step]
         heapq.heappush(self._ready, (rank, next(self._numbers), task))
 
-    def _take(self, video: VideoRun, event: Event) -> None:
+    def _take(self, video: VideoRun, event: Event) -> Outcome | None:
+        """What follows from an event; the outcome of its video, if that has ended now."""
         video.worker = event.worker or video.worker
-        if event.kind == "done":
-            self._advance(video, event.task, event.result)
-            return
         if event.fatal:
             raise VepeError(event.reason)
+        if video.outcome is not None:  # given up, because of another of its segments
+            return None
+        if event.kind == "done":
+            video.outcome = self._advance(video, event.task, event.result)
+            return video.outcome
         # What an attempt left half done is ours, and may be replaced.
         task = replace(event.task, overwrite=True)
         if event.kind == "lost":
             video.losses += event.begun
             if video.losses < self._patience.losses:
                 self._queue(task)
-                return
+                return None
             reason = f"{event.reason}; this happened {video.losses} times"
         else:
             video.attempts += 1
             if video.attempts < self._patience.attempts:
                 self._pause(task, self._patience.pause(video.attempts))
-                return
+                return None
             reason = event.reason
         video.outcome = Outcome(video.source, failure=reason)
+        return video.outcome
 
     def _pause(self, task: Task, seconds: float) -> None:
         heapq.heappush(self._paused, (time.monotonic() + seconds, next(self._numbers), task))
 
-    def _advance(self, video: VideoRun, task: Task, result: Result) -> None:
+    def _advance(self, video: VideoRun, task: Task, result: Result) -> Outcome | None:
+        """The next step of a video after one that is done; its outcome after the last one."""
         video.frames += result.frames
         video.seconds += result.seconds
         if result.stopped:
-            return
+            return None
         if result.report is not None:
             video.seams = result.seams
             report = result.report
             if video.segments:  # joining them took a moment; the work was done before
                 report = replace(report, seconds=video.seconds)
-            video.outcome = Outcome(video.source, report)
-        elif task.step == "track":
+            return Outcome(video.source, report)
+        if task.step == "track":
             video.segments = len(result.segments)
             video.parts, video.missing = result.segments, set(result.segments)
             for segment in result.segments:
@@ -212,3 +216,4 @@ class Scheduler:
             video.missing -= set(task.segments)
             if not video.missing:
                 self._queue(replace(task, step="join", segments=video.parts))
+        return None

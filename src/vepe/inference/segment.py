@@ -12,7 +12,7 @@ hundred, so they run over all segments in order, see `replay`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ from vepe.inference.stream import InferredFrame, PlannedStep, StreamRunner, Vide
 from vepe.inference.window import run
 from vepe.models.windows import frames_in_memory
 from vepe.types import Frame
-from vepe.video.source import VideoSource
 
 if TYPE_CHECKING:
     from vepe.inference.predictor import Predictor
@@ -104,7 +103,7 @@ class Overlap:
 
 def infer_segment(
     predictor: Predictor,
-    source: VideoSource,
+    source: Iterable[Frame],
     segment: Segment,
     overlap: Overlap,
     *,
@@ -148,7 +147,7 @@ class _Step:
 
 
 def _steps(
-    runner: StreamRunner, source: VideoSource, segment: Segment, overlap: Overlap
+    runner: StreamRunner, source: Iterable[Frame], segment: Segment, overlap: Overlap
 ) -> Iterator[_Step]:
     """Feeds the frames to the shot detector at first, then to the network."""
     state, kept = runner.start(), overlap.first
