@@ -10,6 +10,7 @@ Each starts `vepe serve` on a free port with an empty folder, and prints what it
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import statistics
 import subprocess
@@ -221,18 +222,25 @@ def long_video(path: Path, seconds: int = 60) -> Path:
     return path
 
 
+def cpu_s(port: int) -> float:
+    """CPU time of the worker of jobs so far."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    return float(text.split('vepe_cpu_seconds_total{role="jobs"} ')[1].split("\n")[0])
+
+
 def run_long(watched_s: float = 30.0) -> bool:
     """How soon the first poses of a minute of 1080p are there, and how the server answers then."""
     with tempfile.TemporaryDirectory() as folder:
         video = long_video(Path(folder) / "long.mp4")
         with server(Path(folder) / "data") as (port, _):
             client = Client(f"http://127.0.0.1:{port}")
-            begun_s = time.monotonic()
+            used_s, begun_s = cpu_s(port), time.monotonic()
             job = client.submit(video)
             sent_s = time.monotonic() - begun_s
             stream = client.frames(job.id)
             next(stream)
-            seen_s = time.monotonic() - begun_s
+            seen_s, used_s = time.monotonic() - begun_s, cpu_s(port) - used_s
             values = client.job(job.id).values
             with Watch(port) as watch:
                 time.sleep(watched_s)
@@ -243,7 +251,8 @@ def run_long(watched_s: float = 30.0) -> bool:
     print(
         f"{facts['width']}x{facts['height']}, {facts['duration_s']:g} s: sent and looked at in "
         f"{sent_s:.2f} s, first poses {values['first_poses_s']:.2f} s after the start of "
-        f"processing, and {seen_s:.2f} s after the upload began at the client"
+        f"processing ({used_s:.2f} s of CPU time), and {seen_s:.2f} s after the upload began; load "
+        f"average {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
     )
     print(f"then {state.fps or 0:.1f} frames/s, {state.eta_s or 0:.0f} s left, while:")
     watch.report()

@@ -78,7 +78,7 @@ def test_a_worker_ends_above_its_memory_and_starts_again(tmp_path: Path) -> None
         worker.send("probe", {"path": "no.mp4", "name": "no.mp4", "limits": LIMITS})
         name, values = worker.receive(60)
         assert (name, "no.mp4" in values["error"]) == ("failed", True)
-        assert worker.memory_mb() > 1
+        assert worker.usage().memory_mb > 1
     finally:
         worker.close()
     with pytest.raises(WorkerLostError, match="The server is stopping"):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vepe.serve.job import Job
+    from vepe.serve.process_usage import Usage
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -47,9 +48,9 @@ class Metrics:
             self.job_s += job.finished - job.started
 
     def text(
-        self, jobs: Mapping[str, int], memory_mb: Mapping[str, float], restarts: Mapping[str, int]
+        self, jobs: Mapping[str, int], usage: Mapping[str, Usage], restarts: Mapping[str, int]
     ) -> str:
-        """All values, with those that others know: jobs by status, memory and restarts by role."""
+        """All values, with those that others know: jobs by status, usage and restarts by role."""
         lines: list[str] = []
 
         def add(name: str, kind: str, meaning: str, values: Mapping[str, float]) -> None:
@@ -71,8 +72,10 @@ class Metrics:
             suffix = "_total" if kind == "counter" else ""
             add(f"{name}{suffix}", kind, meaning, {"": getattr(self, name)})
         add("worker_restarts_total", "counter", "Workers lost.", _labelled("role", restarts))
-        memory = {role: value * 1e6 for role, value in memory_mb.items()}
+        memory = {role: value.memory_mb * 1e6 for role, value in usage.items()}
         add("memory_bytes", "gauge", "Resident memory.", _labelled("role", memory))
+        cpu = {role: value.cpu_s for role, value in usage.items()}
+        add("cpu_seconds_total", "counter", "CPU time of processes.", _labelled("role", cpu))
         add("start_time_seconds", "gauge", "Start of the server.", {"": self._begun_s})
         return "\n".join(lines) + "\n"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
@@ -16,6 +15,7 @@ from vepe.serve.errors import RefusedError
 from vepe.serve.guard import COOKIE, same, session_of
 from vepe.serve.metrics import MEDIA_TYPE
 from vepe.serve.parts import parts_of
+from vepe.serve.process_usage import usage_of
 from vepe.serve.uploads import read_json
 
 PAGE = Path(__file__).parent / "page"
@@ -53,19 +53,11 @@ async def metrics(request: Request) -> Response:
     """Counters for Prometheus."""
     parts = parts_of(request)
     workers = parts.workers()
-    memory_mb = {role: worker.memory_mb() for role, worker in workers.items()}
-    memory_mb["server"] = _own_memory_mb()
+    usage = {role: worker.usage() for role, worker in workers.items()}
+    usage["server"] = usage_of("self")
     restarts = {role: worker.restarts for role, worker in workers.items()}
-    text = parts.metrics.text(parts.store.counts(), memory_mb, restarts)
+    text = parts.metrics.text(parts.store.counts(), usage, restarts)
     return Response(text, media_type=MEDIA_TYPE)
-
-
-def _own_memory_mb() -> float:
-    try:
-        pages = Path("/proc/self/statm").read_text().split()[1]
-    except (OSError, IndexError):
-        return 0.0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 @router.get("/v1/models", response_model=list[ModelOut], tags=["server"])

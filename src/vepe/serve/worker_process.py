@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from vepe.errors import VepeError
+from vepe.serve.process_usage import Usage, usage_of
 from vepe.serve.settings import ServeSettings
 from vepe.serve.worker import Message, main
 
@@ -20,7 +19,6 @@ _log = logging.getLogger(__name__)
 
 START_S = 120.0
 _POLL_S = 0.1
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 class WorkerLostError(Exception):
@@ -138,15 +136,10 @@ class WorkerProcess:
             raise VepeError(answer["error"])
         return answer
 
-    def memory_mb(self) -> float:
-        """Resident memory; 0 where the system does not tell."""
-        if not self.alive:
-            return 0.0
-        try:
-            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
-        except (OSError, IndexError):
-            return 0.0
-        return int(pages) * _PAGE_BYTES / 1e6
+    def usage(self) -> Usage:
+        """Memory and CPU time of the present process."""
+        process = self._process
+        return Usage() if process is None or process.pid is None else usage_of(process.pid)
 
     def kill(self) -> None:
         """Ends the process at once."""
@@ -166,7 +159,7 @@ class WorkerProcess:
 
     def _check_memory(self) -> None:
         limit_mb = self._settings.limits.worker_memory_mb
-        if self.memory_mb() > limit_mb:
+        if self.usage().memory_mb > limit_mb:
             self.restarts += 1
             self.kill()
             raise WorkerLostError(
