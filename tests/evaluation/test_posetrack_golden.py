@@ -108,8 +108,8 @@ def test_only_poseval_drops_labelled_frames_without_people() -> None:
 @pytest.mark.parametrize(
     ("case", "words"),
     [
-        ("c07_emptyframes", "whole sequence"),
-        ("c11_noscores", "have no score"),
+        ("c07_emptyframes", r"In the kit, for each of \d+ labelled frames? with people on one"),
+        ("c11_noscores", "without a score"),
         ("c12_emptygt", "labelled frames hold nobody"),
         ("c13_bboxonly", "is_labeled false hold people"),
         ("c15_zeroxy", r"lie at \(0, 0\)"),

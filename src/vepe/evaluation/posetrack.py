@@ -15,7 +15,7 @@ from typing import cast, get_args
 
 import numpy as np
 
-from vepe.errors import VepeError, VepeWarning
+from vepe.errors import VepeError, VepeWarning, counted
 from vepe.evaluation.average_precision import JointLabels, joint_ap, label_joints
 from vepe.evaluation.frames import ClosePairs, Protocol, ScoredFrames
 from vepe.evaluation.hota import (
@@ -212,8 +212,8 @@ class PoseTrackMatch:
         scores = self.frames.pred.scores[present]
         if (scores == NO_SCORE).any():
             result.append(
-                f"{(scores == NO_SCORE).sum()} predicted joints have no score; they rank last, "
-                "so AP depends on their order in the files."
+                f"{counted(int((scores == NO_SCORE).sum()), 'predicted joint')} without a score: "
+                "they rank last, so AP depends on their order in the files."
             )
         if not self.has_tracks:
             result.append("People have no track ids, so MOTA and HOTA are left out.")
@@ -222,9 +222,9 @@ class PoseTrackMatch:
         single = [n for n, c in zip(self.mot_frames.sequences, lengths, strict=True) if c == 1]
         if single:
             result.append(
-                f"{len(single)} sequences have one labelled frame ({', '.join(single[:3])}); "
-                "poseval leaves the last frame of every sequence out of MOTA and fails on these; "
-                "here the frame counts."
+                f"{counted(len(single), 'sequence')} with one labelled frame "
+                f"({', '.join(single[:3])}): poseval leaves the last frame of every sequence out "
+                "of MOTA and fails on these; here the frame counts."
             )
         if hota == "posetrack21":
             result += self._warn_of_hota_bug()
@@ -240,11 +240,18 @@ class PoseTrackMatch:
         kit, fixed = (hota_scores(self.hota(r))["HOTA"][-1] for r in get_args(HotaRule))
         if abs(kit - fixed) < 1e-9:
             return []
+        reasons = []
+        if lacking.any():
+            sequences = counted(int(lacking.sum()), "sequence")
+            reasons.append(f"joints that never occur in a sequence are association 0 ({sequences})")
+        if one_sided:
+            reasons.append(
+                f"for each of {counted(one_sided, 'labelled frame')} with people on one side only, "
+                "the joints of the whole sequence are added to the errors"
+            )
         return [
-            f"HOTA is {kit:.2f} as the PoseTrack21 kit counts, {fixed:.2f} with --hota fixed: for "
-            f"each of {one_sided} labelled frames with people on one side only, the kit adds the "
-            "joints of the whole sequence to the errors, and joints that never occur in a sequence "
-            f"count as association 0 ({int(lacking.sum())} sequences)."
+            f"HOTA is {kit:.2f} as the PoseTrack21 kit counts, {fixed:.2f} with --hota fixed. In "
+            f"the kit, {', and '.join(reasons)}."
         ]
 
 

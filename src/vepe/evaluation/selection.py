@@ -171,7 +171,8 @@ def _head_size(person: Person, place: str) -> float:
         if person.present.any():
             raise VepeError(
                 f"{place}: a person of the ground truth (track {person.track_id}) has joints but "
-                "no head box, so distances cannot be measured; add bbox_head."
+                "no head box, so distances cannot be measured; add bbox_head, or use `vepe "
+                "evaluate tracks`, which needs none."
             )
         return float("nan")
     return HEAD_FACTOR * float(np.hypot(box[2] - box[0], box[3] - box[1]))
