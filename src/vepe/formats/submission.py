@@ -37,13 +37,13 @@ class SubmissionNotes:
     def lines(self) -> list[str]:
         """One line for each thing that happened."""
         texts = {
-            "empty_frames": "frames have no prediction and were added empty",
-            "dropped_frames": "frames are not in the ground truth and were left out",
-            "new_ids": "people had no track id or a taken one and got an arbitrary one",
-            "renumbered": f"sequences had track ids over {MAX_TRACK_ID} and were renumbered from 0",
-            "without_scores": "people have no keypoint scores; AP ranks keypoints by them",
+            "empty_frames": "Frames without a prediction, added empty",
+            "dropped_frames": "Frames that are not in the ground truth, left out",
+            "new_ids": "People without a track id or with a taken one, given an arbitrary one",
+            "renumbered": f"Sequences with track ids over {MAX_TRACK_ID}, renumbered from 0",
+            "without_scores": "People without keypoint scores, by which AP ranks keypoints",
         }
-        return [f"{getattr(self, k)} {text}." for k, text in texts.items() if getattr(self, k)]
+        return [f"{text}: {getattr(self, k)}." for k, text in texts.items() if getattr(self, k)]
 
 
 def write_submission(

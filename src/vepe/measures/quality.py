@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vepe.errors import counted
 from vepe.measures.proportions import body_height
 from vepe.types import NO_TRACK, PersonTrack, PoseTracks
 
@@ -204,7 +205,7 @@ def _track_findings(
     if track.times_s[-1] - track.times_s[0] < _SHORT_S and len(times) * step_s > 4 * _SHORT_S:
         yield finding(
             "short", 0, 0.35,
-            f"{name} exists for {len(track.times_s)} frames only.",
+            f"{name} exists for {counted(len(track.times_s), 'frame')} only.",
             f"--drop {track.track_id}",
         )  # fmt: skip
 
