@@ -15,7 +15,7 @@ import torch
 from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
 from vepe.data.batch import Batch
-from vepe.errors import VepeError
+from vepe.errors import VepeError, counted
 from vepe.models.vepe import Vepe
 from vepe.training.calibration import calibrate_scores
 from vepe.training.checkpoint import LAST, WEIGHTS, Progress, Run, seed_everything
@@ -146,7 +146,8 @@ class Trainer:
         if not num_batches:
             return {}
         log.display.note(
-            f"Calibrating scores on {num_batches} batches (calibration_batches; 0 skips it)."
+            f"Calibrating scores on {counted(num_batches, 'batch', 'batches')} "
+            "(calibration_batches; 0 skips it)."
         )
         batches = _until_stop(self._unused_batches(num_batches), stop)
         try:
@@ -159,7 +160,8 @@ class Trainer:
     def _report(self, callback: ReportCallback, log: RunLog, stop: StopSignal) -> None:
         """Writes the report; a failure or a stop is only noted, for the weights are complete."""
         num_batches = max(self.run.config.calibration_batches, 1)
-        log.display.note(f"Writing the report, with the worst clips of {num_batches} batches.")
+        batches = counted(num_batches, "batch", "batches")
+        log.display.note(f"Writing the report, with the worst clips of {batches}.")
         try:
             callback.finish(_until_stop(self._unused_batches(num_batches), stop))
         except VepeError as error:
