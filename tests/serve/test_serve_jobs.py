@@ -66,6 +66,7 @@ def test_the_video_plays_in_browsers(server: Running, tracked: str, tmp_path: Pa
 
 def test_events_name_the_job(server: Running, tracked: str) -> None:
     _, body = server.get(f"/v1/jobs/{tracked}/events?from=12")
+    assert json.loads(body.split(b"\n")[1][6:])["progress"]["total"] == 13
     events = [event.split(b"\n") for event in body.strip().split(b"\n\n")]
     assert [event[0] for event in events] == [b"event: progress", b"event: frame", b"event: end"]
     assert events[1][1] == b"id: 12"

@@ -120,6 +120,7 @@ class Job:
         source: file name of the upload in the job's folder; None with `path`.
         path: of a file below the server's root, where no upload was made.
         attempts: how often it was started.
+        frames, total: done, and of the part that is tracked, once it is known.
         first_poses_s: from the start of processing to the first poses.
     """
 
@@ -137,6 +138,7 @@ class Job:
     warnings: list[str] = field(default_factory=list)
     video: VideoFacts | None = None
     frames: int = 0
+    total: int | None = None
     people: int | None = None
     first_poses_s: float | None = None
     skeleton: dict[str, Any] | None = None
@@ -168,7 +170,9 @@ class Job:
 
     def public(self, queue_place: int | None = None) -> dict[str, Any]:
         """What clients see; see docs/serve.md."""
-        total = self.video.frames if self.video else None
+        total = self.total
+        if total is None and self.video is not None:
+            total = self.video.frames
         running = self.status == "running" and self.started is not None
         elapsed_s = time.time() - (self.started or 0.0) if running else None
         if self.status == "done":

@@ -91,7 +91,7 @@ class Scheduler:
                 return
             job.status, job.started, job.finished = "running", time.time(), None
         job.attempts += 1
-        job.frames, job.people, job.error, job.warnings = 0, None, None, []
+        job.frames, job.total, job.people, job.error, job.warnings = 0, None, None, None, []
         self._store.clear_results(job)
         self._store.save(job)
         try:
@@ -153,7 +153,7 @@ class Scheduler:
     def _note(self, job: Job, values: dict[str, Any]) -> None:
         if "frames" in values:
             self._metrics.frames += max(0, values["frames"] - job.frames)
-        for name in ("frames", "people", "first_poses_s", "skeleton", "warnings"):
+        for name in ("frames", "total", "people", "first_poses_s", "skeleton", "warnings"):
             if name in values:
                 setattr(job, name, values[name])
 

@@ -116,8 +116,9 @@ def run_task(
     progress = _Progress(task, send)
     try:
         predictor = predictor_of(task.options)
-        send("started", {"skeleton": skeleton_values(predictor.skeleton)})
         with _open(task) as video:
+            skeleton = skeleton_values(predictor.skeleton)
+            send("started", {"skeleton": skeleton, "total": video.info.frame_count})
             report = run(
                 predictor,
                 video,
