@@ -276,3 +276,31 @@ def test_live_sessions_that_send_nothing_are_ended(tmp_path: Path) -> None:
     headers = {"host": "127.0.0.1:8000"}
     with client.websocket_connect("/v1/live", headers=headers) as socket:
         assert socket.receive_json() == {"error": "No frame came for 0.05 seconds."}
+
+
+def test_limits_of_what_is_open_at_a_time(tmp_path: Path) -> None:
+    limits = Limits(live_sessions=0, waiting_images=0, event_streams=0)
+    stored_job(tmp_path, "queued", 0)
+    client = TestClient(
+        create_app(ServeSettings(tmp_path, limits=limits)), base_url="http://127.0.0.1:8000"
+    )
+    headers = {"host": "127.0.0.1:8000"}
+    with client.websocket_connect("/v1/live", headers=headers) as socket:
+        assert "Too many live sessions" in socket.receive_json()["error"]
+    answers = [client.post("/v1/predict", files={"file": ("a.jpg", b"x")})]
+    (job,) = client.get("/v1/jobs").json()
+    answers += [client.get(f"/v1/jobs/{job['id']}/{p}") for p in ("events", "poses?format=jsonl")]
+    for answer in answers:
+        assert answer.status_code == 429
+        assert answer.headers["retry-after"]
+
+
+def test_a_full_disk_is_said_before_anything_is_stored(tmp_path: Path) -> None:
+    limits = Limits(free_disk_mb=10**9)
+    client = TestClient(
+        create_app(ServeSettings(tmp_path, limits=limits)), base_url="http://127.0.0.1:8000"
+    )
+    answer = send(client)
+    assert answer.status_code == 507
+    assert answer.json() == {"error": "The server's disk is almost full; delete some jobs."}
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
