@@ -149,12 +149,12 @@ def driver(folder: Path) -> dict:
     }
 
 
-def scaling(folder: Path) -> dict:
-    videos = clips(folder / "videos", 48, 20)
+def scaling(folder: Path, counts: list[int]) -> dict:
+    videos = clips(folder / "videos", 24, 20)
     frame_s = 0.1
     alone = serial(folder / "serial", videos, frame_s)
-    result: dict = {"frames": 48 * 20, "frame_s": frame_s, "one_process_s": round(alone, 2)}
-    for workers in (1, 2, 4):
+    result: dict = {"frames": 24 * 20, "frame_s": frame_s, "one_process_s": round(alone, 2)}
+    for workers in counts:
         out = folder / f"ray{workers}"
         seconds = drive(out, videos, frame_s, workers)["seconds"]
         result[f"{workers}_workers_s"] = seconds
@@ -251,15 +251,18 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--frame-s", type=float, default=0.05)
     parser.add_argument("--videos", nargs="*", default=[str(p) for p in ROOT.glob("assets/*.mp4")])
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     words = parser.parse_args()
     if words.what == "drive":
         print(json.dumps(drive(words.folder / "ray", words.folder / "videos", words.frame_s, 2)))
         return
     folder = words.folder or Path(tempfile.mkdtemp(prefix="vepe-cluster-"))
-    run = {"kill": kill, "driver": driver, "scaling": scaling, "load": load}
+    run = {"kill": kill, "driver": driver, "load": load}
     try:
         if words.what == "split":
             print(json.dumps(split(folder, words.videos), indent=2))
+        elif words.what == "scaling":
+            print(json.dumps(scaling(folder, words.workers), indent=2))
         else:
             print(json.dumps(run[words.what](folder), indent=2))
     finally:

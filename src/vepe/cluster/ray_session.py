@@ -131,5 +131,6 @@ def _sentence(address: str | None, error: Exception) -> VepeError:
         return VepeError(f"Ray cannot be started on this machine ({text[:200]}).")
     return VepeError(
         f"No Ray cluster can be reached at '{address}' ({text[:200]}); start one with `ray start "
-        "--head`, or leave --address out for a Ray on this machine alone."
+        "--head`, set RAY_AUTH_MODE=token if it asks for a token, or leave --address out for a Ray "
+        "on this machine alone."
     )

@@ -15,7 +15,7 @@ from vepe.formats.files import replacing
 from vepe.video.sources import NamedSource
 
 COLUMNS = (
-    "source", "name", "state", "frames", "worker_s", "segments", "seams", "equal_seams",
+    "source", "name", "state", "frames", "worker_s", "segments", "seams", "seams_that_agree",
     "attempts", "lost_workers", "worker", "reason",
 )  # fmt: skip
 _MOST_ROWS = 200
@@ -30,8 +30,8 @@ _TEMPLATE = """
 <h2>Workers</h2>
 {{ table(["Worker", "Videos", "Frames", "Busy, s", "Share of the time"], workers) }}
 {% if divided %}<h2>Divided videos</h2>
-<p>A seam is the end of a segment; it is equal where the poses on both sides are, bit by bit.</p>
-{{ table(["Video", "Segments", "Seams", "Equal", "Frames"], divided) }}{% endif %}
+<p>A seam is the end of a segment; the poses on both sides should agree.</p>
+{{ table(["Video", "Segments", "Seams", "That agree", "Frames"], divided) }}{% endif %}
 <h2>Slowest videos</h2>
 {{ table(["Video", "Frames", "Worker, s", "Worker frames/s"], slowest) }}
 <h2>Run</h2>

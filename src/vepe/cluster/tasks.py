@@ -44,8 +44,8 @@ class Result:
         segments: those into which a video was divided; nothing else was done then.
         frames: number of frames that went through the network.
         seconds: how long it took.
-        seams: with `join`, how many ends of segments were compared with the next one, and how many
-            of those were equal to the last bit.
+        seams: with `join`, how many ends of segments were compared with the next one, and at how
+            many of those the poses agree.
         stopped: whether it was ended early on request, and nothing was written.
     """
 
