@@ -92,6 +92,14 @@ def test_second_run_of_a_process_may_have_another_precision() -> None:
     assert start_processes(recipe()).accelerator.mixed_precision == "no"
 
 
+def test_half_an_environment_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = {"WORLD_SIZE": "8", "RANK": "0", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("MASTER_")}
+    monkeypatch.setattr(os, "environ", environ | half)  # accelerate adds to it
+    with pytest.raises(VepeError, match="MASTER_ADDR is not; start the processes with torchrun"):
+        start_processes(recipe(device="cpu"))
+
+
 @pytest.mark.parametrize(("capability", "warns"), [("AVX2", True), ("AVX512", False)])
 def test_bf16_on_a_cpu_without_its_instructions_is_a_warning(
     capability: str, warns: bool, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder

@@ -89,7 +89,8 @@ def start_processes(config: TrainConfig) -> Processes:
     """Joins the processes that `torchrun` or `accelerate launch` started, or runs alone.
 
     Raises:
-        VepeError: if the device is missing or does not support the precision.
+        VepeError: if the device is missing or does not support the precision, or the environment
+            names other processes but not where they are.
     """
     kind = choose_device(config.device).type
     if config.precision == "fp16" and kind != "cuda":
@@ -107,16 +108,24 @@ def start_processes(config: TrainConfig) -> Processes:
         # accelerate stores one state per process, and refuses a second run of another precision.
         # There is no public call for it; test_distributed.py fails when this one is gone.
         AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(
-        cpu=kind == "cpu",
-        mixed_precision="no" if config.precision == "fp32" else config.precision,
-        kwargs_handlers=[
-            # The people in a clip decide which weights it uses (denoising, identity), so a process
-            # may use fewer than another. Batch statistics are never updated and not sent.
-            DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False),
-            InitProcessGroupKwargs(timeout=MAX_WAIT),
-        ],
-    )
+    try:
+        accelerator = Accelerator(
+            cpu=kind == "cpu",
+            mixed_precision="no" if config.precision == "fp32" else config.precision,
+            kwargs_handlers=[
+                # The people in a clip decide which weights it uses (denoising, identity), so a
+                # process may use fewer than another. Batch statistics are never updated, not sent.
+                DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False),
+                InitProcessGroupKwargs(timeout=MAX_WAIT),
+            ],
+        )
+    except ValueError as error:
+        if "MASTER_ADDR" not in str(error):
+            raise
+        raise VepeError(
+            "WORLD_SIZE is set, but MASTER_ADDR is not; start the processes with torchrun or "
+            "accelerate launch, which set both."
+        ) from None
     return Processes(accelerator)
 
 
