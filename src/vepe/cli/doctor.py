@@ -55,6 +55,7 @@ _OPTIONAL = (
     ("h5py", "HDF5 files", "pip install '.[hdf5]'"),
     ("sleap_io", "SLEAP and NWB files", "pip install '.[sleap]'"),
     ("rerun", "recordings for rerun", "pip install '.[rerun]'"),
+    ("fastapi", "vepe serve", "pip install '.[serve]'"),
     ("moderngl", "vepe synth", "pip install '.[synth]'"),
     ("wandb", "vepe train --log wandb", "pip install '.[wandb]'"),
     ("mlflow", "vepe train --log mlflow", "pip install '.[mlflow]'"),
