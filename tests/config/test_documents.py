@@ -61,6 +61,7 @@ def alias_bomb(item: str, link: str) -> str:
         ("a: !!timestamp x", "does not fit its tag"),
         ("a: !!timestamp 2020-13-45", "does not fit its tag"),
         ("a: !!python/object:os.system x", "not valid YAML"),
+        ("a: 1\nb: {c: 1, c: 2}", "the key 'c' twice"),
         ("a: " + "1:" * 300 + "1.5", "does not fit its tag"),
         ("a: 0x" + "f" * 200, "too many digits"),
         ("a: " + "1" * 5000, "too many digits"),

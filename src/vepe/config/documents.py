@@ -161,6 +161,13 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+def _check_unique(keys: list[str], source: str) -> None:
+    """PyYAML would silently take the last of two equal keys."""
+    if len(set(keys)) < len(keys):
+        twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+        raise VepeError(f"{source} has the key '{twice[:40]}' twice at one place; remove one.")
+
+
 def _check_nodes(root: yaml.Node, source: str) -> None:
     """Checks depth, size, keys and digits before anything is built, level by level."""
     level, total = [root], 0
@@ -172,6 +179,7 @@ def _check_nodes(root: yaml.Node, source: str) -> None:
                     if key.tag not in _KEY_TAGS:
                         shown = str(key.value)[:40]
                         raise VepeError(f"{source}: the key {shown} is not text; quote it.")
+                _check_unique([key.value for key, _ in node.value if key.tag == _STR], source)
                 children += [part for pair in node.value for part in pair]
             elif isinstance(node, yaml.SequenceNode):
                 children += node.value

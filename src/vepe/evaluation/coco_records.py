@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -299,6 +300,9 @@ def _category_sigmas(category: Record, source: str) -> dict[str, float]:
     return dict(zip(category["keypoints"], map(float, sigmas), strict=False))
 
 
+_NUMBERS = {int, float}
+
+
 def _keypoints(
     value: Any, count: int, place: str, *, optional: bool = False
 ) -> Float[np.ndarray, "K 3"]:
@@ -308,6 +312,11 @@ def _keypoints(
     if not isinstance(value, list) or len(value) != 3 * count:
         size = len(value) if isinstance(value, list) else "no"
         raise VepeError(f"{place} has {size} keypoint values; {3 * count} are expected.")
+    if _NUMBERS.issuperset(map(type, value)):
+        with suppress(OverflowError):
+            numbers = np.array(value, np.float64)
+            if (np.abs(numbers) <= MAX_COORDINATE).all():  # NaN is not
+                return numbers.reshape(count, 3)
     for number in value:
         if not (is_finite_number(number) and abs(number) <= MAX_COORDINATE):
             raise VepeError(
