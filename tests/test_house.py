@@ -292,7 +292,7 @@ def test_room_loads_no_torch(room: str) -> None:
     assert run_python(code) == "", "this module imports torch"
 
 
-NEED_TORCH = {"torch_network", "weights", "export"}
+NEED_TORCH = {"torch_network", "weights", "export", "export_formats"}
 """Modules of `inference` that need PyTorch; all others run without it."""
 
 

@@ -10,7 +10,8 @@ import pytest
 from tiny_models import TINY, moving_frames, tiny_model
 from vepe.errors import VepeError
 from vepe.inference.backends import open_network
-from vepe.inference.export import compare, export_onnx, interface_for
+from vepe.inference.comparison import compare
+from vepe.inference.export import export_onnx, interface_for
 from vepe.inference.model_files import read_card, read_metadata
 from vepe.inference.onnx_network import OnnxNetwork
 from vepe.inference.torch_network import TorchNetwork

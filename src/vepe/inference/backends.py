@@ -16,7 +16,9 @@ from vepe.formats.files import as_path
 from vepe.inference.devices import check_device
 from vepe.inference.exported import interface_of
 from vepe.inference.model_files import (
+    EXPORTED_SUFFIXES,
     ONNX_SUFFIX,
+    OPENVINO_SUFFIX,
     PREFIX,
     bundled_weights,
     find_weights,
@@ -37,8 +39,8 @@ def open_network(
     models and exported ones on a CPU the fastest installed of OpenVINO and ONNX Runtime.
 
     Args:
-        name: a preset with bundled weights, a `.safetensors` or `.onnx` file, or an address on the
-            Hugging Face hub.
+        name: a preset with bundled weights, a `.safetensors`, `.onnx` or OpenVINO `.xml` file, or
+            an address on the Hugging Face hub.
         backend: from `BACKENDS`.
         device: auto, cpu, cuda, cuda:1 or mps.
 
@@ -61,6 +63,8 @@ def open_network(
         )
     if device not in ("auto", "cpu") and (backend == "openvino" or device == "mps"):
         raise VepeError(f"{_TITLES[backend]} has no device '{device}' here; use --device cpu.")
+    if backend == "onnxruntime" and exported.suffix == OPENVINO_SUFFIX:
+        raise VepeError(f"'{name}' is a model for OpenVINO; use --backend openvino.")
     interface = interface_of(read_metadata(exported), exported)
     config = read_card(exported).config
     if backend == "openvino":
@@ -80,7 +84,7 @@ def _exported(name: str | Path) -> Path | None:
     text, path = str(name), as_path(name, "a model")
     if text.startswith(PREFIX):
         return None
-    if path.suffix == ONNX_SUFFIX:
+    if path.suffix in EXPORTED_SUFFIXES:
         return find_weights(name)
     if text == path.name and not path.is_file():
         return bundled_weights(text, ONNX_SUFFIX)
@@ -89,7 +93,10 @@ def _exported(name: str | Path) -> Path | None:
 
 def _choose(name: str | Path, exported: Path | None, device: str) -> tuple[str, str]:
     """Backend and device for `auto`."""
-    torch_runs = Path(name).suffix != ONNX_SUFFIX and find_spec("torch") is not None
+    suffix = Path(name).suffix
+    if suffix == OPENVINO_SUFFIX:
+        return "openvino", device
+    torch_runs = suffix != ONNX_SUFFIX and find_spec("torch") is not None
     if exported is None:
         return "torch", device
     if torch_runs and device not in ("auto", "cpu"):
@@ -111,7 +118,7 @@ def _has_gpu() -> bool:
 
 
 def _open_torch(name: str | Path, device: str) -> tuple[Network, ModelConfig]:
-    if Path(name).suffix == ONNX_SUFFIX:
+    if Path(name).suffix in EXPORTED_SUFFIXES:
         raise VepeError(
             f"'{name}' is an exported model, which PyTorch does not run; use --backend "
             "onnxruntime, or give the .safetensors file that it was exported from."

@@ -10,9 +10,9 @@ import copy
 import hashlib
 import io
 import json
+import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,8 @@ from vepe.config.model import ModelConfig
 from vepe.errors import VepeError, missing_extra
 from vepe.formats.files import replacing
 from vepe.inference.exported import POSES, Interface
-from vepe.inference.network import Network, NetworkPoses
-from vepe.inference.prepost import letterbox
-from vepe.inference.window import WindowFrame, WindowState, run
 from vepe.models.backbone import fix_padding, split_early_blocks
-from vepe.models.optical_flow import FLOW_SCALE, grey_image
+from vepe.models.optical_flow import FLOW_SCALE
 from vepe.models.step import Step
 from vepe.models.vepe import Vepe
 from vepe.models.windows import MEMORY
@@ -36,6 +33,8 @@ from vepe.models.windows import MEMORY
 OPSET = 20
 FUTURE = 2
 """Places after the key frame, at least; the bundled models read two frames ahead."""
+_FOLDING = ["ConvBNFusion", "ConvMulFusion", "ConvAddFusion"]
+"""Optimisations of ONNX Runtime that would change weights."""
 _SMALL = 1024
 """Tensors of fewer values stay in float32."""
 
@@ -69,6 +68,7 @@ def export_onnx(
     *,
     fixed_wh: tuple[int, int] | None = None,
     half: bool = False,
+    split: bool = True,
     licence: str = "",
 ) -> Interface:
     """Writes the model as ONNX; the file is replaced whole.
@@ -78,35 +78,25 @@ def export_onnx(
         path: ends in `.onnx`.
         fixed_wh: the only input size; None: any.
         half: store all weights in half precision, also where that rounds them.
+        split: run wide blocks in pieces, see `split_early_blocks`; int8 is faster without.
         licence: of the weights.
 
     Raises:
         VepeError: where the package onnx is missing, or the size does not fit.
     """
-    try:
-        import onnx
-    except ImportError:
-        raise missing_extra("`vepe export`", "onnx", "export") from None
-
+    if find_spec("onnx") is None:
+        raise missing_extra("`vepe export`", "onnx", "export")
     interface = interface_for(model, config, fixed_wh)
     buffer = io.BytesIO()
     # Batch normalisation stays: folded into convolutions, half precision would round it.
     traced = copy.deepcopy(model).eval()
-    split_early_blocks(traced)
+    if split:
+        split_early_blocks(traced)
     fix_padding(traced)
     _trace(traced, interface, buffer)
-    graph = onnx.load_from_string(buffer.getvalue())
+    graph = _simplified(buffer.getvalue())
     _store_in_half(graph.graph, everything=half)
-    metadata = {
-        "vepe_version": __version__,
-        "config": config.model_dump_json(),
-        "training": json.dumps(training),
-        "interface": interface.to_json(),
-        "skeleton": json.dumps(list(config.skeleton.keypoints)),
-        "parameters": str(sum(p.numel() for p in model.parameters())),
-        "weights_sha256": _digest(model),
-        "license": licence,
-    }
+    metadata = metadata_of(model, config, training, interface, licence)
     for key, value in metadata.items():
         entry = graph.metadata_props.add()
         entry.key, entry.value = key, value
@@ -116,23 +106,31 @@ def export_onnx(
     return interface
 
 
+def metadata_of(
+    model: Vepe,
+    config: ModelConfig,
+    training: dict[str, Any],
+    interface: Interface,
+    licence: str,
+) -> dict[str, str]:
+    """What an exported model says of itself."""
+    return {
+        "vepe_version": __version__,
+        "config": config.model_dump_json(),
+        "training": json.dumps(training),
+        "interface": interface.to_json(),
+        "skeleton": json.dumps(list(config.skeleton.keypoints)),
+        "parameters": str(sum(p.numel() for p in model.parameters())),
+        "weights_sha256": _digest(model),
+        "license": licence,
+    }
+
+
 def _trace(model: Vepe, interface: Interface, buffer: io.BytesIO) -> None:
-    """The graph of `Step`, with an input of twice the stride's size at least."""
-    width, height = interface.fixed_wh or (8 * interface.stride, 6 * interface.stride)
-    places = interface.places
-    windows = torch.arange(places)[None]
-    windows[0, interface.places - 1] = places - 1  # the new frame
-    inputs: list[Any] = [
-        torch.zeros(1, height, width, 3, dtype=torch.uint8),
-        torch.tensor([[width, height]]),
-        [torch.zeros(shape) for shape in interface.memory_shapes(places - 1)],
-        windows,
-        None,
-    ]
+    """The graph of `Step`."""
+    inputs = example_inputs(interface)
     names = ["images", "sizes_px", *(f"memory.{name}" for name in MEMORY), "windows"]
     if interface.aligned:
-        flow_hw = (height // FLOW_SCALE, width // FLOW_SCALE)
-        inputs[-1] = torch.zeros(1, places - 1, 2, 2, *flow_hw)
         names.append("flows")
     axes: dict[str, dict[int, str]] = {}
     if interface.fixed_wh is None:
@@ -158,6 +156,48 @@ def _trace(model: Vepe, interface: Interface, buffer: io.BytesIO) -> None:
             output_names=[*POSES, *(f"frame.{name}" for name in MEMORY)],
             dynamic_axes={k: v for k, v in axes.items() if k != "flows" or interface.aligned},
         )
+
+
+def example_inputs(interface: Interface) -> list[Any]:
+    """Inputs of `Step` to trace it with, for a new frame and its window."""
+    width, height = interface.fixed_wh or (8 * interface.stride, 6 * interface.stride)
+    places = interface.places
+    windows = torch.arange(places)[None]
+    windows[0, places - 1] = places - 1  # the new frame
+    flows = None
+    if interface.aligned:
+        flows = torch.zeros(1, places - 1, 2, 2, height // FLOW_SCALE, width // FLOW_SCALE)
+    return [
+        torch.zeros(1, height, width, 3, dtype=torch.uint8),
+        torch.tensor([[width, height]]),
+        [torch.zeros(shape) for shape in interface.memory_shapes(places - 1)],
+        windows,
+        flows,
+    ]
+
+
+def _simplified(traced: bytes) -> Any:
+    """The same graph with everything computed that depends on no input; it opens in half the time.
+
+    Normalisations stay apart from convolutions, as their product is not exact in half precision.
+    """
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "simplified.onnx"
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(
+            traced, options, providers=["CPUExecutionProvider"], disabled_optimizers=_FOLDING
+        )
+        graph = onnx.load(str(path))
+    used = [entry for entry in graph.opset_import if not entry.domain]
+    del graph.opset_import[:]  # ONNX Runtime lists all domains that it knows
+    graph.opset_import.extend(used)
+    return graph
 
 
 def _store_in_half(graph: Any, *, everything: bool) -> None:
@@ -188,51 +228,3 @@ def _digest(model: Vepe) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().numpy().tobytes())
     return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far two networks are apart on the people of at least `MIN_SCORE`.
-
-    Attributes:
-        people: number of them.
-        keypoints_px: largest difference of a coordinate, in pixels of the input.
-        scores: largest difference of a person score or keypoint confidence.
-    """
-
-    people: int
-    keypoints_px: float
-    scores: float
-
-
-MIN_SCORE = 0.1
-
-
-def compare(
-    left: Network, right: Network, config: ModelConfig, images: Sequence[np.ndarray]
-) -> Difference:
-    """Runs both networks on the frames of a video, with the model's window."""
-    people, points, scores = 0, 0.0, 0.0
-    outputs = (_stream(network, config, images) for network in (left, right))
-    for a, b in zip(*outputs, strict=True):
-        chosen = a.scores >= MIN_SCORE
-        people += int(chosen.sum())
-        if chosen.any():
-            points = max(points, float(np.abs(a.keypoints_px - b.keypoints_px)[chosen].max()))
-            scores = max(scores, float(np.abs(a.scores - b.scores)[chosen].max()))
-            confidence = np.abs(a.confidences - b.confidences)[chosen]
-            scores = max(scores, float(confidence.max()))
-    return Difference(people, points, scores)
-
-
-def _stream(
-    network: Network, config: ModelConfig, images: Sequence[np.ndarray]
-) -> Iterator[NetworkPoses]:
-    state = WindowState(config.temporal.window, config.temporal.lookahead, 0.0)
-    for index, image in enumerate(images):
-        pixels, fit = letterbox(image, config.input_px, network.stride, network.fixed_wh)
-        grey = grey_image(pixels) if network.aligned else None
-        frame = WindowFrame(pixels, fit.resized_wh, grey, float(index))
-        state, due = state.push(frame)
-        yield from run(network, [frame], due)
-    yield from run(network, [], state.flush()[1])

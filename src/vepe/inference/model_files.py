@@ -1,9 +1,9 @@
 """Files of models: their names, where they are, and what they say of themselves; no torch.
 
 A name is a preset whose files come with the package, a path, or an address on the Hugging Face hub.
-Weights (`.safetensors`) and exported models (`.onnx`) carry the same metadata: `vepe_version`,
-`config` (a `ModelConfig` with skeleton and tracker settings) and `training` (data, recipe). From
-the hub, only safetensors are downloaded, and no code is run.
+Weights (`.safetensors`) and exported models (`.onnx`, OpenVINO's `.xml`) carry the same metadata:
+`vepe_version`, `config` (a `ModelConfig` with skeleton and tracker settings) and `training` (data,
+recipe). From the hub, only safetensors are downloaded, and no code is run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from vepe.formats.files import as_path
 from vepe.inference.upgrade import upgrade_config
 
 SUFFIX = ".safetensors"
-ONNX_SUFFIX = ".onnx"
+ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
+EXPORTED_SUFFIXES = (ONNX_SUFFIX, OPENVINO_SUFFIX)
 PREFIX = "hf://"
 DEFAULT_FILE = "model.safetensors"
 
@@ -95,11 +96,13 @@ def read_metadata(path: Path) -> dict[str, str]:
         with path.open("rb") as file:
             if path.suffix == ONNX_SUFFIX:
                 return dict(_onnx_properties(file, size))
+            if path.suffix == OPENVINO_SUFFIX:
+                return _openvino_properties(file.read())
             return _safetensors_metadata(file, size)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         with path.open("rb") as file:
             begins_well = file.read(9)[8:] == b"{"  # 8 bytes of length, then the header's JSON
-        if begins_well or path.suffix == ONNX_SUFFIX:
+        if begins_well or path.suffix in EXPORTED_SUFFIXES:
             raise VepeError(
                 f"'{path}' is cut off or damaged; copy, export or train it again."
             ) from None
@@ -145,6 +148,19 @@ def _onnx_properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
             raise ValueError("no field of an ONNX model")
 
 
+def _openvino_properties(text: bytes) -> dict[str, str]:
+    """The metadata of an OpenVINO file, under `rt_info/vepe`. Raises ValueError without any."""
+    from xml.etree import ElementTree
+
+    if b"<!" in text:  # no document type, hence no entities, which could fill the memory
+        raise ValueError("a document type")
+    try:
+        entries = ElementTree.fromstring(text).iterfind("./rt_info/vepe/*")
+    except ElementTree.ParseError:
+        raise ValueError("no XML") from None
+    return {entry.tag: entry.attrib["value"] for entry in entries}
+
+
 def _property(raw: bytes) -> tuple[str, str]:
     """Key and value, both strings."""
     from io import BytesIO
@@ -179,7 +195,7 @@ def find_weights(name: str | Path) -> Path:
     text, path = str(name), as_path(name, "a model")
     if text.startswith(PREFIX):
         return fetch_weights(text)
-    if path.suffix in (SUFFIX, ONNX_SUFFIX) or path.is_file():
+    if path.suffix in (SUFFIX, *EXPORTED_SUFFIXES) or path.is_file():
         if not path.is_file():
             raise VepeError(f"There is no weights file '{text}'; check the path.")
         return path

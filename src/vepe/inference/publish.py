@@ -11,7 +11,7 @@ from vepe.errors import VepeError
 from vepe.formats.files import read_text
 from vepe.inference.model_files import (
     DEFAULT_FILE,
-    ONNX_SUFFIX,
+    EXPORTED_SUFFIXES,
     PREFIX,
     SUFFIX,
     WeightsCard,
@@ -34,7 +34,7 @@ def checked_card(
     if not _REPO.fullmatch(repo):
         raise VepeError(f"'{repo}' is no name of a repository; write OWNER/REPO.")
     path = find_weights(weights)
-    if path.suffix == ONNX_SUFFIX:
+    if path.suffix in EXPORTED_SUFFIXES:
         raise VepeError(
             f"'{path}' is an exported model; push the weights that it was made from ({SUFFIX})."
         )

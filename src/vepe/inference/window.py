@@ -179,11 +179,12 @@ def _step(network: Network, new: Sequence[WindowFrame], due: Sequence[KeyWindow]
 def _flows(
     network: Network, keys: Sequence[KeyWindow], places: int
 ) -> Float[np.ndarray, "Q T-1 2 2 h w"]:
-    """The flows of all windows; 0 where no frame is read across them."""
-    known = [flow for key in keys for flow in key.flows.values() if flow is not None]
-    size = known[0].shape[-2:] if known else (1, 1)
-    if network.fixed_wh is not None:
-        size = network.fixed_wh[1] // FLOW_SCALE, network.fixed_wh[0] // FLOW_SCALE
+    """The flows of all windows; 0 where no frame is read across them.
+
+    They always have the size that belongs to the input: runtimes prepare themselves once per size.
+    """
+    height, width = keys[0].key.input_hw
+    size = height // FLOW_SCALE, width // FLOW_SCALE
     flows = np.zeros((len(keys), places - 1, 2, 2, *size), np.float32)
     for row, key in enumerate(keys):
         for distance, flow in key.flows.items():
