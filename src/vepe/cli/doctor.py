@@ -56,6 +56,7 @@ _OPTIONAL = (
     ("sleap_io", "SLEAP and NWB files", "pip install '.[sleap]'"),
     ("rerun", "recordings for rerun", "pip install '.[rerun]'"),
     ("fastapi", "vepe serve", "pip install '.[serve]'"),
+    ("ray", "vepe track --on ray", "pip install '.[cluster]'"),
     ("moderngl", "vepe synth", "pip install '.[synth]'"),
     ("wandb", "vepe train --log wandb", "pip install '.[wandb]'"),
     ("mlflow", "vepe train --log mlflow", "pip install '.[mlflow]'"),
