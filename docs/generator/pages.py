@@ -34,6 +34,9 @@ OUTSIDE = {
 OPTIONAL_PAGES = {"serve.md", "cluster.md", *(f"{name}.md" for name in api.OPTIONAL)}
 """Pages that may be absent without an error."""
 
+ICON = "src/vepe/serve/page/icon.svg"
+"""The icon of the page that `vepe serve` shows, which is that of the site too."""
+
 FILES = "files"
 """Folder of the site with copies of files that pages link to."""
 
@@ -56,6 +59,7 @@ def stage(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copytree(DOCS / "images", folder / "images")
+    shutil.copyfile(ROOT / ICON, folder / "images" / "icon.svg")
     for page in sorted(DOCS.glob("*.md")):
         (folder / page.name).write_text(staged(page, folder), encoding="utf-8")
     for name, target in OUTSIDE.items():
