@@ -229,7 +229,7 @@ def cpu_s(port: int) -> float:
     return float(text.split('vepe_cpu_seconds_total{role="jobs"} ')[1].split("\n")[0])
 
 
-def run_long(watched_s: float = 30.0) -> bool:
+def run_long(watched_s: float) -> bool:
     """How soon the first poses of a minute of 1080p are there, and how the server answers then."""
     with tempfile.TemporaryDirectory() as folder:
         video = long_video(Path(folder) / "long.mp4")
@@ -265,13 +265,14 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--watch", type=float, default=30.0, help="seconds of the long video")
     options = parser.parse_args()
     if options.what == "clients":
         passed = run_clients(options.clients)
     elif options.what == "malformed":
         passed = run_malformed(options.requests, options.seed)
     else:
-        passed = run_long()
+        passed = run_long(options.watch)
     sys.exit(0 if passed else 1)
 
 
