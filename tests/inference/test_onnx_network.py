@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 import vepe
 from tiny_models import TINY, moving_frames, tiny_model, tiny_predictor
+from vepe.errors import VepeError
+from vepe.inference.exported import interface_of
 from vepe.inference.onnx_network import MAX_FITTED, OFTEN, OnnxNetwork
 
 pytest.importorskip("onnx")
@@ -38,3 +41,20 @@ def test_steps_of_one_size_get_a_session_of_their_own(exported: Path) -> None:
         for _ in range(OFTEN):
             model.predict(moving_frames(1, width=96 + 64 * size)[0])
     assert len(network._fitted) == MAX_FITTED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stride": 0}, {"strides": []}, {"strides": [0]}, {"strides": [10**9]}, {"people": 10**9},
+        {"people": True}, {"keypoints": 1.5}, {"identity": -1}, {"future": -5}, {"aligned": None},
+        {"fixed_wh": [0, 0]}, {"fixed_wh": [64, 10**6]}, {"fixed_wh": [33, 64]}, {"fixed_wh": [64]},
+        {"other": 1}, {"people": "5"},
+    ],
+)  # fmt: skip
+def test_impossible_sizes_of_an_exported_model_are_one_sentence(change: dict[str, object]) -> None:
+    sizes = {"stride": 32, "strides": [8, 32], "people": 5, "keypoints": 17, "identity": 8,
+             "future": 2, "aligned": True, "fixed_wh": [64, 96]}  # fmt: skip
+    assert interface_of({"interface": json.dumps(sizes)}, "a.onnx").fixed_wh == (64, 96)
+    with pytest.raises(VepeError, match="export the model again"):
+        interface_of({"interface": json.dumps(sizes | change)}, "a.onnx")

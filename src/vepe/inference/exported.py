@@ -24,6 +24,9 @@ from vepe.models.windows import MEMORY
 POSES = ("scores", "keypoints_px", "confidences", "identities")
 """Outputs for key frames."""
 
+MAX_SIZE = 8192
+"""Largest side of an input, and largest number of people, keypoints and numbers of an identity."""
+
 
 @dataclass(frozen=True)
 class Interface:
@@ -80,8 +83,26 @@ class Interface:
         values = json.loads(text)
         fixed = values["fixed_wh"]
         values["strides"] = tuple(values["strides"])
-        values["fixed_wh"] = None if fixed is None else (int(fixed[0]), int(fixed[1]))
-        return Interface(**values)
+        values["fixed_wh"] = None if fixed is None else tuple(fixed)
+        interface = Interface(**values)
+        interface._check()
+        return interface
+
+    def _check(self) -> None:
+        """Raises ValueError or TypeError where a size cannot be: memory is sized by them."""
+        sizes = [self.stride, self.people, self.keypoints, self.identity, *self.strides]
+        sizes += self.fixed_wh or ()
+        for size in (*sizes, self.future + 1):
+            if type(size) is not int or not 1 <= size <= MAX_SIZE:
+                raise ValueError("a size is not possible")
+        if not self.strides or type(self.aligned) is not bool:
+            raise ValueError("a value is missing")
+        if self.fixed_wh is not None:
+            width, height = self.fixed_wh
+            if width % self.stride or height % self.stride:
+                raise ValueError("the input is no multiple of the stride")
+        if self.people * min(self.strides) ** 2 > MAX_SIZE**2:
+            raise ValueError("no input has so many cells")
 
 
 class ExportedNetwork:
