@@ -52,11 +52,12 @@ def test_every_page_is_reachable() -> None:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    def targets(nav: list) -> set[str]:
+    def targets(nav: list) -> list[str]:
         values = [v for e in nav for v in (e.values() if isinstance(e, dict) else [e])]
-        return {t for v in values for t in (targets(v) if isinstance(v, list) else {v})}
+        return [t for v in values for t in (targets(v) if isinstance(v, list) else [v])]
 
     listed = targets(yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"])
+    assert len(listed) == len(set(listed)), "a page is listed twice"
     assert [page.name for page in DOCS.glob("*.md") if page.name not in listed] == []
 
 
