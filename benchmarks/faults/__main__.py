@@ -1,6 +1,7 @@
 """Commits seeded faults against every command and counts the right answers.
 
     python benchmarks/faults [--seed 1] [--cases 1000] [--only KIND] [--case NUMBER] [--jobs 2]
+                             [--minutes 8] [--skip 400]
 
 `make faults` runs it. What a right answer is, and what the kinds are: docs/reliability.md. A case
 is repeated with the same seed and its number: `--seed 1 --only media --case 17`.
@@ -12,18 +13,20 @@ import argparse
 import contextlib
 import gc
 import importlib
+import json
 import os
 import pkgutil
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from campaign import Kind, Verdict, run_trials
 from kinds import KINDS, SHARES
-from samples import make_samples
+from samples import Samples, make_samples
 from undamaged import run_undamaged
 
 
@@ -35,6 +38,14 @@ def plan(kinds: list[str], num_cases: int) -> list[tuple[str, int]]:
         count = -(-num_cases * SHARES[kind] // total)
         entries += [((number + 0.5) / count, kind, number) for number in range(count)]
     return [(kind, number) for _, kind, number in sorted(entries)]
+
+
+def before(entries: list[tuple[str, int]], until: float) -> Iterator[tuple[str, int]]:
+    """The entries, as long as the monotonic clock is before `until`."""
+    for entry in entries:
+        if time.monotonic() > until:
+            return
+        yield entry
 
 
 def load_everything() -> None:
@@ -57,6 +68,10 @@ def main() -> int:
     parser.add_argument("--case", type=int, help="only the case of this number")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--minutes", type=float, help="stop after so many minutes")
+    parser.add_argument(
+        "--samples", type=Path, help="folder for the samples, made once and used again"
+    )
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first cases")
     options = parser.parse_args()
     load_everything()
     torch.set_num_threads(1)  # threads do not survive a fork
@@ -68,12 +83,21 @@ def main() -> int:
         begun = time.monotonic()
         gc.collect()
         gc.freeze()  # the collector of a fork leaves these objects, and so its memory, alone
-        samples = make_samples(Path(folder) / "samples")
-        problems = run_undamaged(samples, Path(folder) / "undamaged", options.jobs)
+        home = options.samples or Path(folder)
+        problems = []
+        if (home / "samples.json").exists():
+            samples = Samples(home / "samples", *json.loads((home / "samples.json").read_text()))
+        else:
+            samples = make_samples(home / "samples")
+            problems = run_undamaged(samples, home / "undamaged", options.jobs)
+            values = [samples.results, samples.num_changes]
+            (home / "samples.json").write_text(json.dumps(values))
         print(f"samples: {time.monotonic() - begun:.0f} s; seed {options.seed}", flush=True)
         verdicts = [Verdict("undamaged", i, text, text, 0.0) for i, text in enumerate(problems)]
         print("\n".join(problems))
-        for verdict in run_trials(kinds, todo, options.seed, samples, options.jobs):
+        until = begun + 60 * (options.minutes or 1e6)
+        part = before(todo[options.skip :], until)
+        for verdict in run_trials(kinds, part, options.seed, samples, options.jobs):
             verdicts.append(verdict)
             if verdict.wrong:
                 print(
@@ -82,9 +106,9 @@ def main() -> int:
                 )
             if len(verdicts) % 100 == 0:
                 print(f"{len(verdicts)} of {len(todo)} cases", file=sys.stderr, flush=True)
-            if options.minutes and time.monotonic() - begun > 60 * options.minutes:
-                print(f"stopped after {options.minutes:g} minutes")
-                break
+        done = options.skip + len(verdicts) - len(problems)
+        if done < len(todo):
+            print(f"{done} of {len(todo)} cases; the rest: --skip {done}")
     return report(verdicts, time.monotonic() - begun)
 
 

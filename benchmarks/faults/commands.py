@@ -19,12 +19,15 @@ class Command:
     Attributes:
         arguments: of `vepe`, separated by spaces.
         inputs: samples that are copied to `IN`.
-        damage: which of these may be damaged: a kind of content, and a path below `IN`.
+        damage: which of these may be damaged: a kind of content, and a path below `IN`, or, with
+            `OUT/` in front, of what lies in `OUT` before.
         writes: files and folders below `OUT` that it makes.
         codes: exit codes that are right for damaged inputs.
         old: whether `--overwrite` has to be added where results exist already.
         needs: a package of an extra, without which the command is left out.
         slow: whether it takes more than a second, so that it is drawn less often.
+        after: arguments of the command whose results lie in `OUT` before.
+        timed: whether its results hold times, so that no two are equal.
         atomic_folders: whether folders that it writes appear whole; of others, each file does.
     """
 
@@ -36,6 +39,8 @@ class Command:
     old: bool = True
     needs: str = ""
     slow: bool = False
+    after: str = ""
+    timed: bool = False
     atomic_folders: bool = True
 
     @property
@@ -47,7 +52,7 @@ class Command:
     @property
     def logs(self) -> bool:
         """Whether it logs its progress to stderr."""
-        return self.arguments.startswith("train")
+        return self.arguments.startswith("train ") and self.arguments.split()[1] != "report"
 
     def words(self, folder: Path, *, overwrite: bool = False) -> list[str]:
         """The command line for a trial's folder."""
@@ -86,6 +91,9 @@ _PAIR = (("json", f"gt/{_SEQUENCE}"), ("json", f"pred/{_SEQUENCE}"))
 _COCO_PAIR = (("json", "coco/labels.json"), ("json", "coco/results.json"))
 _CROWD_PAIR = (("json", "crowd.json"), ("json", "crowd_results.json"))
 _IMAGES = ("images", "tiny.safetensors")
+_TRAIN = "train IN/recipe.yaml --data-root IN -o OUT/run"
+_BATCH = f"track IN/videos -o OUT --no-video --format csv {SMALL}"
+_BATCH_FILES = ("avi_clip.json", "avi_clip.csv", "mkv_clip.json", "mkv_clip.csv")
 
 _ALL: tuple[Command, ...] = (
     # Media.
@@ -111,6 +119,13 @@ _ALL: tuple[Command, ...] = (
             (("video", "clip.mp4"), ("video", "clip.avi")), (), (0, 2, 3)),
     Command(f"track IN/videos -o OUT --no-video --resume {SMALL}",
             ("videos", "tiny.safetensors"), (("video", "videos/*"),), (), (0, 2, 3), old=False),
+    Command(_BATCH, ("videos", "tiny.safetensors"), (("video", "videos/*"),), _BATCH_FILES,
+            (0, 2, 3)),
+    Command(f"{_BATCH} --resume", ("videos", "tiny.safetensors"),
+            (("json", "OUT/*.json"), ("binary", "OUT/*.csv"), ("video", "videos/*")),
+            _BATCH_FILES, (0, 2, 3), after=_BATCH),
+    Command("track IN/many -o OUT --no-video " + SMALL, ("many", "tiny.safetensors"),
+            (("video", "many/*"),), (), (0, 2, 3), slow=True),
     # Saved poses.
     Command("draw IN/table.csv -o OUT/d.mp4", ("table.csv",), (("table", "table.csv"),),
             ("d.mp4",)),
@@ -135,6 +150,21 @@ _ALL: tuple[Command, ...] = (
     Command("models IN/model.yaml", ("model.yaml",), (("yaml", "model.yaml"),)),
     Command(f"predict IN/images/b.png -o OUT/p.json {SMALL}", _IMAGES,
             (("binary", "tiny.safetensors"),), ("p.json",)),
+    # Exported models.
+    Command("predict IN/images/b.png -o OUT/p.json --model IN/tiny.onnx --imgsz 64",
+            ("images", "tiny.onnx"), (("onnx", "tiny.onnx"), ("image", "images/b.png")),
+            ("p.json",)),
+    Command("track IN/clip.mkv -o OUT --no-video --model IN/tiny.onnx --imgsz 64",
+            ("clip.mkv", "tiny.onnx"), (("onnx", "tiny.onnx"), ("video", "clip.mkv")),
+            ("clip.json",)),
+    Command("models IN/tiny.onnx", ("tiny.onnx",), (("onnx", "tiny.onnx"),)),
+    Command("benchmark IN/clip.mp4 --model IN/tiny.onnx --imgsz 64 --frames 6 --json OUT/t.json",
+            ("clip.mp4", "tiny.onnx"), (("onnx", "tiny.onnx"), ("video", "clip.mp4")),
+            ("t.json",), old=False, timed=True),
+    Command("export IN/tiny.safetensors -o OUT/e.onnx --imgsz 64x64 --video IN/clip.mp4",
+            ("tiny.safetensors", "clip.mp4"),
+            (("binary", "tiny.safetensors"), ("video", "clip.mp4")), ("e.onnx",), needs="onnx",
+            slow=True),
     # Annotations.
     *(_convert(f"pred/{_SEQUENCE}", to, name, "json") for to, name in _TEXT),
     _convert(f"gt/{_SEQUENCE}", "posetrack17", "a.json", "json"),
@@ -191,13 +221,23 @@ _ALL: tuple[Command, ...] = (
     Command("data shard IN/set/labels.json -o OUT/s", ("set",), (("json", "set/labels.json"),),
             ("s",), atomic_folders=False),
     # Training.
-    Command("train IN/recipe.yaml --data-root IN -o OUT/run", ("recipe.yaml", "set"),
+    Command(_TRAIN, ("recipe.yaml", "set"),
             (("yaml", "recipe.yaml"), ("json", "set/labels.json"),
              ("image", "set/images/labels/*")),
             ("run",), old=False, slow=True, atomic_folders=False),
     Command("train --grid IN/grid.yaml --data-root IN -o OUT/grid",
             ("grid.yaml", "recipe.yaml", "set"), (("yaml", "grid.yaml"), ("yaml", "recipe.yaml")),
             ("grid",), (0, 2, 3), old=False, slow=True, atomic_folders=False),
+    Command("train report OUT/run", (),
+            (("lines", "OUT/run/log.jsonl"), ("yaml", "OUT/run/recipe.yaml"),
+             ("json", "OUT/run/environment.json"), ("json", "OUT/run/worst/worst.json"),
+             ("image", "OUT/run/worst/*.jpg")),
+            ("run/index.html",), old=False, after=_TRAIN, atomic_folders=False),
+    # What needs no input, and rendered video.
+    Command("doctor", (), (), (), (0, 1)),
+    Command("synth OUT/set --videos 1 --frames 2 --size 64x64 --people 1 --workers 1 "
+            "--backgrounds IN/images", ("images",), (("image", "images/*"),), ("set",), old=False,
+            needs="moderngl", slow=True, atomic_folders=False),
 )  # fmt: skip
 
 COMMANDS = tuple(c for c in _ALL if not c.needs or find_spec(c.needs) is not None)

@@ -22,6 +22,7 @@ from campaign import Trial, WrongError
 from commands import COMMANDS
 from PIL import Image
 from safetensors.numpy import save_file
+from surroundings import environment, exported_model, own_input, special_file
 
 _NAMES = (
     "../up", "../../out/up", "/tmp/vepe-absolute", "a/../../up", "C:\\x", "..\\up", "a\0b", "",
@@ -52,6 +53,7 @@ def hostile(trial: Trial) -> None:
     words, codes = attack(trial, mark, secret)
     trial.say(f"{attack.__name__.strip('_')}: {trial.title} | {' '.join(words)}"[:600])
     before = run_vepe.snapshot(trial.folder / "in") if (trial.folder / "in").exists() else {}
+    existing = run_vepe.snapshot(trial.folder / "out")
     answer = run_vepe.run(words, trial.folder)
     if mark.exists():
         raise WrongError("code of the input ran")
@@ -61,8 +63,9 @@ def hostile(trial: Trial) -> None:
             f"control characters reach the terminal: {(answer.err + answer.out)!r:.300}"
         )
     (trial.folder / "out/run/last.pt").unlink(missing_ok=True)  # the damaged input itself
-    run_vepe.check_files(trial.folder / "out")
-    if before and run_vepe.snapshot(trial.folder / "in") != before:
+    run_vepe.check_files(trial.folder / "out", before=existing)
+    after = run_vepe.snapshot(trial.folder / "in") if before else {}
+    if after != before and not (attack is own_input and before.items() <= after.items()):
         raise WrongError("an input was changed")
     outside = {p.name for p in trial.folder.iterdir()} - {"in", "out", secret.name}
     if outside or Path("/tmp/vepe-absolute").exists():
@@ -72,7 +75,9 @@ def hostile(trial: Trial) -> None:
 
 def _check_no_leak(out: Path, secret: bytes) -> None:
     for path in out.rglob("*"):
-        if path.is_file() and secret[100:300] in path.read_bytes():
+        if not path.is_file() or path.stat().st_size > 1e9:
+            continue
+        if secret[100:300] in path.read_bytes():
             raise WrongError(f"{path.name} holds a file that only a label named")
 
 
@@ -87,7 +92,7 @@ def _checkpoint(trial: Trial, mark: Path, secret: Path) -> tuple[list[str], tupl
     run = trial.folder / "out" / "run"
     import shutil
 
-    shutil.copytree(trial.samples.results[command.arguments] / "run", run)
+    shutil.copytree(Path(trial.samples.results[command.arguments]) / "run", run)
     path = run / "last.pt"
     action = trial.rng.randrange(4)
     trial.title = f"checkpoint {action}"
@@ -337,5 +342,6 @@ def _yaml_tags(trial: Trial, mark: Path, secret: Path) -> tuple[list[str], tuple
 
 ATTACKS: tuple[Attack, ...] = (
     _checkpoint, _pickled_weights, _label_names, _label_names, _sequence_names, _shard,
-    _program_image, _file_names, _file_names, _yaml_tags,
+    _program_image, _file_names, _file_names, _yaml_tags, exported_model, exported_model,
+    environment, own_input, special_file, special_file,
 )  # fmt: skip

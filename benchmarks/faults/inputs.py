@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ ODD_LINES = (
 
 def prepare(trial: Trial, command: Command, kinds: set[str]) -> str:
     """Copies the command's inputs and damages one of a wanted kind; returns what was done."""
-    trial.samples.copy(command.inputs, trial.folder / "in")
+    trial.samples.begin(command.inputs, command.after, trial.folder)
     choices = [entry for entry in command.damage if entry[0] in kinds]
     kind, pattern = trial.rng.choice(choices)
-    path = trial.rng.choice(sorted((trial.folder / "in").glob(pattern)))
+    below = pattern.removeprefix("OUT/")
+    root = trial.folder / ("out" if pattern.startswith("OUT/") else "in")
+    path = trial.rng.choice(sorted(root.glob(below)))
     done = DAMAGE[kind](trial.rng, path)
-    return f"{command.name}: {path.relative_to(trial.folder / 'in')} {done}"
+    return f"{command.name}: {path.relative_to(trial.folder)} {done}"
 
 
 def _binary(rng: random.Random, path: Path) -> str:
@@ -93,6 +96,64 @@ def _finite_depth(value: Any) -> Any:
     return str(value) if isinstance(value, int) and abs(value) > 10**300 else value
 
 
+def _lines(rng: random.Random, path: Path) -> str:
+    """A file of one JSON value per line: one of them is damaged, cut or repeated."""
+    if rng.random() < 0.3:
+        return _binary(rng, path)
+    lines = path.read_bytes().splitlines()
+    number = rng.randrange(len(lines))
+    done, value = damaged_value(rng, json.loads(lines[number]))
+    more, lines[number] = json_text(rng, value)
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return f"line {number}: {done} {more}"
+
+
+def _onnx(rng: random.Random, path: Path) -> str:
+    """An exported model: its bytes, its metadata, its nodes or its weights."""
+    if rng.random() < 0.3 or find_spec("onnx") is None:
+        return _binary(rng, path)
+    import onnx
+
+    model = onnx.load(str(path))
+    graph, action = model.graph, rng.randrange(7)
+    if action < 3:
+        entry = rng.choice(list(model.metadata_props))
+        done, data = damaged_value(rng, {entry.key: _json_or_text(entry.value)})
+        value = data.get(entry.key, "")
+        entry.value = (value if isinstance(value, str) else json.dumps(value)).encode(
+            "utf-8", "replace"
+        )[:10_000]
+    elif action == 3:
+        node = rng.choice(list(graph.node))
+        done = f"operator {node.op_type}"
+        node.op_type = rng.choice(["Add", "Loop", "If", "Concat", "Nothing", "Identity", "Cast"])
+    elif action == 4:
+        tensor = rng.choice(list(graph.initializer))
+        done = f"weights {tensor.name}"
+        tensor.raw_data = rng.choice(
+            [b"", tensor.raw_data[:-1], b"\xff" * len(tensor.raw_data), b"\0" * 8]
+        )
+    elif action == 5:
+        names = [node.input for node in graph.node if node.input]
+        done = "an edge"
+        rng.choice(names)[0] = rng.choice(["", "nothing", names[0][0], names[-1][0]])
+    else:
+        value = rng.choice([*graph.input, *graph.output])
+        done = f"shape of {value.name}"
+        value.name = rng.choice(["x", value.name])
+        for dimension in value.type.tensor_type.shape.dim[:1]:
+            dimension.dim_value = rng.choice([0, 1, 7, 2**62, -1])
+    path.write_bytes(model.SerializeToString())
+    return done
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def _table(rng: random.Random, path: Path) -> str:
     done, data = damaged_table(rng, path.read_text())
     path.write_bytes(data)
@@ -142,6 +203,8 @@ DAMAGE: dict[str, Callable[[random.Random, Path], str]] = {
     "video": _binary,
     "image": _binary,
     "binary": _binary,
+    "onnx": _onnx,
+    "lines": _lines,
     "frames": _frames,
     "json": _json,
     "openpose": _openpose,

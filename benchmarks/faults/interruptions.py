@@ -60,8 +60,8 @@ def disk(trial: Trial) -> None:
         arm()
         (trial.folder / "in").rename(trial.folder / "in2")
         words = [w.replace(f"{trial.folder}/in", f"{trial.folder}/in2") for w in words]
-        if had_old:
-            old = trial.samples.results[command.arguments]
+        if command.after or had_old:
+            old = trial.samples.results[command.after or command.arguments]
             shutil.copytree(old, trial.folder / "out", dirs_exist_ok=True)
         _fill(trial, trial.folder / "out")
         answer = run_vepe.run(words, trial.folder)
@@ -76,16 +76,16 @@ def disk(trial: Trial) -> None:
 def _setting(trial: Trial) -> tuple[Command, bool]:
     """A command that writes, its inputs, and sometimes the results of an earlier run."""
     command = draw(trial, [c for c in COMMANDS if c.writes])
-    trial.samples.copy(command.inputs, trial.folder / "in")
-    had_old = trial.rng.random() < 0.6 and not command.arguments.startswith("train")
-    if had_old:
+    trial.samples.begin(command.inputs, command.after, trial.folder)
+    had_old = trial.rng.random() < 0.6 and not command.logs
+    if had_old and not command.after:
         shutil.copytree(trial.samples.results[command.arguments], trial.folder / "out")
     return command, had_old
 
 
 def _check_whole(trial: Trial, command: Command, had_old: bool) -> None:
     """Raises WrongError where an old result is lost, or a folder holds a part of its files."""
-    before = trial.samples.results[command.arguments]
+    before = Path(trial.samples.results[command.arguments])
     for name in command.writes:
         path, reference = trial.folder / "out" / name, before / name
         if not path.exists():

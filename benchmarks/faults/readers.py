@@ -12,8 +12,8 @@ from commands import COMMANDS, Command
 from inputs import prepare
 
 MEDIA = {"video", "image", "frames"}
-DOCUMENTS = {"json", "table", "parquet", "mat", "openpose"}
-SETTINGS = {"yaml", "binary"}
+DOCUMENTS = {"json", "lines", "table", "parquet", "mat", "openpose"}
+SETTINGS = {"yaml", "binary", "onnx"}
 _LOSSY = (".ts", ".mpg", ".h264")
 
 
@@ -43,9 +43,10 @@ def _damaged_input(trial: Trial, kinds: set[str]) -> None:
     done = prepare(trial, command, kinds)
     trial.say(f"{command.arguments} | {done}")
     inputs = run_vepe.snapshot(trial.folder / "in")
+    before = run_vepe.snapshot(trial.folder / "out")
     answer = run_vepe.run(command.words(trial.folder), trial.folder)
     run_vepe.check(answer, codes=command.codes, log=command.logs)
-    run_vepe.check_files(trial.folder / "out")
+    run_vepe.check_files(trial.folder / "out", before=before)
     if run_vepe.snapshot(trial.folder / "in") != inputs:
         raise WrongError("an input was changed")
     strange = [p.name for p in trial.folder.iterdir() if p.name not in ("in", "out")]

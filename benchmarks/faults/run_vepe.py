@@ -118,15 +118,25 @@ def check(answer: Answer, *, codes: tuple[int, ...] = (DONE, LOST), log: bool = 
             raise WrongError(f"not a sentence: {last[-200:]!r}")
 
 
-def check_files(folder: Path, *, leftovers: bool = False) -> None:
-    """Raises WrongError if a file below the folder is not valid, or is a leftover."""
+def check_files(
+    folder: Path, *, leftovers: bool = False, before: dict[str, int] | None = None
+) -> None:
+    """Raises WrongError if a file below the folder is not valid, or is a leftover.
+
+    Args:
+        folder: of the results.
+        leftovers: whether hidden files may lie there.
+        before: `snapshot` of the folder before the command; what did not change is not checked.
+    """
+    changed = snapshot(folder).items() - (before or {}).items()
+    names = {key.rpartition(" ")[0] for key, _ in changed}
     for path in sorted(folder.rglob("*")):
         if _HIDDEN.match(path.name):
             if not leftovers:
                 raise WrongError(f"left behind: {path.relative_to(folder)}")
             continue
         inside_hidden = any(_HIDDEN.match(part) for part in path.relative_to(folder).parts)
-        if path.is_file() and not inside_hidden:
+        if path.is_file() and not inside_hidden and str(path.relative_to(folder)) in names:
             problem = problem_of(path)
             if problem:
                 raise WrongError(f"{path.relative_to(folder)} {problem}")

@@ -7,6 +7,7 @@ import shutil
 import sys
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,12 @@ from tiny_videos import make_video  # noqa: E402
 from figures.moving import figure_clips  # noqa: E402
 from figures.sets import write_coco, write_figures, write_posetrack18  # noqa: E402
 from figures.shards import make_shard  # noqa: E402
-from tiny_models import moving_frames, tiny_weights_file  # noqa: E402
+from tiny_models import TINY as TINY_MODEL  # noqa: E402
+from tiny_models import moving_frames, tiny_model, tiny_weights_file  # noqa: E402
 from tiny_recipes import TINY  # noqa: E402
 from vepe.errors import VepeError  # noqa: E402
 from vepe.formats.conversion import convert_annotations  # noqa: E402
+from vepe.inference.export import export_onnx  # noqa: E402
 
 FRAMES = 8
 VIDEOS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -60,12 +63,12 @@ class Samples:
 
     Attributes:
         folder: read-only by agreement.
-        results: what a command wrote, by its name.
+        results: folder of what a command wrote, by its arguments.
         num_changes: how many file changes it made.
     """
 
     folder: Path
-    results: dict[str, Path]
+    results: dict[str, str]
     num_changes: dict[str, int]
 
     def copy(self, names: tuple[str, ...], target: Path) -> Path:
@@ -80,6 +83,12 @@ class Samples:
                 shutil.copyfile(source, place)
         return target
 
+    def begin(self, inputs: tuple[str, ...], after: str, target: Path) -> None:
+        """The folders `in` and `out` of a trial: inputs, and results of the command before."""
+        self.copy(inputs, target / "in")
+        if after:
+            shutil.copytree(self.results[after], target / "out", dirs_exist_ok=True)
+
 
 def make_samples(folder: Path) -> Samples:
     """Writes all samples below `folder`."""
@@ -88,6 +97,8 @@ def make_samples(folder: Path) -> Samples:
     _labels(folder)
     _training(folder)
     tiny_weights_file(folder)
+    if find_spec("onnx") is not None:
+        export_onnx(tiny_model(), TINY_MODEL, {"data": "none"}, folder / "tiny.onnx")
     return Samples(folder, {}, {})
 
 
@@ -102,6 +113,9 @@ def _media(folder: Path) -> None:
     (folder / "videos").mkdir()
     for name in ("clip.mkv", "clip.avi"):
         shutil.copyfile(folder / name, folder / "videos" / f"{name[-3:]}_{name}")
+    (folder / "many").mkdir()
+    for number in range(6):
+        shutil.copyfile(folder / "clip.mkv", folder / "many" / f"{number}.mkv")
     (folder / "images").mkdir()
     for name, options in IMAGES.items():
         Image.fromarray(views[0]).save(folder / "images" / name, **options)

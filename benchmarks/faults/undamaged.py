@@ -58,7 +58,13 @@ def run_undamaged(samples: Samples, folder: Path, jobs: int) -> list[str]:
     """Runs all commands, `jobs` at a time; returns what is wrong with those that fail."""
     places = [folder / str(number) for number in range(len(COMMANDS))]
     running: set[int] = set()
-    for command, place in zip(COMMANDS, places, strict=True):
+    # Those that go on from the results of another come last.
+    ordered = sorted(zip(COMMANDS, places, strict=True), key=lambda entry: bool(entry[0].after))
+    for command, place in ordered:
+        if command.after and not samples.results:
+            while running:
+                running.discard(os.wait()[0])
+            samples.results.update({c.arguments: str(p / "out") for c, p in ordered if not c.after})
         while len(running) >= jobs:
             running.discard(os.wait()[0])  # libraries may have children of their own
         pid = os.fork()
@@ -72,7 +78,7 @@ def run_undamaged(samples: Samples, folder: Path, jobs: int) -> list[str]:
         os.waitpid(pid, 0)
     problems = []
     for command, place in zip(COMMANDS, places, strict=True):
-        samples.results[command.arguments] = place / "out"
+        samples.results[command.arguments] = str(place / "out")
         samples.num_changes[command.arguments] = (place / "count").stat().st_size
         problem = (place / "problem").read_text(encoding="utf-8")
         if problem:
@@ -86,7 +92,7 @@ def _run(command: Command, samples: Samples, place: Path) -> None:
     problem, counter = place / "problem", place / "count"
     counter.touch()
     problem.write_text("it died")
-    samples.copy(command.inputs, place / "in")
+    samples.begin(command.inputs, command.after, place)
     answer = run_vepe.run(command.words(place), place, on_change(_counting(counter)))
     wrong = ""
     try:

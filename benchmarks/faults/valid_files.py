@@ -90,6 +90,12 @@ def _hdf5(path: Path) -> None:
         file.visititems(lambda name, item: None)
 
 
+def _onnx(path: Path) -> None:
+    import onnx
+
+    onnx.checker.check_model(onnx.load(str(path)))
+
+
 def _html(path: Path) -> None:
     if not path.read_text(encoding="utf-8").rstrip().endswith("</html>"):
         raise ValueError("the page is cut off")
@@ -104,6 +110,7 @@ _CHECKS: dict[str, Callable[[Path], None]] = {
     ".jsonl": _json_lines,
     ".h5": _hdf5,
     ".slp": _hdf5,
+    ".onnx": _onnx,
     ".nwb": _hdf5,
     ".mp4": _video,
     ".jpg": _image,
