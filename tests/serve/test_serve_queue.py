@@ -166,6 +166,18 @@ def test_jobs_after_a_restart(tmp_path: Path, status: str, attempts: int, then: 
     assert json.loads((store.folder_of(again) / STATE).read_text())["status"] == then
 
 
+def test_a_job_that_was_being_cancelled_stays_so_after_a_restart(tmp_path: Path) -> None:
+    job = stored_job(tmp_path, "running")
+    store = JobStore(tmp_path)
+    same = store.get(job.id)
+    assert same is not None
+    same.status = "running"
+    Scheduler(store, ServeSettings(tmp_path), Metrics()).cancel(same)
+    again = JobStore(tmp_path).get(job.id)
+    assert again is not None
+    assert again.status == "cancelled"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 1}', '{"id": "../x", "name": "a"}'])
 def test_states_that_are_damaged_are_left_out(tmp_path: Path, text: str) -> None:
     job = stored_job(tmp_path, "done")

@@ -62,6 +62,8 @@ class Scheduler:
             job.cancel_requested = True
             if job.status == "queued":
                 self._finish(job, "cancelled")
+            else:
+                self._store.save(job)  # should the server end before the worker does
         self._wake.set()
 
     def close(self) -> None:
