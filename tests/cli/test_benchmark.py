@@ -29,6 +29,7 @@ def test_lists_give_all_combinations(tmp_path: Path, clip: str, capsys) -> None:
     assert rows == [(1, 1), (1, 2), (3, 1), (3, 2)]
     assert document["setups"][0]["ratio"] == 1.0
     assert document["clock"] == "cpu"
+    assert document["peak_memory_mb"] > 10
     assert set(document["video_ms"]) == {"decode", "draw", "encode"}
     assert document["machine"]["processor"]
 

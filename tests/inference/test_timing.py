@@ -32,6 +32,7 @@ def test_all_setups_run_on_all_frames_but_the_first(tiny_weights: Path, frames) 
     assert [len(timing.frames_ms) for timing in timings] == [6, 6]
     assert (first["backend"], first["window"], first["people"]) == ("torch", 3, None)
     assert (second["window"], second["people"], second["batch"]) == (1, 7, 2)
+    assert first["precision"] == "fp32"
     assert first["input"] == [64, 64]
     assert second["input"] == [96, 64]
     for values in (first, second):
@@ -63,8 +64,8 @@ def test_a_crowd_differs_in_place_and_moves() -> None:
 
 @pytest.mark.parametrize(("times", "expected"), [([2.0, 4.0, 9.0], 2.0), ([1.0, 2.0, 3.0], 1.0)])
 def test_the_ratio_is_the_median_over_frames(times: list[float], expected: float) -> None:
-    base = Timing(Setup("a"), (64, 64), [1.0, 2.0, 3.0], {})
-    assert Timing(Setup("b"), (64, 64), times, {}).ratio(base) == expected
+    base = Timing(Setup("a"), "fp32", (64, 64), [1.0, 2.0, 3.0], {})
+    assert Timing(Setup("b"), "fp32", (64, 64), times, {}).ratio(base) == expected
 
 
 def test_reading_stops_at_the_limit(tmp_path: Path, frames) -> None:

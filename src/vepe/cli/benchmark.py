@@ -146,7 +146,7 @@ def _print(
     from rich.markup import escape
     from rich.table import Table
 
-    from vepe.inference.timing import STAGES
+    from vepe.inference.timing import STAGES, peak_memory_mb
 
     for key, value in machine.items():
         echo(f"{key}: {value}")
@@ -155,7 +155,18 @@ def _print(
     table = Table(box=None, pad_edge=False, title=None)
     table.add_column("model", no_wrap=True)
     table.add_column("backend", no_wrap=True)
-    headings = ("input", "window", "people", "batch", "ms", "p95", "frames/s", *STAGES, "ratio")
+    headings = (
+        "precision",
+        "input",
+        "window",
+        "people",
+        "batch",
+        "ms",
+        "p95",
+        "frames/s",
+        *STAGES,
+        "ratio",
+    )
     for heading in headings:
         table.add_column(heading, justify="right")
     for timing in timings:
@@ -164,6 +175,7 @@ def _print(
         table.add_row(
             escape(values["model"]),
             values["backend"],
+            values["precision"],
             "x".join(str(side) for side in timing.input_wh),
             str(values["window"]),
             "clip's" if values["people"] is None else str(values["people"]),
@@ -177,6 +189,8 @@ def _print(
     Console(width=160).print(table)
     spent = ", ".join(f"{name} {np.median(values):.1f}" for name, values in video.items())
     echo(f"per frame of the video, ms that pass: {spent}")
+    if (memory := peak_memory_mb()) is not None:
+        echo(f"most memory of this process, all rows together: {memory:.0f} MB")
     kind = "CPU time of all threads" if clock is Clock.CPU else "time that passes"
     note(f"Medians for one frame of one stream, {kind}; stages add up to about the whole.")
 
@@ -193,12 +207,14 @@ def _write(
     import numpy as np
 
     from vepe.formats.files import dump_json
+    from vepe.inference.timing import peak_memory_mb
 
     document: dict[str, Any] = {
         "machine": machine,
         "video": Path(clip).name,
         "frames": len(frames),
         "clock": clock.value,
+        "peak_memory_mb": peak_memory_mb(),
         "setups": [timing.to_dict() | {"ratio": timing.ratio(timings[0])} for timing in timings],
         "video_ms": {name: float(np.median(values)) for name, values in video.items()},
     }

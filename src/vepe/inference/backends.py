@@ -50,7 +50,7 @@ def open_network(
     if backend not in BACKENDS:
         raise VepeError(f"There is no backend '{backend}'; give {', '.join(BACKENDS)}.")
     check_device(device)
-    exported = _exported(name)
+    exported = exported_file(name)
     if backend == "auto":
         backend, device = _choose(name, exported, device)
     if backend == "torch":
@@ -79,7 +79,7 @@ def open_network(
 _TITLES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
-def _exported(name: str | Path) -> Path | None:
+def exported_file(name: str | Path) -> Path | None:
     """The exported file of a name, or None where it names weights."""
     text, path = str(name), as_path(name, "a model")
     if text.startswith(PREFIX):

@@ -28,7 +28,7 @@ from vepe.inference.exported import Interface
 from vepe.inference.network import NetworkPoses
 from vepe.inference.onnx_network import OnnxNetwork
 
-MAX_DRIFT_PX = 0.5
+MAX_DRIFT_PX = 2.0
 """Layers that alone move the keypoints by more on average stay in float32."""
 MIN_CHANNELS = 8
 """Convolutions that read fewer channels, such as the first one on colours, are slower in int8."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -20,7 +21,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vepe.inference.backends import exported_file
 from vepe.inference.devices import available_cores
+from vepe.inference.model_files import read_metadata
 from vepe.inference.network import Network, NetworkPoses
 from vepe.inference.predictor import load
 from vepe.inference.prepost import letterbox
@@ -62,12 +65,14 @@ class Timing:
 
     Attributes:
         setup: with the backend that `auto` took.
+        precision: what the network's convolutions are computed in: fp32 or int8.
         input_wh: width and height of the network's input.
         frames_ms: time of each frame.
         stages_ms: the same by stage.
     """
 
     setup: Setup
+    precision: str
     input_wh: tuple[int, int]
     frames_ms: list[float]
     stages_ms: dict[str, list[float]]
@@ -82,6 +87,7 @@ class Timing:
         return {
             "model": s.model,
             "backend": s.backend,
+            "precision": self.precision,
             "input": list(self.input_wh),
             "window": s.window,
             "people": s.people,
@@ -188,6 +194,9 @@ class _Run:
         self.setup = replace(
             setup, backend=predictor.backend, window=predictor.config.temporal.window
         )
+        exported = None if predictor.backend == "torch" else exported_file(setup.model)
+        metadata = {} if exported is None else read_metadata(exported)
+        self.precision = metadata.get("precision", "fp32")
         self.watch = _Stopwatch(now)
         runner: StreamRunner = predictor.stream(fps=25).runner
         assert runner.tracker is not None
@@ -231,7 +240,7 @@ class _Run:
             self.stages_ms[name].append(value)
 
     def timing(self) -> Timing:
-        return Timing(self.setup, self.input_wh, self.frames_ms, self.stages_ms)
+        return Timing(self.setup, self.precision, self.input_wh, self.frames_ms, self.stages_ms)
 
 
 def crowd(people: int, time_s: float, keypoints: int = 15, width: int = 64) -> FramePoses:
@@ -291,6 +300,16 @@ def time_output(frames: Sequence[Frame]) -> dict[str, list[float]]:
                 spent["encode"].append(1000 * (time.perf_counter() - middle))
             writer.finish()
     return spent
+
+
+def peak_memory_mb() -> float | None:
+    """Most memory that this process has had resident; None on systems that do not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes / (1e6 if sys.platform == "darwin" else 1000)
 
 
 def describe_machine() -> dict[str, str]:
