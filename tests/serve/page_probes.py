@@ -25,7 +25,9 @@ from vepe.viz.body import covering_circle
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-FRAMES, FPS, WIDTH, HEIGHT = 16, 12.5, 480, 270
+FRAMES, WIDTH, HEIGHT = 16, 480, 270
+TIMES_S = [0.6 + 0.08 * n + (0.05 if n % 3 else 0.0) for n in range(FRAMES)]
+"""Uneven, and not from 0 on, as in many files of phones."""
 _SQUARE = 12
 
 
@@ -44,8 +46,7 @@ def numbered_frames() -> list[np.ndarray]:
 
 
 def numbered_clip(folder: Path) -> Path:
-    times_s = [number / FPS for number in range(FRAMES)]
-    return write_video(folder / "walkers.mp4", numbered_frames(), times_s)
+    return write_video(folder / "walkers.mp4", numbered_frames(), TIMES_S)
 
 
 def camera_file(folder: Path) -> Path:

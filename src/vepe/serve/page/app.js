@@ -88,6 +88,15 @@ async function stopOrDelete(entry) {
   }
 }
 
+/** A job that is not in the list is new, or deleted; then there is nothing to show. */
+async function findJob(id) {
+  try {
+    await jobs.find(id);
+  } catch {
+    if (current().id === id) location.hash = "#/";
+  }
+}
+
 function current() {
   const [, view, id] = location.hash.split("/");
   if (view === "live") return { view, id: null };
@@ -118,7 +127,7 @@ function refresh() {
     player.open(entry);
     document.title = `${entry.name} – VEPE`;
   } else if (view === "job" && jobs.isLoaded) {
-    location.hash = "#/"; // deleted, or from another server
+    findJob(id);
   } else {
     document.title = view === "live" ? "Live – VEPE" : "VEPE";
   }

@@ -46,7 +46,7 @@ export class Follow {
       return;
     }
     if (video.seeking) return;
-    const lag = newest - video.currentTime;
+    const lag = newest - this.#stage.currentS;
     if (lag > FAR_S || lag < -LAG_S) {
       this.#stage.seek(Math.max(newest - LAG_S, 0));
     } else if (lag <= this.#store.spacingS) {

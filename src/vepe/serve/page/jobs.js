@@ -58,6 +58,13 @@ export class Jobs extends EventTarget {
     this.#changed();
   }
 
+  /** Asks for a job that is not in the list yet, as one that another client has just sent. */
+  async find(id) {
+    const job = await request(jobPath(id));
+    if (!this.get(id)) this.#jobs.unshift(job);
+    this.#changed();
+  }
+
   /** Sends files one after the other; returns their entries, which change as it goes on. */
   add(files, fields) {
     const added = [...files].map((file) => ({
@@ -124,8 +131,9 @@ export class Jobs extends EventTarget {
       } else {
         this.#uploads = this.#uploads.filter((other) => other !== entry);
         this.#jobs = [result, ...this.#jobs.filter(({ id }) => id !== result.id)];
-        this.#changed();
+        // First the address, then the list: the entry that the address names exists no longer.
         this.dispatchEvent(new CustomEvent("accepted", { detail: { entry, job: result } }));
+        this.#changed();
         this.refresh();
       }
     } catch (error) {

@@ -42,7 +42,11 @@ export class Player {
     this.stage = new Stage(byId("video"), byId("canvas"), (...frame) => this.#paint(...frame));
     this.stage.onshown = (timeS) => this.#shown(timeS);
     this.#follow = new Follow(this.stage, this.#store);
-    this.#timeline = new Timeline(this.#store, (id, place) => this.#pick(id, place));
+    this.#timeline = new Timeline(
+      this.#store,
+      (id, place) => this.#pick(id, place),
+      () => this.#store.placeAt(this.stage.timeS),
+    );
     this.#table = new KeypointTable((id) => this.#select(id === this.#selected ? null : id));
     this.#transport = new Transport(this);
     options.addEventListener("change", () => {
@@ -54,7 +58,6 @@ export class Player {
     byId("retry").addEventListener("click", () => jobs.retry(this.#entry));
     const { video } = this.stage;
     video.addEventListener("error", () => this.#sourceFailed());
-    video.addEventListener("loadedmetadata", () => (this.#timeline.durationS = this.durationS));
     video.addEventListener("ended", () => this.#transport.refresh());
   }
 
@@ -67,10 +70,10 @@ export class Player {
   }
 
   get durationS() {
-    const { video } = this.stage;
-    if (video.currentSrc && Number.isFinite(video.duration)) return video.duration;
-    const last = this.#store.last;
-    return this.#entry?.video?.duration_s ?? (last ? last.timeS + this.#store.spacingS : 0);
+    const known = this.stage.durationS ?? this.#entry?.video?.duration_s ?? 0;
+    // Some files state less than they hold.
+    const { last, spacingS } = this.#store;
+    return last === null ? known : Math.max(known, last.timeS + spacingS);
   }
 
   /** Number of the frame at a time; null if that is unknown. */
@@ -128,6 +131,8 @@ export class Player {
     this.#showState(entry);
     if (before.status !== entry.status) this.#statusChanged(before.status);
     this.#timeline.durationS = this.durationS;
+    const isBusy = isUnderWay(entry);
+    setText(byId("no-tracks"), isBusy ? "Nobody has been seen yet." : "Nobody was seen.");
   }
 
   toggle() {
@@ -142,16 +147,15 @@ export class Player {
 
   jumpTo(timeS) {
     this.userActs();
-    this.stage.seek(Math.min(Math.max(timeS, 0), Math.max(this.durationS - 0.001, 0)));
+    this.stage.seek(Math.min(Math.max(timeS, 0), this.durationS));
   }
 
   step(frames) {
     this.userActs();
     this.stage.video.pause();
-    const store = this.#store;
-    const place = store.placeAt(this.stage.targetS - 0.3 * store.spacingS);
-    const next = store.at(Math.max(place + frames, 0));
-    if (place >= 0 && next) this.#seekFrame(next);
+    const place = this.#store.shownAt(this.stage.targetS);
+    const next = Math.max(place + frames, 0);
+    if (place >= 0 && next < this.#store.length) this.stage.seek(this.#store.safeTime(next));
     else this.stage.seek(this.stage.targetS + frames / (this.#entry.video?.fps ?? 25));
   }
 
@@ -335,12 +339,7 @@ export class Player {
   #pick(trackId, place) {
     this.#select(trackId);
     this.userActs();
-    this.#seekFrame(this.#store.at(place));
-  }
-
-  #seekFrame({ timeS }) {
-    // A little after the frame's start, so that rounding does not end in the frame before.
-    this.stage.seek(timeS + 0.3 * this.#store.spacingS);
+    this.stage.seek(this.#store.safeTime(place));
   }
 
   #select(trackId) {
@@ -364,6 +363,7 @@ export class Player {
   #shown(timeS) {
     if (!this.#entry) return;
     const isGrowing = isActive(this.#entry) && this.#store.last !== null;
+    this.#timeline.durationS = this.durationS;
     this.#transport.showTime(timeS, isGrowing ? this.#store.last.timeS : null);
     this.#timeline.showTime(timeS);
     const place = this.#store.placeAt(timeS);

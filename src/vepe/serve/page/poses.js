@@ -90,16 +90,36 @@ export class PoseStore {
     return count < 2 ? 0 : (this.last.timeS - this.#frames[0].timeS) / (count - 1);
   }
 
+  /** Place of the frame that a video shows at a time; -1 before the first or after the last. */
+  shownAt(timeS) {
+    const low = this.#firstFrom(timeS + 1e-4);
+    const isAfter = low === this.length && timeS > this.last?.timeS + 1.5 * this.spacingS;
+    return isAfter ? -1 : low - 1;
+  }
+
+  /** A time at which a video shows this frame, safe from rounding to the one before. */
+  safeTime(place) {
+    const { timeS } = this.#frames[place];
+    const length = (this.#frames[place + 1]?.timeS ?? timeS + this.spacingS) - timeS;
+    return timeS + 0.3 * length;
+  }
+
+  /** Place of the first frame at or after a time; the number of frames if there is none. */
+  #firstFrom(timeS) {
+    let [low, high] = [0, this.#frames.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#frames[middle].timeS < timeS) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
   /** Place of the frame nearest to a time; -1 if none is as near as a frame's length. */
   placeAt(timeS) {
     const frames = this.#frames;
     if (!frames.length) return -1;
-    let [low, high] = [0, frames.length - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (frames[middle].timeS < timeS) low = middle + 1;
-      else high = middle;
-    }
+    let low = Math.min(this.#firstFrom(timeS), frames.length - 1);
     if (low > 0 && timeS - frames[low - 1].timeS <= frames[low].timeS - timeS) low -= 1;
     // A video of uneven frame rate may have longer gaps than the mean between two frames.
     const gap = Math.max(

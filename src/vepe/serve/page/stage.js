@@ -9,7 +9,10 @@ export class Stage {
   #context;
   #paint;
   #image = null;
-  #time = 0;
+  #mediaTime = 0; // of the video's own clock
+  // What that clock says at the first frame, where poses begin; not 0 in every file, and null until
+  // it is known.
+  #originS = null;
   #size = null;
   #nextSeek = null;
   #hasFrame = false;
@@ -34,9 +37,20 @@ export class Stage {
     new ResizeObserver((entries) => this.#resize(entries[0])).observe(canvas);
   }
 
-  /** Time in seconds of the frame that is on the canvas. */
+  /** Time in seconds of the frame that is on the canvas, from the first frame. */
   get timeS() {
-    return this.#time;
+    return this.#mediaTime - (this.#originS ?? 0);
+  }
+
+  /** Where the video is, likewise. */
+  get currentS() {
+    return Math.max(this.video.currentTime - (this.#originS ?? 0), 0);
+  }
+
+  /** Length of the video; null if it is not known. */
+  get durationS() {
+    const { currentSrc, duration } = this.video;
+    return currentSrc && Number.isFinite(duration) ? duration - (this.#originS ?? 0) : null;
   }
 
   get hasImage() {
@@ -54,7 +68,8 @@ export class Stage {
     this.#hasFrame = false;
     this.#keep(null);
     this.#nextSeek = null;
-    this.#time = 0;
+    this.#mediaTime = 0;
+    this.#originS = null;
     this.video.pause();
     if (url) this.video.src = url;
     else this.video.removeAttribute("src");
@@ -70,23 +85,24 @@ export class Stage {
 
   /** Seeks; while one seek is under way only the newest wish is kept. */
   seek(timeS) {
-    if (!this.video.currentSrc) return;
-    if (this.video.seeking) this.#nextSeek = timeS;
-    else this.video.currentTime = timeS;
+    if (!this.video.hasAttribute("src")) return;
+    if (this.video.seeking || this.#originS === null) this.#nextSeek = timeS;
+    else this.video.currentTime = timeS + this.#originS;
   }
 
   /** Where the video is, or will be after the seeks that are under way. */
   get targetS() {
-    return this.#nextSeek ?? this.video.currentTime;
+    return this.#nextSeek ?? this.currentS;
   }
 
   redraw() {
-    this.#show(this.#time);
+    this.#show();
   }
 
   /** Draws without a video, as at this time. */
   showTime(timeS) {
-    this.#show(timeS);
+    this.#mediaTime = timeS;
+    this.#show();
   }
 
   /** The image with what is drawn on it, as PNG in the size of the image. */
@@ -109,24 +125,29 @@ export class Stage {
 
   #watchClock() {
     const tick = () => {
-      if (!this.video.paused) this.#show(this.video.currentTime);
+      if (!this.video.paused || this.#originS === null) this.#show(this.video.currentTime);
       requestAnimationFrame(tick);
     };
     requestAnimationFrame(tick);
   }
 
   #seeked() {
-    const hasTimes = "requestVideoFrameCallback" in this.video;
-    this.#show(hasTimes ? this.#time : this.video.currentTime);
+    if ("requestVideoFrameCallback" in this.video) this.#show();
+    else this.#show(this.video.currentTime);
+    this.#seekNext();
+  }
+
+  #seekNext() {
     if (this.#nextSeek === null) return;
     const timeS = this.#nextSeek;
     this.#nextSeek = null;
-    this.video.currentTime = timeS;
+    this.seek(timeS);
   }
 
-  #show(timeS) {
+  /** Draws what there is; `mediaTime` is that of the video's frame, null if it is the last one. */
+  #show(mediaTime = null) {
     if (this.#image) {
-      this.#draw(this.#image, { width: this.#image.width, height: this.#image.height }, 0);
+      this.#draw(this.#image, { width: this.#image.width, height: this.#image.height });
       return;
     }
     const { video } = this;
@@ -134,15 +155,23 @@ export class Stage {
     if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && size.width) {
       this.#hasFrame = true;
       this.#keep(grab(video));
-      this.#draw(this.#frame ?? video, size, this.#frame ? this.#frame.timestamp / 1e6 : timeS);
+      this.#setTime(this.#frame ? this.#frame.timestamp / 1e6 : mediaTime);
+      this.#draw(this.#frame ?? video, size);
     } else if (this.#frame) {
-      // While it seeks, the element has no frame to give: the last one stays.
-      this.#draw(this.#frame, size, this.#frame.timestamp / 1e6);
+      this.#draw(this.#frame, size); // while it seeks, the element has none to give
     } else if (this.#hasFrame) {
-      this.#time = timeS; // drawn as soon as the element has the frame
+      this.#setTime(mediaTime); // drawn as soon as the element has the frame
     } else {
-      this.#draw(null, this.#size ?? { width: 16, height: 9 }, timeS);
+      this.#draw(null, this.#size ?? { width: 16, height: 9 });
     }
+  }
+
+  #setTime(mediaTime) {
+    if (mediaTime === null) return;
+    this.#mediaTime = mediaTime;
+    if (this.#originS !== null) return;
+    this.#originS = mediaTime; // nothing is sought before the first frame is there
+    this.#seekNext();
   }
 
   #keep(frame) {
@@ -150,8 +179,8 @@ export class Stage {
     this.#frame = frame;
   }
 
-  #draw(image, imageSize, timeS) {
-    this.#time = timeS;
+  #draw(image, imageSize) {
+    const { timeS } = this;
     const view = { ...(this.#size ?? imageSize) };
     this.#canvas.parentElement.style.setProperty("--aspect", `${view.width} / ${view.height}`);
     const { width, height } = this.#canvas;

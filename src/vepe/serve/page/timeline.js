@@ -9,16 +9,22 @@ const REFRESH_MS = 250;
 export class Timeline {
   #store;
   #onPick;
+  #placeNow;
   #rows = new Map();
   #list = byId("tracks");
   #timer = null;
   #durationS = 0;
   #selected = null;
 
-  /** @param {(trackId: number, place: number) => void} onPick a person at a place of the store */
-  constructor(store, onPick) {
+  /**
+   * @param {PoseStore} store
+   * @param {(trackId: number, place: number) => void} onPick a person at a place of the store
+   * @param {() => number} placeNow place of the frame that is shown
+   */
+  constructor(store, onPick, placeNow) {
     this.#store = store;
     this.#onPick = onPick;
+    this.#placeNow = placeNow;
   }
 
   clear() {
@@ -142,7 +148,7 @@ export class Timeline {
       item?.querySelector("button").focus();
     } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
       const { runs } = this.#store.track(id);
-      const at = this.#store.placeAt(byId("video").currentTime);
+      const at = this.#placeNow();
       const next = runs.findIndex(({ first }) => first > at);
       const before = runs.findLastIndex(({ first }) => first < at);
       const forward = next < 0 ? runs.length - 1 : next;
