@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vepe.cli.evaluated_model import (
+    Conf,
+    Device,
+    Images,
+    Model,
+    SavePred,
+    TrackingConf,
+    Window,
+    load_evaluated,
+    model_options,
+)
 from vepe.cli.help_pages import examples
-from vepe.cli.options import ImageSize, InputPx, image_size, prepare_device
+from vepe.cli.options import Backend, ImageSize, InputPx
 from vepe.cli.output import Quiet, echo, note
 from vepe.cli.progress import progress_over
 from vepe.cli.score_tables import (
@@ -21,11 +32,10 @@ from vepe.cli.score_tables import (
     warnings_as_lines,
     write_scores,
 )
-from vepe.errors import VepeError, missing_extra
+from vepe.errors import missing_extra
 
 if TYPE_CHECKING:
     from vepe.evaluation.run_model import ModelOptions
-    from vepe.inference.predictor import Predictor
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,46 +66,6 @@ ScoredJoints = Annotated[
 ]
 JsonFile = Annotated[
     Path | None, typer.Option("--json", help="Also write the scores to this file.")
-]
-Model = Annotated[
-    str | None, typer.Option("--model", help="Run this model instead of reading --pred.")
-]
-Images = Annotated[
-    Path | None,
-    typer.Option("--images", help="Folder that image names in the ground truth are relative to."),
-]
-SavePred = Annotated[
-    Path | None,
-    typer.Option(
-        help="Write the predictions of --model here, to score them again with --pred: a file; for "
-        "tracks a folder."
-    ),
-]
-Device = Annotated[str, typer.Option("--device", help="Device that --model runs on.")]
-Conf = Annotated[
-    float | None,
-    typer.Option(
-        "--conf",
-        help="Person score threshold of --model. Values above 0 can only lower AP.",
-        show_default="0",
-    ),
-]
-TrackingConf = Annotated[
-    float | None,
-    typer.Option(
-        "--conf",
-        help="Score at which --model starts a track. Low values give the best AP; about 0.3 gives "
-        "the best MOTA.",
-        show_default="0.05",
-    ),
-]
-Window = Annotated[
-    int | None,
-    typer.Option(
-        "--window",
-        help="Number of frames that --model uses to estimate the poses of one frame.",
-        show_default="the model's",
-    ),
 ]
 
 
@@ -139,6 +109,7 @@ def posetrack(
     model: Model = None,
     images: Images = None,
     save_pred: SavePred = None,
+    backend: Backend = "auto",
     device: Device = "auto",
     conf: TrackingConf = None,
     imgsz: ImageSize = None,
@@ -150,7 +121,9 @@ def posetrack(
     from vepe.evaluation.posetrack import PoseTrackMatch, current_rule
 
     check_scores_file(json_file, gt, pred)
-    options = _model_options(pred, model, images, save_pred, device, conf, imgsz, input_px, window)
+    options = model_options(
+        pred, model, images, save_pred, backend, device, conf, imgsz, input_px, window
+    )
     if report is not None and find_spec("matplotlib") is None:
         raise missing_extra("The report", "matplotlib", "report")
     if report is not None:
@@ -167,7 +140,11 @@ def posetrack(
 
         assert images is not None
         both_sides = track_posetrack(
-            gt, images, lambda: _load(options, POSETRACK_CONF), options.model, progress_over
+            gt,
+            images,
+            lambda: load_evaluated(options, POSETRACK_CONF),
+            options.model,
+            progress_over,
         )
         options.save(both_sides[1])
         match = PoseTrackMatch.load(*both_sides, protocol=protocol.value)
@@ -220,6 +197,7 @@ def tracks(
     model: Model = None,
     images: Images = None,
     save_pred: SavePred = None,
+    backend: Backend = "auto",
     device: Device = "auto",
     conf: TrackingConf = None,
     imgsz: ImageSize = None,
@@ -232,8 +210,8 @@ def tracks(
     from vepe.evaluation.tracks import evaluate_tracks, sigmas_of
 
     check_scores_file(json_file, gt, pred)
-    options = _model_options(
-        pred or None, model, images, save_pred, device, conf, imgsz, input_px, window
+    options = model_options(
+        pred or None, model, images, save_pred, backend, device, conf, imgsz, input_px, window
     )
     with warnings_as_lines():
         labelled = read_tracks(gt)
@@ -246,7 +224,7 @@ def tracks(
 
             assert images is not None
             predicted = track_sequences(
-                labelled, images, lambda: _load(options, POSETRACK_CONF), options.model,
+                labelled, images, lambda: load_evaluated(options, POSETRACK_CONF), options.model,
                 progress_over,
             )  # fmt: skip
             options.save(predicted)
@@ -286,6 +264,7 @@ def coco(
     model: Model = None,
     images: Images = None,
     save_pred: SavePred = None,
+    backend: Backend = "auto",
     device: Device = "auto",
     conf: Conf = None,
     imgsz: ImageSize = None,
@@ -296,7 +275,7 @@ def coco(
     from vepe.evaluation.coco import coco_oks_ap, evaluate_coco, sigmas_by_name
 
     check_scores_file(json_file, gt, pred)
-    options = _model_options(pred, model, images, save_pred, device, conf, imgsz, input_px)
+    options = model_options(pred, model, images, save_pred, backend, device, conf, imgsz, input_px)
     by_name = sigmas_by_name(sigmas, gt) if sigmas else None
     with warnings_as_lines():
         if options is None:
@@ -322,6 +301,7 @@ def crowdpose(
     model: Model = None,
     images: Images = None,
     save_pred: SavePred = None,
+    backend: Backend = "auto",
     device: Device = "auto",
     conf: Conf = None,
     imgsz: ImageSize = None,
@@ -332,7 +312,7 @@ def crowdpose(
     from vepe.evaluation.coco import crowdpose_ap, evaluate_crowdpose
 
     check_scores_file(json_file, gt, pred)
-    options = _model_options(pred, model, images, save_pred, device, conf, imgsz, input_px)
+    options = model_options(pred, model, images, save_pred, backend, device, conf, imgsz, input_px)
     with warnings_as_lines():
         if options is None:
             assert pred is not None
@@ -350,49 +330,12 @@ def _predict(
     from vepe.evaluation.run_model import COCO_CONF, predict_coco
 
     assert images is not None
-    gt_and_pred = predict_coco(gt, images, lambda: _load(options, COCO_CONF), progress_over)
+    gt_and_pred = predict_coco(
+        gt, images, lambda: load_evaluated(options, COCO_CONF), progress_over
+    )
     options.save(gt_and_pred[1])
     return gt_and_pred
 
 
-def _load(options: ModelOptions, default_conf: float) -> Predictor:
-    prepare_device(options.device)
-    return options.load(default_conf)
-
-
 def _sources(gt: Path, options: ModelOptions) -> tuple[str, str]:
     return str(gt), f"The prediction of {options.model}"
-
-
-def _model_options(
-    pred: Path | list[Path] | None,
-    model: str | None,
-    images: Path | None,
-    save_pred: Path | None,
-    device: str,
-    conf: float | None,
-    imgsz: int | None,
-    input_px: int | None,
-    window: int | None = None,
-) -> ModelOptions | None:
-    """The options of --model, None without one.
-
-    Raises:
-        VepeError: unless predictions come from exactly one source.
-    """
-    imgsz = image_size(imgsz, input_px)
-    if (pred is None) == (model is None):
-        raise VepeError("Give either --pred with predictions, or --model with --images.")
-    if model is None:
-        if any(value is not None for value in (conf, imgsz, window, save_pred)):
-            raise VepeError(
-                "--conf, --imgsz, --window and --save-pred are settings of --model; leave them out."
-            )
-        return None
-    if images is None:
-        raise VepeError("--model needs --images: the folder that image names are relative to.")
-    from vepe.evaluation.run_model import ModelOptions
-    from vepe.formats.files import check_targets
-
-    check_targets([save_pred] if save_pred else [], [])
-    return ModelOptions(model, device, conf, imgsz, window, save_pred)

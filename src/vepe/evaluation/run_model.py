@@ -53,6 +53,7 @@ class ModelOptions:
     input_px: int | None = None
     window: int | None = None
     save_pred: Path | None = None
+    backend: str = "auto"
 
     def save(self, predictions: Mapping[str, Any] | Sequence[AnnotatedSequence]) -> None:
         """Writes the predictions to `save_pred`, if that is set: COCO's document to a file, or
@@ -75,7 +76,12 @@ class ModelOptions:
 
         conf = default_conf if self.conf is None else self.conf
         return predictor.load(
-            self.model, device=self.device, conf=conf, input_px=self.input_px, window=self.window
+            self.model,
+            backend=self.backend,
+            device=self.device,
+            conf=conf,
+            input_px=self.input_px,
+            window=self.window,
         )
 
 
