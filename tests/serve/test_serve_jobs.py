@@ -199,6 +199,7 @@ def test_live_frames_keep_their_ids(server: Running, photo: Path) -> None:
 def test_pages_and_counters(server: Running) -> None:
     response, body = server.get("/docs")
     assert b"/v1/jobs/{job_id}/poses" in body
+    assert b"WebSocket at <code>/v1/live</code>" in body
     assert b"<script" not in body
     assert b"http://" not in body.replace(b"http://127.0.0.1", b"")
     assert server.get("/openapi.json")[0].status == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from typing import Any
 
 STYLE = """
@@ -13,6 +14,7 @@ section { border: 1px solid #8886; border-radius: 8px; margin: 1rem 0; padding: 
 h2 { font-size: 1.05rem; overflow-wrap: anywhere; }
 h2 code { font-size: 1rem; }
 code, pre { font-family: ui-monospace, monospace; font-size: .9rem; }
+.wide { overflow-x: auto; }
 pre { overflow-x: auto; background: #8881; padding: .6rem; border-radius: 6px; }
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; vertical-align: top; padding: .2rem .6rem .2rem 0; }
@@ -40,7 +42,7 @@ def api_page(document: dict[str, Any]) -> str:
         f"<title>{_text(info['title'])}: API</title>"
         '<link rel="stylesheet" href="/docs/style.css"></head><body>'
         f"<h1>{_text(info['title'])}: API {_text(info['version'])}</h1>"
-        f"<p>{_text(info.get('description', ''))}</p>"
+        f"<p>{_prose(info.get('description', ''))}</p>"
         '<p>As a document for tools: <a href="/openapi.json">openapi.json</a></p>'
         f"<main>{''.join(sections)}</main><h2>Schemas</h2>{''.join(details)}</body></html>"
     )
@@ -63,8 +65,8 @@ def _section(method: str, path: str, operation: dict[str, Any]) -> str:
     answers = ", ".join(operation.get("responses", {}))
     return (
         f"<section><h2>{method.upper()} <code>{_text(path)}</code></h2>"
-        f"<p>{_text(operation.get('description', ''))}</p>"
-        + (f"<table>{head}{table}</table>" if rows else "")
+        f"<p>{_prose(operation.get('description', ''))}</p>"
+        + (f'<div class="wide"><table>{head}{table}</table></div>' if rows else "")
         + f"<p>Answers: {_text(answers)}</p></section>"
     )
 
@@ -79,3 +81,8 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _text(value: object) -> str:
     return html.escape(str(value))
+
+
+def _prose(value: object) -> str:
+    """Text with `code` in it."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _text(value))

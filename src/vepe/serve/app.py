@@ -46,7 +46,10 @@ def create_app(settings: ServeSettings) -> Guard:
     app = FastAPI(
         title="vepe serve",
         version=__version__,
-        description="Poses and identities of the people in videos.",
+        description=(
+            "Poses and identities of the people in videos. Live frames go over a WebSocket at "
+            "`/v1/live`: JPEG in, JSON with poses and ids out."
+        ),
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
