@@ -38,12 +38,14 @@ from vepe.cluster.engine import InProcess  # noqa: E402
 from vepe.cluster.ray_engine import RayEngine, WorkerSize  # noqa: E402
 from vepe.cluster.ray_run import result_token  # noqa: E402
 from vepe.cluster.ray_session import ray_session  # noqa: E402
-from vepe.cluster.ray_worker import WorkerCheck  # noqa: E402
+from vepe.cluster.ray_worker import WorkerCheck, WorkerReport  # noqa: E402
 from vepe.cluster.scheduler import Patience, Scheduler  # noqa: E402
-from vepe.cluster.tasks import Task, WorkSettings  # noqa: E402
+from vepe.cluster.tasks import Event, Result, Task, WorkSettings  # noqa: E402
 from vepe.cluster.worker import Worker  # noqa: E402
 from vepe.inference.batch import SharedSettings, plan_batch  # noqa: E402
-from vepe.video.sources import list_sources  # noqa: E402
+from vepe.video.sources import NamedSource, list_sources  # noqa: E402
+
+NO_SOURCE = NamedSource("/nowhere.mp4", "x")
 
 
 def clips(folder: Path, count: int, num_frames: int) -> Path:
@@ -118,17 +120,24 @@ def drive(folder: Path, videos: Path, frame_s: float, workers: int, kill_s: floa
     }
 
 
+def prepare(folder: Path) -> Path:
+    """200 videos with their results from one process, unless they are there."""
+    videos = folder / "videos"
+    if not (folder / "serial").exists():
+        clips(videos, 200, 6)
+        serial(folder / "serial", videos, 0.0)
+    return videos
+
+
 def kill(folder: Path) -> dict:
-    videos = clips(folder / "videos", 200, 6)
-    serial(folder / "serial", videos, 0.0)
+    videos = prepare(folder)
     result = drive(folder / "ray", videos, 0.1, 2, kill_s=10)
     left, right = stand_in.results_of(folder / "serial"), stand_in.results_of(folder / "ray")
     return {**result, "results": len(right), "equal_to_serial": left == right}
 
 
 def driver(folder: Path) -> dict:
-    videos = clips(folder / "videos", 200, 6)
-    serial(folder / "serial", videos, 0.0)
+    videos = prepare(folder)
     words = [sys.executable, __file__, "drive", "--folder", str(folder), "--frame-s", "0.05"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     results = folder / "ray"
@@ -208,6 +217,80 @@ def split(folder: Path, names: list[str]) -> dict:
     return result
 
 
+class FakeRay:
+    """What the engine calls of Ray, done at once: what remains is the driver's own work."""
+
+    class exceptions:  # noqa: N801
+        class RayError(Exception): ...
+
+        class RayActorError(RayError): ...
+
+    class Method:
+        def __init__(self, answer) -> None:
+            self.answer = answer
+
+        def options(self, **_: object):
+            return self
+
+        def remote(self, *words: object) -> object:
+            return (object(), self.answer(*words))
+
+    class Actor:
+        def __init__(self, number: int) -> None:
+            done = Event(Task(NO_SOURCE, False), "done", Result(seconds=0.0))
+            self.ready = FakeRay.Method(lambda: WorkerReport(f"w{number}", None))
+            self.do = FakeRay.Method(lambda task: done)
+            self.frames = FakeRay.Method(lambda: 0)
+
+    def __init__(self, workers: int) -> None:
+        self.numbers = iter(range(10**9))
+
+    def put(self, value: object) -> object:
+        return value
+
+    def cluster_resources(self) -> dict:
+        return {"CPU": 10_000.0}
+
+    def nodes(self) -> list:
+        return []
+
+    def get(self, reference):
+        return reference[1]
+
+    def wait(self, references: list, num_returns: int, timeout: float):
+        return references[: min(num_returns, 20)], []
+
+    def remote(self, **_: object):
+        ray = self
+
+        class Remote:
+            def options(self, **_: object):
+                return self
+
+            def remote(self, *_: object):
+                return FakeRay.Actor(next(ray.numbers))
+
+        return lambda actor: Remote()
+
+
+def driver_ms(workers: int, tasks: int = 20_000) -> float:
+    """CPU of the driver's own code per task, with so many workers and without Ray."""
+    settings = work(Path("/nowhere"), 0.0)
+    ray = FakeRay(workers)
+    check = WorkerCheck(__version__, None, "", Path("/nowhere"))
+    fake = RayEngine(ray, settings, check, WorkerSize(most=workers))
+    while fake.num_workers() < workers:
+        fake.wait(0)
+    task = Task(NO_SOURCE, False)
+    begun, ended, sent = time.process_time(), 0, 0
+    while ended < tasks:
+        while sent < tasks and fake.room():
+            fake.submit(task)
+            sent += 1
+        ended += len(fake.wait(0))
+    return round(1000 * (time.process_time() - begun) / tasks, 3)
+
+
 def load(folder: Path) -> dict:
     """Tasks without work: what Ray and the driver cost; and what a resume reads."""
     videos = folder / "videos"
@@ -216,10 +299,9 @@ def load(folder: Path) -> dict:
     count = 2000
     for i in range(count):
         os.link(clip, videos / f"v{i:05d}.mp4")
-    result: dict = {}
+    result: dict = {f"own_ms_per_task_{n}_workers": driver_ms(n) for n in (10, 100, 1000)}
     with engine(folder / "ray", 0.0, 2) as ray_engine:
-        missing = Task(list_sources([str(clip)]).sources[0], False)
-        missing = Task(type(missing.source)("/nowhere.mp4", "x"), False)  # fails at once
+        missing = Task(NO_SOURCE, False)  # fails at once
         begun, cpu = time.monotonic(), time.process_time()
         sent = ended = 0
         while ended < 3000:
@@ -247,12 +329,17 @@ def load(folder: Path) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=["kill", "driver", "scaling", "split", "load", "drive"])
+    parser.add_argument(
+        "what", choices=["prepare", "kill", "driver", "scaling", "split", "load", "drive"]
+    )
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--frame-s", type=float, default=0.05)
     parser.add_argument("--videos", nargs="*", default=[str(p) for p in ROOT.glob("assets/*.mp4")])
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     words = parser.parse_args()
+    if words.what == "prepare":
+        prepare(words.folder)
+        return
     if words.what == "drive":
         print(json.dumps(drive(words.folder / "ray", words.folder / "videos", words.frame_s, 2)))
         return

@@ -1,7 +1,8 @@
 """Workers as actors of Ray: one model for each GPU, or for some CPU cores.
 
-Only tasks, reports and numbers travel through Ray. Every worker has one task in work and one that
-waits, so that it does not idle while the driver is busy. A worker that dies is replaced.
+Only tasks, reports and numbers travel through Ray. Where tasks are short, each worker has one that
+waits, so that it does not idle while the driver is busy; a long task must not keep others waiting
+while there are idle workers. A worker that dies is replaced.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from vepe.cluster.ray_worker import QUESTIONS, RayWorker, WorkerCheck, WorkerRep
 from vepe.cluster.tasks import Event, Task, WorkSettings
 from vepe.errors import VepeError
 
-TASKS_PER_WORKER = 2
+SHORT_S = 1.0
+"""Tasks that take less on average are sent ahead."""
 _LOOK_S = 2.0
 """How often the size of the cluster and the progress of the workers are looked at."""
 _PROGRESS_PER_S = 500
@@ -73,6 +75,7 @@ class RayEngine:
         self._size = size
         self._refused = 0
         self._failed_starts = 0
+        self._typical_s = 2 * SHORT_S
         self._looked_s = -_LOOK_S
         self.notes: list[str] = []
         self.lost = 0
@@ -86,7 +89,8 @@ class RayEngine:
         self._look()
 
     def room(self) -> int:
-        return sum(TASKS_PER_WORKER - len(m.tasks) for m in self._members if m.ready is None)
+        depth = 2 if self._typical_s < SHORT_S else 1
+        return sum(max(0, depth - len(m.tasks)) for m in self._members if m.ready is None)
 
     def submit(self, task: Task) -> None:
         free = [m for m in self._members if m.ready is None]
@@ -139,6 +143,9 @@ class RayEngine:
             position = [ref for ref, _ in member.tasks].index(reference)
             del member.tasks[position]
             member.frames = 0
+            if value.kind == "done":
+                seconds = value.result.seconds
+                self._typical_s += 0.2 * (min(seconds, 1e6) - self._typical_s)
             return [value]
         return []
 
