@@ -83,6 +83,14 @@ def benchmark(
         Clock,
         typer.Option(help="wall: time that passes; cpu: CPU time of all threads."),
     ] = Clock.WALL,
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--parts",
+            help="Also print what each part of the network takes, of exported models in ONNX "
+            "Runtime.",
+        ),
+    ] = False,
     json: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Also write everything as JSON."),
@@ -129,8 +137,9 @@ def benchmark(
         )
     video = {"decode": decoding, **time_output(images)}
     _print(machine, clip, images, timings, video, clock)
+    spread = _parts(timings, images) if parts else {}
     if json is not None:
-        _write(json, machine, clip, images, timings, video, clock)
+        _write(json, machine, clip, images, timings, video, clock, spread)
 
 
 def _print(
@@ -195,6 +204,29 @@ def _print(
     note(f"Medians for one frame of one stream, {kind}; stages add up to about the whole.")
 
 
+def _parts(timings: list[Timing], frames: list[Frame]) -> dict[str, dict[str, float]]:
+    """Prints and returns what the parts of each exported model take, by its name."""
+    from vepe.inference.backends import exported_file
+    from vepe.inference.exported import interface_of
+    from vepe.inference.model_files import ONNX_SUFFIX, read_card, read_metadata
+    from vepe.inference.network_parts import time_parts
+
+    result: dict[str, dict[str, float]] = {}
+    for timing in timings:
+        model, file = timing.setup.model, exported_file(timing.setup.model)
+        if model in result or file is None or file.suffix != ONNX_SUFFIX:
+            continue
+        interface = interface_of(read_metadata(file), file)
+        images = [frame.image for frame in frames]
+        result[model] = time_parts(
+            file, interface, read_card(file).config, images, timing.setup.imgsz
+        )
+        whole = sum(result[model].values())
+        spent = ", ".join(f"{name} {ms:.1f}" for name, ms in result[model].items() if ms >= 0.05)
+        echo(f"{model} in ONNX Runtime, ms by its profiler: {spent}; in all {whole:.1f}")
+    return result
+
+
 def _write(
     path: Path,
     machine: dict[str, str],
@@ -203,6 +235,7 @@ def _write(
     timings: list[Timing],
     video: dict[str, list[float]],
     clock: Clock,
+    parts: dict[str, dict[str, float]],
 ) -> None:
     import numpy as np
 
@@ -214,6 +247,7 @@ def _write(
         "video": Path(clip).name,
         "frames": len(frames),
         "clock": clock.value,
+        "network_parts_ms": parts,
         "peak_memory_mb": peak_memory_mb(),
         "setups": [timing.to_dict() | {"ratio": timing.ratio(timings[0])} for timing in timings],
         "video_ms": {name: float(np.median(values)) for name, values in video.items()},

@@ -66,13 +66,20 @@ class OnnxNetwork(ExportedNetwork):
         """A session for inputs of these sizes, by the names of dimensions; any where left out."""
         import onnxruntime
 
+        options = self._options()
+        for name, size in sizes.items():
+            options.add_free_dimension_override_by_name(name, size)
+        return onnxruntime.InferenceSession(str(self._path), options, providers=self._providers)
+
+    def _options(self) -> Any:
+        """Settings of every session."""
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = available_cores()
         options.inter_op_num_threads = 1
         options.add_session_config_entry(SPIN, "1" if spinning() else "0")
-        for name, size in sizes.items():
-            options.add_free_dimension_override_by_name(name, size)
-        return onnxruntime.InferenceSession(str(self._path), options, providers=self._providers)
+        return options
 
     def _session_for(self, feeds: dict[str, np.ndarray]) -> Any:
         """The session for any size or, after `OFTEN` steps of one size, one for that size."""
