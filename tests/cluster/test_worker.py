@@ -102,6 +102,20 @@ def test_an_unreadable_segment_is_removed(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(VepeError, match=r"cannot be read .* it will be inferred again"):
         worker.do(join)
     assert not path.exists()
+    result = worker.do(join)
+    assert result.seams == (4, 4)
+
+
+def test_joining_again_after_a_loss_right_behind_the_result(clip: Path, tmp_path: Path) -> None:
+    """The result is there, and its segments are gone: nothing is left to do."""
+    worker = Worker(work_settings(tmp_path, LENGTH_S))
+    task = Task(NamedSource(str(clip), "v"), overwrite=True)
+    segments = worker.do(task).segments
+    first = by_hand(worker, clip)
+    before = (tmp_path / "v.json").stat().st_mtime_ns
+    again = worker.do(replace(task, step="join", segments=segments))
+    assert (tmp_path / "v.json").stat().st_mtime_ns == before
+    assert again.report == replace(first.report, seconds=0.0)
 
 
 def test_a_segment_is_stored_as_it_is(clip: Path, tmp_path: Path) -> None:

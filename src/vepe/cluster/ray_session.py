@@ -21,7 +21,13 @@ MIN_RAY = (2, 30)
 CONNECT_S = 5.0
 _STORE_BYTES = 100_000_000
 """Of a local object store. Tasks and reports are small; videos and poses never pass through it."""
-_TELEMETRY_OFF = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    # All lines: Ray prints a page to our stdout for each worker that dies.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+}
+"""Variables that are set unless the user has set them, before Ray is loaded."""
 
 
 def check_ray() -> None:
@@ -49,7 +55,7 @@ def ray_session(address: str | None, cores: int | None = None) -> Iterator[Any]:
         VepeError: where there is no such cluster, or its versions of Ray or Python are others.
     """
     check_ray()
-    for name, value in _TELEMETRY_OFF.items():
+    for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if address is not None:
         _check_reachable(address)

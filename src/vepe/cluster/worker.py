@@ -15,11 +15,13 @@ import numpy as np
 from vepe.cluster.segment_files import SegmentFile, remove_segments, segment_folder
 from vepe.cluster.tasks import Result, Task, WorkSettings
 from vepe.errors import VepeError
+from vepe.formats.files import load_json
 from vepe.inference.batch import run_source
 from vepe.inference.prefetch import read_ahead
 from vepe.inference.replay import ReplayedPredictor, ReplayedSource
 from vepe.inference.segment import Overlap, Segment, infer_segment, split
 from vepe.inference.stream import InferredFrame
+from vepe.inference.track_job import TrackReport
 from vepe.types import VideoInfo
 from vepe.video.remote_files import LocalCopies
 from vepe.video.source import VideoSource
@@ -165,6 +167,13 @@ class Worker:
         """Tracks the inferred frames of all segments; a video whose segments do not fit together,
         such as a damaged one, is tracked whole."""
         files = self._files(task)
+        missing = [file.segment for file in files if not file.exists()]
+        if missing and self.settings.shared.state(task.source) == "done":
+            # A worker that died right after it had written the result removed them.
+            return self._finished(task, Result(report=self._written(task)))
+        for segment in missing:  # one that could not be read was removed
+            if self._infer(replace(task, segments=(segment,)), hooks).stopped:
+                return Result(stopped=True)
         with self._open(task.source, hooks) as video:
             if not _fit_together(files):
                 return self._finished(task, self._run(self._predictor, video, task, hooks))
@@ -179,6 +188,14 @@ class Worker:
                 source = ReplayedSource(video.info, chain.from_iterable(own), warning)
             result = self._run(predictor, source, task, hooks)
             return self._finished(task, replace(result, frames=0, seams=seams))
+
+    def _written(self, task: Task) -> TrackReport:
+        """The report of a result that is on disk."""
+        job = self.settings.shared.job_of(task.source, overwrite=True)
+        document = load_json(job.folder / f"{job.stem}.json")
+        people = document["annotations"]
+        ids = len({person["track_id"] for person in people})
+        return TrackReport(len(document["images"]), len(people), ids, 0.0, job.paths())
 
     def _finished(self, task: Task, result: Result) -> Result:
         if result.report is not None and not result.report.stopped:
