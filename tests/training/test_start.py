@@ -129,6 +129,19 @@ def test_same_model_is_copied_completely() -> None:
         assert torch.equal(tensor, target.state_dict()[name]), name
 
 
+def test_appearance_of_keypoints_in_another_order() -> None:
+    """Tensors of the same shape, too, are copied by keypoint."""
+    names = POSETRACK15.keypoints
+    turned = Skeleton("turned", names[::-1], ((0, 1),), (), (0.05,) * 15)
+    options = {"consistency": {"appearance": 8}}
+    source, target = tiny(0, **options), tiny(1, turned, **options)
+    name = "appearance.join.weight"
+    torch.nn.init.normal_(source.get_parameter(name))
+    assert transfer_weights(source, POSETRACK15, target, turned).fraction() == 1.0
+    old, new = (m.get_parameter(name).unflatten(1, (15, 8)) for m in (source, target))
+    assert torch.equal(new, old.flip(1))
+
+
 def test_rows_of_keypoints_with_the_same_name_are_copied() -> None:
     source, target = tiny(0), tiny(1, HANDLE)
     initial = {name: tensor.clone() for name, tensor in target.state_dict().items()}

@@ -2,8 +2,9 @@
 
 With `init`, weights are transferred to a model that may have another skeleton or other parts: each
 tensor is copied if its name and shape agree. Only few tensors depend on the skeleton (the last
-layer of the proposals and the keypoint embedding); there the rows of keypoints with the same name
-are copied, and new keypoints start with random weights.
+layer of the proposals, the keypoint embedding, and the layer that joins the appearance of all
+keypoints); there the rows or columns of keypoints with the same name are copied, and new keypoints
+start with weights of their own.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from vepe.errors import VepeError, printable
 from vepe.inference.model_files import read_card
 from vepe.inference.weights import load_weights
 from vepe.models.build import build_model
+from vepe.models.instance_consistency import Appearance
 from vepe.models.vepe import Vepe
 from vepe.skeleton import Skeleton
 
@@ -153,12 +155,14 @@ def transfer_weights(
     source_state = source.state_dict()
     ours, theirs = skeleton.shared_with(source_skeleton)
     keypoint_pairs = list(zip(ours, theirs, strict=True))
-    rows_per_keypoint = _rows_per_keypoint(model)
+    by_keypoint = _keypoint_axes(model)
     tensors = []
     for name, target in model.state_dict().items():
         existing, copied = source_state.get(name), 0
-        if existing is not None and name in rows_per_keypoint:
-            copied = _copy_keypoints(existing, target, keypoint_pairs, rows_per_keypoint[name])
+        if existing is not None and name in by_keypoint:
+            axis, rows = by_keypoint[name]
+            old, new = existing.movedim(axis, 0), target.movedim(axis, 0)
+            copied = _copy_keypoints(old, new, keypoint_pairs, rows)
         elif existing is not None and existing.shape == target.shape:
             target.copy_(existing)
             copied = target.numel()
@@ -171,10 +175,15 @@ def transfer_weights(
     )
 
 
-def _rows_per_keypoint(model: Vepe) -> dict[str, int]:
-    """The tensors that depend on the skeleton, and their rows per keypoint."""
+def _keypoint_axes(model: Vepe) -> dict[str, tuple[int, int]]:
+    """The tensors that depend on the skeleton: on which axis, and how many rows per keypoint."""
     last = f"proposals.pose.{len(model.proposals.pose) - 1}"
-    return {f"{last}.weight": 2, f"{last}.bias": 2, "spatial_decoder.keypoint_embedding.weight": 1}
+    axes = {f"{last}.weight": (0, 2), f"{last}.bias": (0, 2)}
+    axes["spatial_decoder.keypoint_embedding.weight"] = (0, 1)
+    for name, module in model.named_modules():
+        if isinstance(module, Appearance):
+            axes[f"{name}.join.weight"] = (1, module.describe.out_features)
+    return axes
 
 
 def _copy_keypoints(source: Tensor, target: Tensor, pairs: list[tuple[int, int]], rows: int) -> int:
