@@ -34,7 +34,9 @@ jobs.addEventListener("accepted", ({ detail: { entry, job } }) => {
   history.replaceState(null, "", `#/job/${job.id}`);
   route({ keepsFocus: true });
 });
+jobs.addEventListener("locked", ({ detail: sentence }) => lock(sentence));
 jobs.addEventListener("connection", ({ detail: isConnected }) => {
+  if (isConnected && !models.length) loadModels();
   setText(byId("banner-text"), "The connection to the server is lost. Trying again…");
   show(byId("banner"), !isConnected);
   show(byId("unlock"), false);
@@ -46,18 +48,24 @@ start();
 
 async function start() {
   route({ keepsFocus: true });
+  show(byId("banner"), false);
+  if (!(await loadModels())) return;
+  await jobs.refresh();
+  route({ keepsFocus: true });
+}
+
+/** Whether the page may go on: false only without the server's token. */
+async function loadModels() {
   try {
     models = await uploads.loadModels();
   } catch (error) {
     if (error.status === 401) {
       lock(error.message);
-      return;
+      return false;
     }
     if (error.status > 0) notifyError(error.message);
   }
-  show(byId("banner"), false);
-  await jobs.refresh();
-  route({ keepsFocus: true });
+  return true;
 }
 
 /** The token was not given: nothing can be done until it is. */

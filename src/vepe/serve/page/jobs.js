@@ -43,6 +43,10 @@ export class Jobs extends EventTarget {
       this.#changed();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
+      if (error.status === 401) {
+        this.dispatchEvent(new CustomEvent("locked", { detail: error.message }));
+        return; // asked again only where the user wants it
+      }
       if (error.status === 0 || error.status >= 500) this.#setConnected(false);
       wait = Math.min(1000 * 2 ** this.#failures, MAX_RETRY_MS);
     }
