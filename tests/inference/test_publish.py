@@ -75,9 +75,12 @@ def test_weights_and_card_are_uploaded(hub, weights, tmp_path, capsys) -> None:
 
 
 def test_card_comes_from_a_file(hub, weights, tmp_path, capsys) -> None:
-    weights.with_suffix(".md").write_text("# Scores\n\n12 AP")
+    weights.with_suffix(".md").write_text(
+        "# Scores\n\n[12 AP](../docs/scores.md#ap), ![a plot](plot.png) [data](https://a.b) [up](#scores)"
+    )
     push_weights(weights, "me/pose")
-    assert hub.files["README.md"].decode().rstrip().endswith("12 AP")
+    card = hub.files["README.md"].decode().rstrip()
+    assert card.endswith("12 AP, a plot [data](https://a.b) [up](#scores)")
     (tmp_path / "other.md").write_text("Other words")
     dry = ["push", str(weights), "me/new", "--card", str(tmp_path / "other.md"), "--dry-run"]
     calls = len(hub.calls)

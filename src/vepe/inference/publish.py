@@ -20,6 +20,9 @@ from vepe.inference.model_files import (
 )
 
 _REPO = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+_RELATIVE_LINK = re.compile(r"!?\[([^\]]*)\]\((?![a-z]+:|#)[^)]*\)")
+"""Markdown links to other files, which a repository of weights does not have."""
+
 _TRANSPORTS = ("httpx", "httpx2", "requests")
 
 
@@ -47,7 +50,8 @@ def model_card(card: WeightsCard, repo: str, text: str | None = None, licence: s
     Args:
         card: metadata of the weights.
         repo: OWNER/REPO.
-        text: Markdown about data, scores and limits; the metadata's history if None.
+        text: Markdown about data, scores and limits; the metadata's history if None. Of links to
+            files the words stay.
         licence: the hub's name of a licence, such as 'apache-2.0'.
     """
     config = card.config
@@ -55,7 +59,11 @@ def model_card(card: WeightsCard, repo: str, text: str | None = None, licence: s
     header |= {"license": licence} if licence else {}
     header["tags"] = ["pose-estimation", "multi-person", "video", "tracking", "vepe"]
     history = yaml.safe_dump(card.training, sort_keys=False, allow_unicode=True)
-    about = text if text is not None else f"## History\n\n```yaml\n{history}```"
+    about = (
+        _RELATIVE_LINK.sub(r"\1", text)
+        if text is not None
+        else f"## History\n\n```yaml\n{history}```"
+    )
     keypoints = config.skeleton.keypoints
     return (
         f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n# {repo.partition('/')[2]}\n\n"
