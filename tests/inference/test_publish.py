@@ -76,7 +76,8 @@ def test_weights_and_card_are_uploaded(hub, weights, tmp_path, capsys) -> None:
 
 def test_card_comes_from_a_file(hub, weights, tmp_path, capsys) -> None:
     weights.with_suffix(".md").write_text(
-        "# Scores\n\n[12 AP](../docs/scores.md#ap), ![a plot](plot.png) [data](https://a.b) [up](#scores)"
+        "# Scores\n\n[12 AP](../docs/scores.md#ap), ![a plot](plot.png) "
+        "[data](https://a.b) [up](#scores)"
     )
     push_weights(weights, "me/pose")
     card = hub.files["README.md"].decode().rstrip()
