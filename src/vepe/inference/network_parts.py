@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -64,10 +64,10 @@ def time_parts(
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             spent[event["name"]].append(event["dur"] / 1000)
-    parts = Counter[str]()
+    parts = defaultdict[str, float](float)
     for name, times in spent.items():
         parts[part_of(name)] += median(times)
-    return dict(parts.most_common())
+    return dict(sorted(parts.items(), key=lambda part: -part[1]))
 
 
 def part_of(node: str) -> str:

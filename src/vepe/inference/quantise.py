@@ -157,7 +157,7 @@ def _ranges(model: Any, feeds: Sequence[dict[str, np.ndarray]], folder: str) -> 
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, create_calibrator
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self.left: Iterator[dict[str, np.ndarray]] = iter(feeds)
 
