@@ -116,6 +116,7 @@ def test_segments_come_before_new_videos_and_joining_first() -> None:
     each = ["track", "infer", "infer", "infer", "join"]
     assert steps == [("v0", step) for step in each] + [("v1", step) for step in each]
     assert scheduler.videos[0].frames == 7
+    assert {n: (w.tasks, w.frames) for n, w in scheduler.workers.items()} == {"w": (10, 14)}
     assert scheduler.videos[0].outcome.report.seconds == pytest.approx(0.4)
 
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vepe.cluster.monitor import Monitor
-from vepe.cluster.scheduler import VideoRun
+from vepe.cluster.scheduler import VideoRun, WorkerTotals
 from vepe.cluster.segment_files import RUN_FOLDER
 from vepe.errors import printable
 from vepe.formats.files import replacing
@@ -27,13 +27,13 @@ _TEMPLATE = """
 {% if notes %}<h2>Notes</h2>
 <ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul>{% endif %}
 {% if failed %}<h2>Failed</h2>{{ text_table(["Video", "Tries", "Reason"], failed) }}{% endif %}
-<h2>Workers</h2>
-{{ table(["Worker", "Videos", "Frames", "Busy, s", "Share of the time"], workers) }}
+{% if workers %}<h2>Workers</h2>
+{{ table(["Worker", "Tasks", "Frames", "Busy, s", "Share of the time"], workers) }}{% endif %}
 {% if divided %}<h2>Divided videos</h2>
 <p>A seam is the end of a segment; the poses on both sides should agree.</p>
 {{ table(["Video", "Segments", "Seams", "That agree", "Frames"], divided) }}{% endif %}
-<h2>Slowest videos</h2>
-{{ table(["Video", "Frames", "Worker, s", "Worker frames/s"], slowest) }}
+{% if slowest %}<h2>Slowest videos</h2>
+{{ table(["Video", "Frames", "Worker, s", "Worker frames/s"], slowest) }}{% endif %}
 <h2>Run</h2>
 {{ text_table([], about) }}
 """
@@ -129,7 +129,7 @@ def write_page(
         chart=_chart(monitor),
         notes=list(notes),
         failed=failures[:_MOST_ROWS],
-        workers=_workers(videos, seconds)[:_MOST_ROWS],
+        workers=_workers(monitor.scheduler.workers, seconds)[:_MOST_ROWS],
         divided=divided[:_MOST_ROWS],
         slowest=[
             (v.source.name, v.frames, f"{v.seconds:.1f}", f"{v.frames / max(v.seconds, 1e-3):.1f}")
@@ -144,7 +144,7 @@ def write_page(
 
 def _chart(monitor: Monitor) -> str:
     """Frames over time, where matplotlib is installed."""
-    if find_spec("matplotlib") is None or len(monitor.samples) < 3:
+    if find_spec("matplotlib") is None or not monitor.samples[-1][1]:
         return ""
     from vepe.viz.plots import line_chart
 
@@ -153,15 +153,17 @@ def _chart(monitor: Monitor) -> str:
     return line_chart("Frames through the network", {"frames": (times, frames)}, x_label="seconds")
 
 
-def _workers(videos: Sequence[VideoRun], seconds: float) -> list[tuple[object, ...]]:
-    names = sorted({v.worker for v in videos if v.worker})
-    rows: list[tuple[object, ...]] = []
-    for name in names:
-        own = [v for v in videos if v.worker == name]
-        busy = sum(v.seconds for v in own)
-        share = f"{100 * busy / max(seconds, 1e-3):.0f} %"
-        rows.append((name, len(own), sum(v.frames for v in own), f"{busy:.1f}", share))
-    return rows
+def _workers(workers: Mapping[str, WorkerTotals], seconds: float) -> list[tuple[object, ...]]:
+    return [
+        (
+            name,
+            worker.tasks,
+            worker.frames,
+            f"{worker.seconds:.1f}",
+            f"{100 * worker.seconds / max(seconds, 1e-3):.0f} %",
+        )
+        for name, worker in sorted(workers.items())
+    ]
 
 
 def _duration(seconds: float) -> str:

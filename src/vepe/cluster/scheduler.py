@@ -79,6 +79,21 @@ class VideoRun:
     parts: tuple[Segment, ...] = ()
 
 
+@dataclass
+class WorkerTotals:
+    """What one worker has done: number of tasks and frames, and seconds of work."""
+
+    tasks: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+
+    def add(self, result: Result) -> None:
+        """Counts a task that is done."""
+        self.tasks += 1
+        self.frames += result.frames
+        self.seconds += result.seconds
+
+
 class Scheduler:
     """Runs the videos of a plan on an engine.
 
@@ -92,6 +107,7 @@ class Scheduler:
 
     Attributes:
         videos: in the order of the arguments.
+        workers: by the names that the engine gives them.
     """
 
     def __init__(
@@ -104,6 +120,7 @@ class Scheduler:
         on_poll: Callable[[], None] = lambda: None,
     ) -> None:
         self.videos = [VideoRun(source, overwrite) for source, overwrite in videos]
+        self.workers: dict[str, WorkerTotals] = {}
         self._of = {video.source.name: video for video in self.videos}
         self._engine, self._patience = engine, patience
         self._on_done, self._on_poll = on_done, on_poll
@@ -168,6 +185,8 @@ class Scheduler:
     def _take(self, video: VideoRun, event: Event) -> Outcome | None:
         """What follows from an event; the outcome of its video, if that has ended now."""
         video.worker = event.worker or video.worker
+        if event.kind == "done":
+            self.workers.setdefault(event.worker, WorkerTotals()).add(event.result)
         if event.fatal:
             raise VepeError(event.reason)
         if video.outcome is not None:  # given up, because of another of its segments
