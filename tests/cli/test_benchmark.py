@@ -39,6 +39,8 @@ def test_lists_give_all_combinations(tmp_path: Path, clip: str, capsys) -> None:
     [
         (["--batch", "0"], "whole numbers from 1"),
         (["--people", "few"], "whole numbers from 1"),
+        (["--batch", "\u00b2"], "whole numbers from 1"),
+        (["--batch", "1000000000"], "to 99999"),
         (["--backend", "tf"], "There is no backend 'tf'"),
         (["--frames", "2"], "frames"),
     ],

@@ -42,6 +42,19 @@ def test_recording_holds_video_and_poses(words, tmp_path, monkeypatch, capsys) -
     assert f"Recording: {path}" in "".join(capsys.readouterr())
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "out/clip.json", "clip.rrd"])
+def test_a_recording_replaces_nothing_else(words, tmp_path, capsys, name: str) -> None:
+    (tmp_path / "clip.mp4").rename(tmp_path / "clip.rrd")  # a video may have any name
+    (tmp_path / "clip.mp4").write_text("another")
+    words = [word.replace("clip.mp4", "clip.rrd").replace("a.rrd", name) for word in words]
+    before = (tmp_path / "clip.rrd").read_bytes()
+    assert run([*words, "--overwrite"]) == 2
+    problem = "itself" if name == "clip.rrd" else "must end in .rrd"
+    assert problem in capsys.readouterr().err
+    assert (tmp_path / "clip.rrd").read_bytes() == before
+    assert (tmp_path / "clip.mp4").read_text() == "another"
+
+
 @pytest.mark.skipif(find_spec("rerun") is not None, reason="rerun-sdk is installed")
 def test_missing_package_is_said_before_the_work(words, tmp_path, capsys) -> None:
     assert run(words) == 2

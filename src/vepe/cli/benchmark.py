@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from itertools import product
 from pathlib import Path
@@ -31,8 +32,10 @@ def _numbers(option: str, text: str | None) -> list[int | None]:
     if text is None:
         return [None]
     values = split([text])
-    if not values or not all(v.isdigit() and int(v) > 0 for v in values):
-        raise typer.BadParameter(f"{option} takes whole numbers from 1, such as 1,4; got '{text}'")
+    if not values or not all(re.fullmatch(r"0*[1-9][0-9]{0,4}", value) for value in values):
+        raise typer.BadParameter(
+            f"{option} takes whole numbers from 1 to 99999, such as 1,4; got '{text}'"
+        )
     return [int(value) for value in values]
 
 
@@ -78,7 +81,7 @@ def benchmark(
         str, typer.Option(metavar="STREAMS,...", help="Numbers of streams that share a step.")
     ] = "1",
     frames: Annotated[int, typer.Option(min=6, help="Frames of the video to use.")] = 50,
-    repeats: Annotated[int, typer.Option(min=1, help="How often they are run.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, max=99_999, help="How often they are run.")] = 1,
     clock: Annotated[
         Clock,
         typer.Option(help="wall: time that passes; cpu: CPU time of all threads."),

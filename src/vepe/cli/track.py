@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vepe.inference.batch import SharedSettings
     from vepe.inference.predictor import Predictor
     from vepe.types import VideoInfo
-    from vepe.video.sources import NamedSource
+    from vepe.video.sources import NamedSource, SourceList
 
 _INCOMPLETE = 2
 
@@ -212,7 +212,7 @@ def track(
         if show and listed.several:
             raise VepeError("--show is for one source; leave it out to track many.")
         if rerun is not None:
-            _check_recording(rerun, overwrite=overwrite or resume, several=listed.several)
+            _check_recording(rerun, listed, overwrite=overwrite or resume)
         job = TrackJob(output, "", not no_video, formats, overwrite, start, stride, drawing=drawing)
         job.check_output()
         for sentence in listed.notes:
@@ -250,15 +250,18 @@ def track(
         _track_one(*plan.todo[0], settings, partial(load, model), show=show, rerun=rerun)
 
 
-def _check_recording(path: Path, *, overwrite: bool, several: bool) -> None:
+def _check_recording(path: Path, listed: SourceList, *, overwrite: bool) -> None:
     """Raises VepeError, before the work, where the recording cannot be written."""
     from vepe.formats.files import check_targets
     from vepe.formats.tracks import check_package
 
-    if several:
+    if listed.several:
         raise VepeError("--rerun is for one source; use --format rerun for many.")
+    if path.suffix.lower() != ".rrd":
+        raise VepeError(f"The recording '{path}' must end in .rrd; name a file that does.")
+    sources = [source.path for source in listed.sources if source.path is not None]
+    check_targets([path], sources, overwrite=overwrite)
     check_package("rerun")
-    check_targets([path], [], overwrite=overwrite)
 
 
 def _write_recording(path: Path, poses: Path, source: str) -> None:

@@ -64,13 +64,13 @@ def _write_parquet(
         import pyarrow.parquet
     except ImportError:
         raise missing_extra("Parquet", "pyarrow", "parquet") from None
-    fields = [
-        pyarrow.field(name, pyarrow.float64() if column.dtype.kind == "f" else pyarrow.int64())
-        for name, column in columns.items()
-    ]
-    metadata = {f"vepe.{key}": json.dumps(value) for key, value in about.items()}
-    schema = pyarrow.schema(fields, metadata=metadata)
     with replacing(path) as partial:
+        fields = [
+            pyarrow.field(name, pyarrow.float64() if column.dtype.kind == "f" else pyarrow.int64())
+            for name, column in columns.items()
+        ]
+        metadata = {f"vepe.{key}": json.dumps(value) for key, value in about.items()}
+        schema = pyarrow.schema(fields, metadata=metadata)
         table = pyarrow.table(dict(values), schema=schema)
         pyarrow.parquet.write_table(table, partial, compression="zstd")
     return path

@@ -14,7 +14,7 @@ from vepe.errors import VepeError, counted
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person
 from vepe.formats.coco_writer import write_coco_video
 from vepe.formats.detect import read_any
-from vepe.formats.files import check_targets, safe_name
+from vepe.formats.files import check_targets, encoding, safe_name
 from vepe.formats.geometry import person_box, posetrack_visibility
 from vepe.formats.hdf5 import write_hdf5
 from vepe.formats.label_studio import write_label_studio
@@ -170,7 +170,10 @@ def convert_annotations(
         if twice is not None:
             raise VepeError(f"Two of the formats write '{twice}'; convert to one after the other.")
         check_targets(paths, {sequence.source for sequence in sequences}, overwrite=overwrite)
-        written = [write(path) for path, write in plan]
+        written = []
+        for path, write in plan:
+            with encoding(path):
+                written.append(write(path))
     return Conversion(
         written=tuple(written),
         sequences=len(sequences),

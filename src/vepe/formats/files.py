@@ -190,14 +190,27 @@ def replacing(path: Path) -> Iterator[Path]:
             "check the folder, its rights and the free space."
         ) from error
     except UnicodeEncodeError as error:
-        shown = printable(error.object[:80])
-        raise VepeError(
-            f"{path} cannot be written: the name '{shown}' is not valid Unicode; correct it."
-        ) from error
+        raise _not_unicode(path, error) from error
     finally:
         if partial is not None:
             with uninterrupted():
                 partial.remove()
+
+
+@contextmanager
+def encoding(path: Path) -> Iterator[None]:
+    """For what writers of `path` encode before they open it. Raises VepeError as `replacing`."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise _not_unicode(path, error) from error
+
+
+def _not_unicode(path: Path, error: UnicodeEncodeError) -> VepeError:
+    shown = printable(error.object[:80])
+    return VepeError(
+        f"{path} cannot be written: the name '{shown}' is not valid Unicode; correct it."
+    )
 
 
 @contextmanager
@@ -247,10 +260,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             "check the folder, its rights and the free space."
         ) from error
     except UnicodeEncodeError as error:
-        shown = printable(error.object[:80])
-        raise VepeError(
-            f"{path} cannot be written: the name '{shown}' is not valid Unicode; correct it."
-        ) from error
+        raise _not_unicode(path, error) from error
     finally:
         if partial is not None:
             with uninterrupted():

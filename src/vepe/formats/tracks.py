@@ -13,7 +13,7 @@ from vepe.errors import VepeError, missing_extra
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, FormatName, Person
 from vepe.formats.coco_writer import results_document
 from vepe.formats.detect import read_any
-from vepe.formats.files import dump_json
+from vepe.formats.files import dump_json, encoding
 from vepe.formats.geometry import COORDINATE_DECIMALS, SCORE_DECIMALS, person_box, rounded
 from vepe.formats.hdf5 import write_hdf5
 from vepe.formats.mot import write_mot
@@ -47,7 +47,8 @@ def write_tracks(format: str, path: Path, tracks: PoseTracks) -> Path:
     suffix, write = WRITERS[format]
     has_suffix = path.name.lower().endswith(suffix)
     target = path if has_suffix else path.with_name(path.name + suffix)
-    return write(target, tracks)
+    with encoding(target):
+        return write(target, tracks)
 
 
 def format_of(path: Path) -> str:
