@@ -133,7 +133,7 @@ def test_odd_sizes(size, predict, tmp_path: Path) -> None:
         (["{tmp}/inputs", "{tmp}/inputs/notes.txt"], "is not an image"),
         (["{tmp}/cut.jpg"], "is damaged or cut off"),
         (["{tmp}/inputs", "-o", "{tmp}/empty"], "is a folder; name a file"),
-        (["{tmp}/inputs", "-o", "{tmp}/zero.jpg/x.json"], "cannot be written"),
+        (["{tmp}/inputs", "-o", "{tmp}/zero.jpg/x.json"], "is a file, not a folder"),
         (["{tmp}/inputs", "--draw", "{tmp}/zero.jpg"], "is a file, not a folder"),
         (["{tmp}/inputs", "--draw", "{tmp}/inputs"], "would replace"),
         (["{tmp}/inputs", "--draw", "{tmp}/inputs", "--overwrite"], "itself; name another"),

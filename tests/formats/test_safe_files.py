@@ -39,6 +39,19 @@ def test_folder_is_replaced_without_leftovers(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VepeError, match="is a file, not a folder"):
+        check_targets([tmp_path / "file" / "a" / "b.json"], [])
+    check_targets([tmp_path / "new" / "b.json"], [])
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may everywhere
+    for target in ("b.json", "new/folder/b.json"):
+        with pytest.raises(VepeError, match="may not be written to; change its rights"):
+            check_targets([tmp_path / target], [])
+
+
 @pytest.mark.skipif(os.name != "posix", reason="devices have other names")
 def test_devices_and_pipes_get_the_content_and_stay(tmp_path: Path, capfd) -> None:
     null, pipe = tmp_path / "null.json", tmp_path / "pipe.json"

@@ -110,7 +110,7 @@ def benchmark(
     clip = source or str(CLIP)
     if source is None and not CLIP.is_file():
         raise typer.BadParameter("give a VIDEO; the clip that is the default is only in a clone")
-    if json is not None and json.exists():
+    if json is not None:
         from vepe.formats.files import check_targets
 
         check_targets([json], [Path(clip), *map(Path, split([model]))], overwrite=True)

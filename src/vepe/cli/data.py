@@ -52,7 +52,7 @@ def check(
     Exit code 0: no problems; 1: problems were found; 2: it cannot be checked.
     """
     from vepe.formats.dataset_check import TITLES, check_dataset
-    from vepe.formats.files import dump_json
+    from vepe.formats.files import check_targets, dump_json
 
     if old_images is not None:
         message = "--pictures is now called --images; the old name will go in version 0.3."
@@ -62,6 +62,7 @@ def check(
         inside = directory.resolve() in json_file.resolve().parents
         if inside or json_file.resolve() == directory.resolve():
             raise VepeError(f"'{json_file}' is part of the data; name another file for --json.")
+    check_targets([json_file] if json_file else [], [], overwrite=True)
     report = check_dataset(directory, images=images, decode=not quick, progress=_progress)
     kinds = " and ".join(TITLES[kind] for kind in report.formats) or "unreadable"
     echo(f"{directory}: {kinds}")

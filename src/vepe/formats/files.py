@@ -135,8 +135,8 @@ def check_targets(
         overwrite: whether existing targets may be replaced. Sources never may.
 
     Raises:
-        VepeError: if a target is a source, contains one or lies in one, or exists already
-            (an empty folder does not count).
+        VepeError: if a target is a source, contains one or lies in one, exists already (an empty
+            folder does not count), or its folder may not be written to.
     """
     targets = list(targets)
     sources = [source.resolve() for source in sources]
@@ -154,6 +154,19 @@ def check_targets(
             raise VepeError(
                 f"'{target}' is already there; add --overwrite to replace it, or name another."
             )
+    for folder in {target.absolute().parent for target in targets if not is_stream(target)}:
+        _check_writable(folder)
+
+
+def _check_writable(folder: Path) -> None:
+    """Raises VepeError where a folder, or the one that it would be created in, is not writable."""
+    nearest = next(p for p in (folder, *folder.parents) if p.exists())
+    if not nearest.is_dir():
+        raise VepeError(f"'{nearest}' is a file, not a folder; name another path.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise VepeError(
+            f"The folder '{nearest}' may not be written to; change its rights, or name another."
+        )
 
 
 @contextmanager
