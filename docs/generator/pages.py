@@ -76,6 +76,9 @@ def staged(page: Path, folder: Path) -> str:
 
     def moved(match: re.Match[str]) -> str:
         path, sign, anchor = match["target"].partition("#")
+        if (page.parent / path).resolve() == ROOT / "README.md":  # its parts are pages of the site
+            part = f"{anchor}.md" if (DOCS / f"{anchor}.md").exists() else "index.md"
+            return f"{match['before']}{part}{match['after']}"
         return f"{match['before']}{_site_path(page, path, folder)}{sign}{anchor}{match['after']}"
 
     text = outside_fences(text, lambda part: _PLAYER.sub(_player, _LINK.sub(moved, part)))

@@ -41,8 +41,8 @@ class EvaluationConfig(Settings):
         kind: whose rules score the predictions.
         joints: all keypoints, or those that prediction and ground truth share by name.
         metric: which metric decides on the best weights.
-        every_steps, every_minutes: interval of evaluations within a stage; without either, at its end
-            only.
+        every_steps, every_minutes: interval of evaluations within a stage; without either, at its
+            end only.
         input_px: longer side of the network's input; the model's own where it is not set.
         window: frames of the window; the model's own where it is not set.
     """
