@@ -99,6 +99,14 @@ def until(page: Page, condition: str) -> None:
         page.wait_for_timeout(30)
 
 
+def opened(page: Page, tracked: Tracked) -> Page:
+    """The page with the finished job, at its first frame."""
+    page.goto(f"/#/job/{tracked.id}")
+    page.locator(".track .run").first.wait_for()
+    until(page, "document.getElementById('video').readyState >= 2")
+    return page
+
+
 PROBES = """
 window.probes = {
   canvas() {
@@ -123,7 +131,7 @@ window.probes = {
   saidNumber() {
     return Number(document.getElementById("frame-number").textContent.replace("frame ", ""));
   },
-  // Mean difference of neighbouring pixels inside a circle of the video.
+  // How much pixels inside a circle of the video differ from the mean of their neighbours.
   detail([x, y, radius]) {
     const { context, fit, left, top } = this.canvas();
     const half = 0.6 * radius * fit;
@@ -131,7 +139,10 @@ window.probes = {
     const at = [Math.round(left + fit * x - half), Math.round(top + fit * y - half)];
     const { data } = context.getImageData(...at, size, size);
     let sum = 0;
-    for (let i = 4; i < data.length; i += 4) sum += Math.abs(data[i] - data[i - 4]);
+    for (let i = 4; i < data.length - 4; i += 4) {
+      if ((i / 4) % size === 0 || (i / 4 + 1) % size === 0) continue;
+      sum += Math.abs(2 * data[i] - data[i - 4] - data[i + 4]);
+    }
     return sum / (size * size);
   },
   // [shown, said, details of the frame's circles] of every animation frame until the video ends.

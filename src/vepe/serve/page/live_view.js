@@ -129,6 +129,7 @@ export class LiveView {
       show: this.#options.values,
       selected: null,
       isDrawnIn: false,
+      isExact: true,
     });
   }
 

@@ -348,7 +348,7 @@ export class Player {
     this.stage.redraw();
   }
 
-  #paint(context, image, imageSize, view, timeS) {
+  #paint(context, image, imageSize, view, timeS, isExact) {
     const place = this.#store.placeAt(timeS);
     paintScene(context, image, imageSize, view, {
       store: this.#store,
@@ -357,6 +357,7 @@ export class Player {
       show: this.#options.values,
       selected: this.#selected,
       isDrawnIn: this.#isDrawnIn && image !== null,
+      isExact,
     });
   }
 

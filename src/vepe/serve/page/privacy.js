@@ -6,6 +6,7 @@
 import { coveringCircle } from "./body.js";
 
 export const HOLD_S = 1;
+const UNSURE_S = 0.15;
 const CELLS_PER_HEAD = 5;
 const MIN_CELL_PX = 4;
 const MIN_SCORE = 0.3;
@@ -15,12 +16,19 @@ const small = document.createElement("canvas");
 const smallContext = small.getContext("2d", { willReadFrequently: false });
 
 /**
- * Circles {x, y, radius} over the faces of the frame at `place` of the store. Those of the frames
- * next to it are hidden too, since a browser without `VideoFrame` may be one frame ahead.
+ * Circles {x, y, radius} over the faces of the frame at `place` of the store. If the image may be
+ * that of another moment, they cover the faces of all frames around it.
  */
-export function hiddenCircles(store, place, skeleton) {
-  const people = [-1, 0, 1].flatMap((step) => store.at(place + step)?.people ?? []);
-  return circlesOf([...people, ...store.nearby(place, HOLD_S)], skeleton);
+export function hiddenCircles(store, place, skeleton, isExact) {
+  const people = [...store.at(place).people, ...store.nearby(place, HOLD_S)];
+  for (const step of isExact ? [] : [-1, 1]) {
+    for (let i = place + step, n = 0; store.at(i); i += step, n++) {
+      const distance = Math.abs(store.at(i).timeS - store.at(place).timeS);
+      if (n > 0 && distance > UNSURE_S) break;
+      people.push(...store.at(i).people);
+    }
+  }
+  return circlesOf(people, skeleton);
 }
 
 export function circlesOf(people, skeleton) {

@@ -9,17 +9,19 @@ import { hiddenCircles, hideAll, hideCircles } from "./privacy.js";
  * @param {{width: number, height: number}} imageSize of the image, which may be scaled
  * @param {{width: number, height: number, scale: number}} view see `drawPeople`
  * @param {object} scene store, place (-1: no poses are known), skeleton (null likewise), show,
- *   selected, isDrawnIn (the image shows the poses already)
+ *   selected, isDrawnIn (the image shows the poses already), isExact (`place` is certainly that of
+ *   the image)
  */
 export function paintScene(context, image, imageSize, view, scene) {
-  const { store, place, skeleton, show, selected, isDrawnIn } = scene;
+  const { store, place, skeleton, show, selected, isDrawnIn, isExact } = scene;
   const isKnown = place >= 0 && skeleton !== null;
   if (image && show.blur && !isKnown) {
     hideAll(context, image, imageSize, view);
   } else if (image) {
     context.drawImage(image, 0, 0, view.width, view.height);
     if (show.blur) {
-      hideCircles(context, image, imageSize, view, hiddenCircles(store, place, skeleton));
+      const circles = hiddenCircles(store, place, skeleton, isExact);
+      hideCircles(context, image, imageSize, view, circles);
     }
   }
   if (!isKnown || isDrawnIn) return;

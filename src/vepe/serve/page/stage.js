@@ -2,7 +2,8 @@
 //
 // The video element itself is never visible: a browser may show its next frame before a script has
 // the poses (or the blur) of it ready. Where the browser has `VideoFrame`, the image and its time
-// are taken at once and cannot disagree.
+// are taken at once and cannot disagree. Elsewhere (also over plain HTTP from another machine, where
+// browsers withhold it) the frame that is drawn may be a moment ahead of the time while it plays.
 
 export class Stage {
   #canvas;
@@ -21,8 +22,8 @@ export class Stage {
   /**
    * @param {HTMLVideoElement} video
    * @param {HTMLCanvasElement} canvas which fills its parent
-   * @param {(context, image, size, view, timeS: number) => void} paint draws one frame, in pixels
-   *   of the video
+   * @param {(context, image, size, view, timeS: number, isExact: boolean) => void} paint draws one
+   *   frame, in pixels of the video; `isExact` if the time is certainly that of the image
    */
   constructor(video, canvas, paint) {
     this.video = video;
@@ -112,7 +113,7 @@ export class Stage {
     const context = canvas.getContext("2d");
     const size = this.#size ?? { width, height };
     context.scale(width / size.width, height / size.height);
-    this.#paint(context, this.#image, { width, height }, { ...size, scale: 1 }, 0);
+    this.#paint(context, this.#image, { width, height }, { ...size, scale: 1 }, 0, true);
     return canvas.convertToBlob({ type: "image/png" });
   }
 
@@ -200,7 +201,8 @@ export class Stage {
     context.rect(0, 0, view.width, view.height);
     context.clip();
     context.imageSmoothingQuality = "medium";
-    this.#paint(context, image, imageSize, view, timeS);
+    const isExact = image !== this.video || this.video.paused;
+    this.#paint(context, image, imageSize, view, timeS, isExact);
     context.restore();
     this.onshown(timeS);
   }
