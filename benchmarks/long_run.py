@@ -4,7 +4,8 @@
 
 Makes a video of 64 x 48 px at 29.97 fps with a tone that starts again every minute, tracks it with
 a tiny untrained model (whose people come and go at random, so that the tracker has work) on ONNX
-Runtime, which `vepe track` uses by default, and compares every timestamp, and the onsets of the tone, of the written video with those of the source.
+Runtime, which `vepe track` uses by default, and compares every timestamp, and the onsets of the
+tone, of the written video with those of the source.
 Prints the resident memory every minute, and at 10, 20 ... 100 % of the way. Ctrl-C ends it early,
 and what is finished is compared.
 """
