@@ -39,6 +39,14 @@ def test_folder_is_replaced_without_leftovers(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_a_loop_of_links_is_replaced(tmp_path: Path) -> None:
+    loop = tmp_path / "a.json"
+    loop.symlink_to("a.json")
+    check_targets([loop], [loop.with_name("b.json")])
+    write_bytes(loop, b"data")
+    assert loop.read_bytes() == b"data"
+
+
 def test_a_folder_that_cannot_be_written_is_said_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

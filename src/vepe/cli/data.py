@@ -52,15 +52,15 @@ def check(
     Exit code 0: no problems; 1: problems were found; 2: it cannot be checked.
     """
     from vepe.formats.dataset_check import TITLES, check_dataset
-    from vepe.formats.files import check_targets, dump_json
+    from vepe.formats.files import check_targets, dump_json, real_path
 
     if old_images is not None:
         message = "--pictures is now called --images; the old name will go in version 0.3."
         warnings.warn(message, VepeWarning, stacklevel=2)
         images = old_images
     if json_file is not None and json_file.exists():
-        inside = directory.resolve() in json_file.resolve().parents
-        if inside or json_file.resolve() == directory.resolve():
+        inside = real_path(directory) in real_path(json_file).parents
+        if inside or real_path(json_file) == real_path(directory):
             raise VepeError(f"'{json_file}' is part of the data; name another file for --json.")
     check_targets([json_file] if json_file else [], [], overwrite=True)
     report = check_dataset(directory, images=images, decode=not quick, progress=_progress)

@@ -126,7 +126,7 @@ def _plan(
     Raises:
         VepeError: where an input is no image, or a result cannot be written.
     """
-    from vepe.formats.files import check_targets
+    from vepe.formats.files import check_targets, real_path
 
     named = named_images(inputs)
     for _, name in named:
@@ -138,7 +138,7 @@ def _plan(
     if draw is not None and draw.exists() and not draw.is_dir():
         raise VepeError(f"'{draw}' is a file, not a folder; name a folder for the drawings.")
     drawings = drawing_paths(draw, [name for _, name in named]) if draw is not None else []
-    if output.resolve() in {drawing.resolve() for drawing in drawings}:
+    if real_path(output) in {real_path(drawing) for drawing in drawings}:
         raise VepeError(
             f"'{output}' is the file of a drawing, too; name another file for the poses."
         )

@@ -119,6 +119,11 @@ def as_path(value: object, what: str = "a file") -> Path:
     return path
 
 
+def real_path(path: Path) -> Path:
+    """The path with links followed. Unlike with `Path.resolve`, a loop of links is no error."""
+    return Path(os.path.realpath(path))
+
+
 def safe_name(name: str) -> str:
     """A sequence's name as a file name: all but letters, digits, '-' and '.' becomes '_'."""
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "sequence"
@@ -139,9 +144,9 @@ def check_targets(
             folder does not count), or its folder may not be written to.
     """
     targets = list(targets)
-    sources = [source.resolve() for source in sources]
+    sources = [real_path(source) for source in sources]
     for target in targets:
-        path = target.resolve()
+        path = real_path(target)
         around = (path, *path.parents) if target.exists() else (path,)
         for source in sources:
             same = target.exists() and source.exists() and target.samefile(source)

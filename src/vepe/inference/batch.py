@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vepe.errors import VepeError
+from vepe.formats.files import real_path
 from vepe.inference.pipeline import run
 from vepe.inference.result_info import ResultState, RunInfo, result_state
 from vepe.inference.track_job import TrackJob, TrackReport
@@ -160,11 +161,11 @@ class Outcome:
 
 def _check_disjoint(sources: Sequence[NamedSource], settings: SharedSettings) -> None:
     """Raises VepeError where the result of one video is a file of another."""
-    originals = {s.path.resolve(): s for s in sources if s.path is not None}
+    originals = {real_path(s.path): s for s in sources if s.path is not None}
     owners: dict[Path, NamedSource] = {}
     for source in sources:
         for path in settings.job_of(source, overwrite=True).paths():
-            target = path.resolve()
+            target = real_path(path)
             if target in originals:
                 raise VepeError(
                     f"The result of '{source.source}' would replace '{originals[target].source}'; "
