@@ -6,9 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from vepe.cli import process
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -34,6 +37,27 @@ def test_lines_of_libraries_in_c_do_not_stand_next_to_ours() -> None:
     code = "os.write(2, b'libwhatever: odd\\n'); print('vepe: ours', file=sys.stderr)"
     assert run_main(code).stderr == "vepe: ours\n"
     assert "libwhatever: odd" in run_main(code, PYTHONWARNINGS="default").stderr
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_error_that_a_thread_keeps_for_its_owner_is_not_printed(
+    kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Writer(threading.Thread):
+        exception: Exception | None = None
+
+        def run(self) -> None:
+            error = OSError(28, "full")
+            self.exception = error if kept else OSError(5, "an earlier one")
+            raise error
+
+    printed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+    process._hide_reported_errors()
+    thread = Writer()
+    thread.start()
+    thread.join()
+    assert len(printed) == (0 if kept else 1)
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])

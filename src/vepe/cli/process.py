@@ -27,11 +27,26 @@ def set_up() -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints for programmers, per process
     if not sys.warnoptions and not asked:
         _separate_stderr()
+    _hide_reported_errors()
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, _interrupt)
+
+
+def _hide_reported_errors() -> None:
+    """Prints no traceback of a thread that keeps its error for its owner, who reports it.
+
+    TensorBoard's writer is such a thread: on a full disk, the run says so and continues.
+    """
+    before = threading.excepthook
+
+    def show(error: threading.ExceptHookArgs) -> None:
+        if getattr(error.thread, "exception", None) is not error.exc_value:
+            before(error)
+
+    threading.excepthook = show
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
