@@ -193,7 +193,8 @@ def _mat(rng: random.Random, path: Path) -> str:
     content = loadmat(path)["annolist"]
     frame = rng.randrange(content.shape[1])
     field = rng.choice(["image", "annorect"])
-    junk = rng.choice([value for value in JUNK if isinstance(value, str | float | list)])
+    # MATLAB's files have no None.
+    junk = rng.choice([v for v in JUNK if isinstance(v, str | float | list) and v != [None]])
     content[0, frame][field] = junk if junk != "\ud800" else 0.0
     savemat(path, {rng.choice(["annolist", "annolist", "annolist", "other"]): content})
     return f"{frame}.{field} {junk!r:.40}"
