@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,7 @@ from vepe.cluster.scheduler import Patience, Scheduler
 from vepe.cluster.tasks import Task, WorkSettings
 from vepe.cluster.worker import Worker
 from vepe.errors import VepeError
-from vepe.inference.batch import plan_batch
+from vepe.inference.batch import Outcome, plan_batch
 from vepe.video.sources import NamedSource, list_sources
 
 if find_spec("ray") is None:  # not imported: that is the session's to do
@@ -54,6 +55,17 @@ def settings(folder: Path, segment_s: float | None = None, **options: Any) -> Wo
     return WorkSettings(shared, partial(stand_in_predictor, **options), segment_s)
 
 
+@contextmanager
+def engine_on(ray: Any, *settings: Any) -> Iterator[RayEngine]:
+    """Its workers end with it: those of the next test need their cores."""
+    engine = RayEngine(ray, *settings)
+    try:
+        yield engine
+    finally:
+        for member in engine._members:
+            ray.kill(member.actor)
+
+
 def test_killed_workers_cost_nothing(ray, tmp_path: Path, capfd) -> None:
     """Among them one that is killed from outside, and one whose video kills it once."""
     clips = tmp_path / "clips"
@@ -70,17 +82,18 @@ def test_killed_workers_cost_nothing(ray, tmp_path: Path, capfd) -> None:
     trap.touch()
     out = tmp_path / "ray"
     work = settings(out, 1.05, frame_s=0.01, kill_once=trap)
-    with result_token(out) as token:
+    with ExitStack() as stack:
+        token = stack.enter_context(result_token(out))
         check = WorkerCheck(__version__, None, "", token)
-        engine = RayEngine(ray, work, check, WorkerSize(most=2))
+        engine = stack.enter_context(engine_on(ray, work, check, WorkerSize(most=2)))
         todo = plan_batch(sources, work.shared, resume=True).todo
-        victims = [1]
+        killed: list[str] = []
 
-        def kill_one(outcome: object) -> None:
-            ready = [m for m in engine._members if m.ready is None]
-            if victims and ready:
-                victims.pop()
-                os.kill(int(ready[0].name.rpartition(":")[2]), signal.SIGKILL)
+        def kill_one(outcome: Outcome) -> None:
+            """The worker of the first result; it lives, since it passed the trap."""
+            if not killed and outcome.failure is None:
+                killed.extend(v.worker for v in scheduler.videos if v.source == outcome.source)
+                os.kill(int(killed[0].rpartition(":")[2]), signal.SIGKILL)
 
         scheduler = Scheduler(todo, engine, Patience(pause_s=0.1), on_done=kill_one)
         monitor = Monitor(scheduler, engine, {})
