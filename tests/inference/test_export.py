@@ -80,3 +80,15 @@ def test_the_file_describes_itself(exported: Path) -> None:
 def test_weights_on_onnx_runtime_are_exported_first(tiny_weights: Path) -> None:
     with pytest.raises(VepeError, match="holds weights; export it with vepe export"):
         open_network(tiny_weights, "onnxruntime")
+
+
+def test_a_full_temporary_folder_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("Protobuf serialization failed.\nmore")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", fail)
+    with pytest.raises(VepeError, match=r"serialization failed.\); check the free space"):
+        export_onnx(tiny_model(CONFIG), CONFIG, {}, tmp_path / "a.onnx", fixed_wh=(64, 64))
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from xml.etree import ElementTree
 
 import pytest
@@ -21,3 +22,9 @@ def test_chart_is_self_contained_svg(logarithmic: bool) -> None:
     root = ElementTree.fromstring(text.replace("xlink:", ""))
     # Text, lines and grid take their colours from the page, so that they are visible in dark mode.
     assert not [e for e in root.iter() if "#000000" in e.get("style", "")]
+
+
+def test_a_date_that_is_none_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    assert "<svg" in line_chart("Loss", {"a": ([0, 1], [1.0, 2.0])}, x_label="step")
+    assert os.environ["SOURCE_DATE_EPOCH"] == "yesterday"

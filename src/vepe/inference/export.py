@@ -190,10 +190,17 @@ def _simplified(traced: bytes) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "simplified.onnx"
         options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(
-            traced, options, providers=["CPUExecutionProvider"], disabled_optimizers=_FOLDING
-        )
-        graph = onnx.load(str(path))
+        try:
+            onnxruntime.InferenceSession(
+                traced, options, providers=["CPUExecutionProvider"], disabled_optimizers=_FOLDING
+            )
+            graph = onnx.load(str(path))
+        except Exception as error:  # those of ONNX Runtime and protobuf have no common class
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise VepeError(
+                f"ONNX Runtime cannot simplify the graph ({reason}); "
+                "check the free space of the temporary folder."
+            ) from error
     used = [entry for entry in graph.opset_import if not entry.domain]
     del graph.opset_import[:]  # ONNX Runtime lists all domains that it knows
     graph.opset_import.extend(used)

@@ -7,6 +7,7 @@ and dark mode. No display is needed.
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -105,8 +106,14 @@ def as_svg(fig: Figure) -> Markup:
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
-        fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    # No date is written, but matplotlib fails where this variable holds none.
+    stated = os.environ.pop("SOURCE_DATE_EPOCH", None)
+    try:
+        with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
+            fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    finally:
+        if stated is not None:
+            os.environ["SOURCE_DATE_EPOCH"] = stated
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
