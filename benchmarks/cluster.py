@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import shutil
@@ -202,13 +203,22 @@ def split(folder: Path, names: list[str]) -> dict:
         whole, parts = (json.loads(path.read_text()) for path in paths)
         scores = evaluate_tracks(paths[0], paths[1]).to_dict()
         ids = [{image["id"]: set() for image in document["images"]} for document in (whole, parts)]
-        for document, frames in zip((whole, parts), ids, strict=True):
+        keypoints: list[dict] = [{}, {}]
+        for document, frames, places in zip((whole, parts), ids, keypoints, strict=True):
             for person in document["annotations"]:
-                frames[person["image_id"]].add((person["track_id"], *person["bbox"]))
+                frames[person["image_id"]].add(person["track_id"])
+                places[person["image_id"], person["track_id"]] = person["keypoints"]
         same = sum(ids[0][key] == ids[1].get(key) for key in ids[0])
+        farthest = [
+            math.dist(a[k : k + 2], b[k : k + 2])
+            for key, a in keypoints[0].items()
+            if (b := keypoints[1].get(key)) is not None
+            for k in range(0, len(a), 3)
+        ]
         result[source.name] = {
             "frames": len(ids[0]),
-            "frames_with_equal_ids_and_boxes": same,
+            "frames_with_equal_ids": same,
+            "largest_distance_px": round(max(farthest, default=0.0), 4),
             "poses_equal_bit_by_bit": whole["annotations"] == parts["annotations"],
             "seams": seams,
             "seconds": seconds,
