@@ -68,6 +68,19 @@ def test_poses_are_compared_after_alignment() -> None:
     assert (unaligned.keypoints_px - poses().keypoints_px).abs().max() > 1
 
 
+def test_a_duplicate_is_placed_like_its_person_but_does_not_rise() -> None:
+    """Two queries on one person, seen in the other frame with a high score."""
+    body = BODY.expand(1, 2, 4, 2)
+    same = IDENTITY[:, :1].expand(-1, 2, -1)
+    scores, confidence = torch.tensor([[2.0, -1.0]]), torch.full((1, 2, 4), 2.0)
+    own = PoseOutput(scores, body + torch.tensor([[0.0, 2.0]]).view(1, 2, 1, 1), confidence, same)
+    other = PoseOutput(torch.tensor([[4.0, -4.0]]), body, confidence, same)
+    fused = fuse([other, own], [still()], 1)
+    assert fused.score_logits[0, 0] > 2.0
+    assert fused.score_logits[0, 1] < -1.0
+    assert (fused.keypoints_px[0, 1] - BODY).abs().max() < 1.5
+
+
 def test_a_frame_far_from_the_others_has_less_weight() -> None:
     window = [poses((15.0, 0.0)), poses(), poses(), poses()]
     fused = fuse(window, [still()] * 3, 3)
