@@ -14,6 +14,7 @@ from PIL import Image
 
 from vepe import partial_files
 from vepe.errors import VepeError
+from vepe.formats import files
 from vepe.formats.files import (
     check_targets,
     replacing,
@@ -34,6 +35,23 @@ def _old(folder: Path) -> Path:
 def test_folder_is_replaced_without_leftovers(tmp_path: Path) -> None:
     folder = _old(tmp_path / "out")
     with replacing_folder(folder) as partial:
+        (partial / "new.txt").write_text("new")
+    assert [p.name for p in folder.iterdir()] == ["new.txt"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_signal_waits_until_the_old_folder_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _old(tmp_path / "out")
+    rmtree = files.shutil.rmtree
+
+    def interrupted(path: Path, **options: bool) -> None:
+        signal.raise_signal(signal.SIGINT)
+        rmtree(path, **options)
+
+    monkeypatch.setattr(files.shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing_folder(folder) as partial:
         (partial / "new.txt").write_text("new")
     assert [p.name for p in folder.iterdir()] == ["new.txt"]
     assert list(tmp_path.iterdir()) == [folder]

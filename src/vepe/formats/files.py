@@ -306,7 +306,7 @@ def _send(whole: Path, path: Path) -> None:
 
 
 def _swap_in(new: Path, path: Path) -> None:
-    """Puts a folder in the place of another, which is deleted; signals wait in between."""
+    """Puts a folder in the place of another, which is deleted; signals wait until it is."""
     old = path.with_name(f".{path.name}{_OLD}")
     with uninterrupted():
         if path.exists() and not path.is_symlink() and exchange(new, path):
@@ -322,7 +322,7 @@ def _swap_in(new: Path, path: Path) -> None:
         else:
             new.rename(path)
             return
-    shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _restore_interrupted(path: Path) -> None:
