@@ -44,6 +44,8 @@ def _twice(trial: Trial) -> None:
 
 def _normalised(path: Path) -> bytes:
     """The content without the paths of the trial and the identity of the source, which differ."""
+    if path.suffix == ".h5":
+        return _hdf5_values(path)
     data = path.read_bytes()
     if path.suffix == ".json" and isinstance(document := json.loads(data), dict):
         document.pop("info", None)
@@ -54,6 +56,17 @@ def _normalised(path: Path) -> bytes:
             text = text.replace(part, "")
         return text.encode()
     return data
+
+
+def _hdf5_values(path: Path) -> bytes:
+    """All values but the path of the source."""
+    import h5py
+
+    values = {}
+    with h5py.File(path) as file:
+        for name in sorted(file.keys() - {"labels_path"}):
+            values[name] = np.asarray(file[name][()]).tobytes()
+    return repr(values).encode()
 
 
 def _threads(trial: Trial) -> None:

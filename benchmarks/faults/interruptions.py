@@ -140,8 +140,13 @@ def _file_size_limit(trial: Trial, command: Command) -> tuple[str, Callable[[], 
 
 
 def _small_disk(trial: Trial, command: Command) -> tuple[str, Callable[[], None]]:
-    """A file system of 4 MB in the place of the output folder, in this process alone."""
+    """A file system of 4 MB more than what lies there, in the place of the output folder.
+
+    It is there in this process alone.
+    """
     out = trial.folder / "out"
+    lies = Path(trial.samples.results[command.after or command.arguments])
+    num_bytes = 4_000_000 + 2 * sum(p.stat().st_size for p in lies.rglob("*") if p.is_file())
     if not _own_mounts():
         return _file_size_limit(trial, command)
 
@@ -150,7 +155,7 @@ def _small_disk(trial: Trial, command: Command) -> tuple[str, Callable[[], None]
             shutil.rmtree(out)
         out.mkdir()
         libc = ctypes.CDLL(None, use_errno=True)
-        if libc.mount(b"none", os.fsencode(out), b"tmpfs", 0, b"size=4m"):
+        if libc.mount(b"none", os.fsencode(out), b"tmpfs", 0, f"size={num_bytes}".encode()):
             raise OSError(ctypes.get_errno(), "no tmpfs")
 
     return "a disk", mount
