@@ -28,7 +28,7 @@ class FakeTrainer:
     calls: list[tuple[str, bool]] = []  # noqa: RUF012 - cleared for every test
     errors: dict[str, BaseException] = {}  # noqa: RUF012
 
-    def __init__(self, config: Any, folder: Path, *, resume: bool) -> None:
+    def __init__(self, config: Any, folder: Path, *, resume: bool, quiet: bool) -> None:
         self.folder, self.model = folder, torch.nn.Linear(9, 1)
         self.calls.append((folder.name, resume))
         folder.mkdir(parents=True, exist_ok=True)
