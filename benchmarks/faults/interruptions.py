@@ -118,7 +118,7 @@ def _check_again(trial: Trial, command: Command) -> None:
 
 
 def _no_space_at_a_change(trial: Trial, command: Command) -> tuple[str, Callable[[], None]]:
-    at = trial.rng.randint(1, trial.samples.num_changes[command.arguments])
+    at = trial.rng.randint(1, max(1, trial.samples.num_changes[command.arguments]))
     code = trial.rng.choice([errno.ENOSPC, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
 
     def fail(change: int) -> None:
