@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 
 PAST, READS = 4, (-4, -2, -1, 0, 1, 2)
-NEW, STRONG, WEAK = 0.4, 0.31, 0.09  # scores that start a track, find a lost one, continue one
+NEW, STRONG, WEAK = 0.4, 0.311, 0.0889  # scores that start a track, find a lost one, continue one
 
 
 def fit(image, longest, stride):
