@@ -28,3 +28,8 @@ def test_a_date_that_is_none_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     assert "<svg" in line_chart("Loss", {"a": ([0, 1], [1.0, 2.0])}, x_label="step")
     assert os.environ["SOURCE_DATE_EPOCH"] == "yesterday"
+
+
+def test_the_same_lines_give_the_same_chart() -> None:
+    first, second = (line_chart("Loss", {"a": ([0, 1], [1.0, 2.0])}, x_label="step") for _ in "ab")
+    assert first == second

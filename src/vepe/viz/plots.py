@@ -101,6 +101,10 @@ def line_chart(
     return as_svg(fig)
 
 
+# With a salt, the ids inside an SVG depend on its content alone.
+_STYLE = {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "vepe"}
+
+
 def as_svg(fig: Figure) -> Markup:
     """The figure as one `<svg>` element without URLs, its colours as CSS variables."""
     import matplotlib
@@ -109,7 +113,7 @@ def as_svg(fig: Figure) -> Markup:
     # No date is written, but matplotlib fails where this variable holds none.
     stated = os.environ.pop("SOURCE_DATE_EPOCH", None)
     try:
-        with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
+        with matplotlib.rc_context(_STYLE):
             fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     finally:
         if stated is not None:
