@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,3 +43,20 @@ def test_damaged_bytes_give_a_sentence(tmp_path: Path, rng: np.random.Generator)
         path.write_bytes(raw)
         with suppress(VepeError):  # anything else is a bug
             read_parquet(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space")
+def test_little_memory_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    code = """
+import resource
+import pyarrow.parquet
+from vepe.formats.columns import load_pyarrow
+now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + 2_000_000,) * 2)
+try:
+    load_pyarrow()
+except MemoryError:
+    print("said")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout == b"said\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from vepe.errors import VepeError, missing_extra
 from vepe.formats.files import dump_json, replacing
 
 ENDINGS = (".csv", ".parquet", ".json")
+MEMORY_OF_ARROW = 64 << 20
+"""Bytes that its threads and buffers take at least."""
 
 
 def write_columns(
@@ -53,17 +56,33 @@ def _plain(column: np.ndarray, decimals: int) -> list[Any]:
     return [value if np.isfinite(value) else None for value in rounded]
 
 
+def load_pyarrow() -> tuple[Any, Any]:
+    """The packages pyarrow and pyarrow.parquet.
+
+    Raises:
+        VepeError: if they are missing.
+        MemoryError: if there is little memory left. Where it ends, Arrow's threads would crash the
+            process.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise missing_extra("Parquet", "pyarrow", "parquet") from None
+    try:
+        mmap.mmap(-1, MEMORY_OF_ARROW).close()
+    except OSError:
+        raise MemoryError from None
+    return pyarrow, pyarrow.parquet
+
+
 def _write_parquet(
     path: Path,
     columns: Mapping[str, np.ndarray],
     values: Mapping[str, Sequence[Any]],
     about: Mapping[str, Any],
 ) -> Path:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise missing_extra("Parquet", "pyarrow", "parquet") from None
+    pyarrow, parquet = load_pyarrow()
     with replacing(path) as partial:
         fields = [
             pyarrow.field(name, pyarrow.float64() if column.dtype.kind == "f" else pyarrow.int64())
@@ -72,5 +91,5 @@ def _write_parquet(
         metadata = {f"vepe.{key}": json.dumps(value) for key, value in about.items()}
         schema = pyarrow.schema(fields, metadata=metadata)
         table = pyarrow.table(dict(values), schema=schema)
-        pyarrow.parquet.write_table(table, partial, compression="zstd")
+        parquet.write_table(table, partial, compression="zstd")
     return path

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from vepe.errors import VepeError, missing_extra
+from vepe.errors import VepeError
 from vepe.formats.annotations import (
     AnnotatedFrame,
     AnnotatedSequence,
@@ -27,6 +27,7 @@ from vepe.formats.annotations import (
     Person,
     skeleton_named,
 )
+from vepe.formats.columns import load_pyarrow
 from vepe.formats.files import read_text, replacing
 from vepe.formats.geometry import posetrack_visibility
 from vepe.formats.records import number_or_none, track_id_or_none, whole_or_none
@@ -219,15 +220,6 @@ def _value(text: str | None, column: str, place: str) -> int | float | None:
         raise VepeError(f"{place}: {column} is '{text}', not a number; fix the cell.") from None
 
 
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise missing_extra("Parquet", "pyarrow", "parquet") from None
-    return pyarrow, pyarrow.parquet
-
-
 def write_parquet(path: Path, sequence: AnnotatedSequence) -> Path:
     """Writes one sequence as Parquet (zstd) and returns the path.
 
@@ -236,7 +228,7 @@ def write_parquet(path: Path, sequence: AnnotatedSequence) -> Path:
     Raises:
         VepeError: if pyarrow is missing or `path` cannot be written.
     """
-    arrow, parquet = _pyarrow()
+    arrow, parquet = load_pyarrow()
     table = rows(sequence)
     names = columns(sequence.skeleton.keypoints)
     fields = [arrow.field(name, _type(arrow, name)) for name in names]
@@ -265,7 +257,7 @@ def read_parquet(path: Path) -> AnnotatedSequence:
     Raises:
         VepeError: if pyarrow is missing, or the file is missing or not Parquet.
     """
-    arrow, parquet = _pyarrow()
+    arrow, parquet = load_pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
