@@ -11,6 +11,7 @@ import typer
 
 from vepe.cli.help_pages import examples
 from vepe.cli.output import echo
+from vepe.cli.progress import with_bar
 from vepe.errors import VepeError, VepeWarning, counted
 
 if TYPE_CHECKING:
@@ -159,8 +160,4 @@ def shard(
 
 def _progress(files: list[Path]) -> Iterable[Path]:
     """The files with a progress bar on stderr, if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(files, "Checking", console=console, disable=not console.is_terminal)
+    return with_bar(files, "Checking")

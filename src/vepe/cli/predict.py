@@ -18,7 +18,8 @@ from vepe.cli.options import (
     nobody,
     prepare_device,
 )
-from vepe.cli.output import Quiet, echo, loading, note, shows_progress
+from vepe.cli.output import Quiet, echo, loading, note
+from vepe.cli.progress import with_bar
 from vepe.errors import VepeError, check_name, counted
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 
@@ -234,17 +235,13 @@ def _process(predictor: Predictor, work: list[_Work]) -> _Outcome:
 
     Damaged images are skipped; where none can be read, the first one's error is the failure.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     from vepe.formats.coco_writer import ResultImage
     from vepe.video.images import read_image
     from vepe.viz.drawing import draw_poses
 
-    console, quiet = Console(stderr=True), not shows_progress()
     outcome, damage = _Outcome(), []
     try:
-        for item in track(work, "images", console=console, transient=True, disable=quiet):
+        for item in with_bar(work, "images", transient=True):
             try:
                 image = read_image(item.path)
             except VepeError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vepe.cli.output import shows_progress
 from vepe.errors import printable
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from vepe.types import VideoInfo
     from vepe.video.sources import NamedSource
+
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -134,11 +136,17 @@ def batch_progress(sources: Sequence[NamedSource]) -> Iterator[BatchProgress]:
 
 def progress_over(items: list[Any], what: str) -> Iterable[Any]:
     """The items, with a bar while they are iterated over."""
+    return with_bar(items, f"{len(items)} {what}")
+
+
+def with_bar(items: list[Item], title: str, *, transient: bool = False) -> Iterable[Item]:
+    """The items, with a bar of this title; a `transient` one is removed at the end."""
+    if not shows_progress():  # a bar that is not shown would start a thread, too
+        return items
     from rich.console import Console
     from rich.progress import track
 
-    title = f"{len(items)} {what}"
-    return track(items, title, console=Console(stderr=True), disable=not shows_progress())
+    return track(items, title, console=Console(stderr=True), transient=transient)
 
 
 def remaining(elapsed_s: float, share: float) -> str:
