@@ -7,7 +7,11 @@ and exits with code 2 (3 for a `BatchError`); anything else is a bug and keeps i
 
 from __future__ import annotations
 
+import errno
 import re
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the system errors of a full disk and of a full quota."""
 
 
 class VepeError(Exception):

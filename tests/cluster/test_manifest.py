@@ -69,3 +69,12 @@ def test_parquet(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 no")
     with pytest.raises(VepeError, match="is not a Parquet table"):
         read_manifest(path)
+
+
+def test_links_that_lead_in_a_circle_are_two_videos(tmp_path: Path) -> None:
+    """They fail when they are opened, not while the table is read."""
+    (tmp_path / "a.mp4").symlink_to("b.mp4")
+    (tmp_path / "b.mp4").symlink_to("a.mp4")
+    (tmp_path / "videos.csv").write_text("video\na.mp4\nc.mp4\n")
+    listed = read_manifest(tmp_path / "videos.csv")
+    assert [source.name for source in listed.sources] == ["a", "c"]

@@ -38,7 +38,7 @@ from vepe.cli.report import report as quality_report
 from vepe.cli.serve import serve
 from vepe.cli.track import track
 from vepe.cli.train import page, report, train
-from vepe.errors import BatchError, VepeError, VepeWarning, printable
+from vepe.errors import DISK_FULL, BatchError, VepeError, VepeWarning, printable
 
 EXIT_USER_ERROR = 2
 EXIT_BATCH = 3
@@ -251,7 +251,7 @@ def main() -> None:
 def _system_error(error: OSError) -> str | None:
     """The sentence for a system error that the user can fix; None for any other."""
     where = f" ('{error.filename}')" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in DISK_FULL:
         return f"The disk is full{where}; free some space or choose another output folder."
     if error.errno == errno.EFBIG:
         return f"The file would be too large for its disk or quota{where}; choose another folder."

@@ -65,6 +65,7 @@ def serve(
     for package in ("fastapi", "uvicorn", "python_multipart", "websockets"):
         if find_spec(package) is None:
             raise missing_extra("vepe serve", package.replace("_", "-"), "serve")
+    from vepe.formats.files import real_path
     from vepe.inference.model_files import find_weights
     from vepe.serve.app import bundled_models
     from vepe.serve.server import check_port, run_server
@@ -84,7 +85,7 @@ def serve(
         backend=backend, device=device, limits=limits,
     )  # fmt: skip
     settings.check()
-    if root is not None and data.resolve().is_relative_to(root.resolve()):
+    if root is not None and real_path(data).is_relative_to(real_path(root)):
         raise VepeError("--data lies below --root, so that clients could name it; move one.")
     find_weights(model)
     check_port(host, port)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from typing import Protocol
 
 from vepe.cluster.tasks import Event, Result, Task
-from vepe.errors import VepeError
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+from vepe.errors import DISK_FULL, VepeError
 
 
 class Engine(Protocol):
@@ -94,7 +91,7 @@ def perform(do: Callable[[Task], Result], task: Task) -> Event:
             raise
         return Event(task, "failed", reason=str(error))
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise
         return Event(task, "failed", reason=str(error))
     except Exception as error:  # a bug must not cost the other videos of a night
@@ -107,7 +104,7 @@ def disk_is_full(error: BaseException) -> bool:
     """Whether an error, or what caused it, is a full disk."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _FULL:
+        if isinstance(cause, OSError) and cause.errno in DISK_FULL:
             return True
         cause = cause.__cause__ or cause.__context__
     return False

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vepe.errors import VepeError, missing_extra, printable
-from vepe.formats.files import read_text
+from vepe.formats.files import read_text, real_path
 from vepe.limits import advice, limit
 from vepe.video.reader import is_address
 from vepe.video.remote_files import is_remote_file
@@ -74,7 +74,7 @@ def _source(path: Path, number: int, text: str) -> str:
 
 def _identity(source: str) -> str:
     remote = is_address(source) or is_remote_file(source)
-    return source if remote else str(Path(source).absolute().resolve())
+    return source if remote else str(real_path(Path(source)))
 
 
 def _check_unique(path: Path, keys: Sequence[str], what: str, rows: _Rows, column: int) -> None:

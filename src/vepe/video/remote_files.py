@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vepe.errors import VepeError, missing_extra
+from vepe.errors import DISK_FULL, VepeError, missing_extra
 from vepe.limits import advice, limit
 from vepe.video.images import VIDEO_SUFFIXES
 
@@ -118,7 +118,7 @@ class LocalCopies:
                 shutil.copyfileobj(source, file, _BLOCK_BYTES)
                 os.fsync(file.fileno())
         except OSError as error:
-            if error.errno in (28, 122):
+            if error.errno in DISK_FULL:
                 raise _no_space(address, size) from None
             raise _unreachable(address, error) from None
         except Exception as error:

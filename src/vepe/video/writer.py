@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
-from vepe.errors import VepeError
+from vepe.errors import DISK_FULL, VepeError
 from vepe.partial_files import Partial, claim_file, is_stream, uninterrupted
 from vepe.video.audio import AudioTrack
 
@@ -294,7 +294,7 @@ def _writing_error(path: Path, error: Exception) -> VepeError:
     """One sentence for a system error from writing `path`."""
     folder = path.parent
     code = getattr(error, "errno", None)
-    if code in (errno.ENOSPC, errno.EDQUOT):
+    if code in DISK_FULL:
         return VepeError(
             f"The disk is full: '{path.name}' does not fit into '{folder}'; free space."
         )
