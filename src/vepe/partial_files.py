@@ -2,17 +2,22 @@
 
 Each is locked while its writer lives, and has a suffix that nothing else uses. So the next writer
 in the same folder, of whatever target, removes what a killed process left there.
+
+A result that did not exist when its run began, and may not be overwritten, takes its name only if
+no other process has written one meanwhile.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -20,6 +25,8 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from types import ModuleType
 from typing import Any
+
+from vepe.errors import VepeError
 
 fcntl: ModuleType | None
 try:
@@ -30,11 +37,16 @@ except ImportError:  # Windows: names are random there, and a killed process lea
 
 SUFFIX = ".vepe-part"
 _SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2
+_UNKNOWN_TO_SYSTEM = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_NO_LINKS = (*_UNKNOWN_TO_SYSTEM, errno.EPERM, errno.EACCES, errno.EMLINK)
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 _DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))
 _STANDARD = (Path("/dev/stdin"), Path("/dev/stdout"), Path("/dev/stderr"))
 _cleaned: set[Path] = set()
 """Folders in which this process has removed what killed ones left."""
+_expected_new: set[Path] = set()
+"""Results of this process that did not exist when they were checked, and may replace nothing."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,7 @@ def _claim(path: Path, opened: Callable[[Path], int]) -> Partial | None:
             return None
         locked = False
         try:
-            locked = _lock(handle, candidate)
+            locked = _lock(handle, candidate) and _is_own(handle)
             if locked:
                 _empty(handle, candidate)
                 _remove_leftovers(path.parent.absolute())
@@ -138,9 +150,13 @@ def _lock(handle: int, path: Path) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return _is_at(handle, path)
+
+
+def _is_own(handle: int) -> bool:
+    """Whether it may be emptied: a folder, or a file that has no other name."""
     state = os.fstat(handle)
-    own = S_ISDIR(state.st_mode) or (S_ISREG(state.st_mode) and state.st_nlink == 1)
-    return own and _is_at(handle, path)
+    return S_ISDIR(state.st_mode) or (S_ISREG(state.st_mode) and state.st_nlink == 1)
 
 
 def _is_at(handle: int, path: Path) -> bool:
@@ -224,16 +240,103 @@ def _restore(handlers: dict[int, Any]) -> None:
             _restore(handlers)
 
 
+def expect_new(paths: Iterable[Path], *, overwrite: bool) -> None:
+    """Notes which results do not exist before the work, so that they replace none after it.
+
+    Args:
+        paths: files and folders that will be written.
+        overwrite: whether they may be replaced in any case.
+    """
+    for path in paths:
+        place = Path(os.path.realpath(path))
+        if overwrite or os.path.lexists(path):
+            _expected_new.discard(place)
+        else:
+            _expected_new.add(place)
+
+
+def publish(new: Path, path: Path) -> None:
+    """Gives a complete file its name; an older one is replaced, unless none was expected.
+
+    Raises:
+        VepeError: as `publish_new`.
+    """
+    if not publish_new(new, path):
+        new.replace(path)
+
+
+def publish_new(new: Path, path: Path) -> bool:
+    """Gives a complete file or folder its name where `expect_new` noted it; else returns False.
+
+    Raises:
+        VepeError: where another process has written one of this name meanwhile, which stays.
+        OSError: where it cannot be renamed.
+    """
+    place = Path(os.path.realpath(path))
+    if place not in _expected_new:
+        return False
+    with uninterrupted():
+        if not (_rename_folder(new, path) if new.is_dir() else _rename_file(new, path)):
+            raise VepeError(
+                f"'{path}' was written by another process while this one worked, and stays; add "
+                "--overwrite to replace it, or name another."
+            )
+        _expected_new.discard(place)
+    return True
+
+
+def _rename_folder(new: Path, path: Path) -> bool:
+    """Renames a folder; False where `path` is a file, or a folder that is not empty."""
+    try:
+        new.rename(path)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
+    return True
+
+
+def _rename_file(new: Path, path: Path) -> bool:
+    """Renames a file in one step, as far as the system can; False where `path` exists."""
+    code = _rename_with(_RENAME_NOREPLACE, new, path)
+    if code not in _UNKNOWN_TO_SYSTEM:
+        if code not in (0, errno.EEXIST):
+            raise OSError(code, os.strerror(code), str(path))
+        return code == 0
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            return False
+        new.rename(path)  # a moment too late where another process writes right now
+        return True
+    new.unlink()
+    return True
+
+
 def exchange(first: Path, second: Path) -> bool:
     """Swaps the names of two existing files or folders in one step; False where that cannot be.
 
     Linux can since 3.15, on its usual file systems.
     """
-    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    return _rename_with(_RENAME_EXCHANGE, first, second) == 0
+
+
+def _rename_with(flag: int, source: Path, target: Path) -> int:
+    """Linux's renameat2; returns 0 or the number of a system error, ENOSYS where there is none."""
+    rename = None
+    if os.name == "posix":
+        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
-        return False
-    names = os.fsencode(first), os.fsencode(second)
-    return bool(rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
+        return errno.ENOSYS
+    sys.audit("os.rename", str(source), str(target), -1, -1)  # as of Python's own renames
+    names = os.fsencode(source), os.fsencode(target)
+    done = rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], flag)
+    return ctypes.get_errno() if done else 0
 
 
 def _set_mode(path: Path, mode: int) -> None:

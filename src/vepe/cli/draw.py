@@ -64,5 +64,5 @@ def draw(
         show(count)
 
     with video_progress(total) as show:
-        draw_video(tracks, video, target, drawing, overwrite=True, on_frame=on_frame)
+        draw_video(tracks, video, target, drawing, overwrite=overwrite, on_frame=on_frame)
     note(f"{counted(done, 'frame')}: {target}")

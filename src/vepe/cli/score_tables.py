@@ -115,7 +115,7 @@ def check_scores_file(path: Path | None, *inputs: Path | list[Path] | None) -> N
     from vepe.formats.files import check_targets
 
     if path is not None and not path.exists():
-        check_targets([path], [])
+        check_targets([path], [], overwrite=True)
     elif path is not None:
         every = [entry if isinstance(entry, list) else [entry] for entry in inputs if entry]
         check_targets([path], [source for part in every for source in part], overwrite=True)

@@ -24,7 +24,10 @@ from vepe.partial_files import (
     claim_file,
     claim_folder,
     exchange,
+    expect_new,
     is_stream,
+    publish,
+    publish_new,
     uninterrupted,
 )
 
@@ -134,6 +137,8 @@ def check_targets(
 ) -> None:
     """Checks that files and folders may be written to these paths; changes nothing.
 
+    Without `overwrite`, a target that another process writes from now on is not replaced either.
+
     Args:
         targets: paths that will be written; an existing folder would be replaced as a whole.
         sources: files that are read; a folder here is read as a whole.
@@ -159,8 +164,10 @@ def check_targets(
             raise VepeError(
                 f"'{target}' is already there; add --overwrite to replace it, or name another."
             )
-    for folder in {target.absolute().parent for target in targets if not is_stream(target)}:
+    files = [target for target in targets if not is_stream(target)]
+    for folder in {target.absolute().parent for target in files}:
         _check_writable(folder)
+    expect_new(files, overwrite=overwrite)
 
 
 def _check_writable(folder: Path) -> None:
@@ -183,8 +190,8 @@ def replacing(path: Path) -> Iterator[Path]:
     they get the content at the end.
 
     Raises:
-        VepeError: if the folder cannot be written, the disk is full, or a text that is written to
-            the file is not valid Unicode.
+        VepeError: if the folder cannot be written, the disk is full, a text that is written to the
+            file is not valid Unicode, or as `vepe.partial_files.publish`.
     """
     partial: Partial | None = None
     try:
@@ -199,8 +206,13 @@ def replacing(path: Path) -> Iterator[Path]:
         with uninterrupted():
             partial = claim_file(path)
         yield partial.path
-        _fsync(partial.path)
-        partial.path.replace(path)
+        try:
+            _fsync(partial.path)
+            publish(partial.path, path)
+        except BaseException:
+            with uninterrupted():  # it may be another file than the locked one: `replacing_named`
+                partial.path.unlink(missing_ok=True)
+            raise
         _fsync_folder(path.parent)
     except OSError as error:
         raise VepeError(
@@ -257,7 +269,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     place; one that a killed process left aside is restored by the next call.
 
     Raises:
-        VepeError: if it cannot be written, or `path` is a file.
+        VepeError: if it cannot be written, `path` is a file, or as
+            `vepe.partial_files.publish_new`.
     """
     partial: Partial | None = None
     try:
@@ -270,7 +283,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         yield partial.path
         for inside in partial.path.rglob("*"):
             _fsync_folder(inside) if inside.is_dir() else _fsync(inside)
-        _swap_in(partial.path, path)
+        if not publish_new(partial.path, path):
+            _swap_in(partial.path, path)
         _fsync_folder(path.parent)
     except OSError as error:
         raise VepeError(

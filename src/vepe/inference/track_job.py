@@ -10,6 +10,7 @@ from vepe.errors import VepeError, check_name
 from vepe.formats.tracks import WRITERS, check_package
 from vepe.inference.result_info import RunInfo
 from vepe.inference.spool import result_paths
+from vepe.partial_files import expect_new
 from vepe.video.sources import NamedSource
 from vepe.viz.options import DrawingOptions
 
@@ -65,6 +66,8 @@ class TrackJob:
     def check(self, source: Path | None) -> None:
         """Checks before the work that the results can be written.
 
+        Without `overwrite`, one that another process writes from now on is not replaced either.
+
         Raises:
             VepeError: where a name is not UTF-8; a result would replace the source, or an existing
                 file without `overwrite`; the folder is a file or not writable; a format's package
@@ -83,6 +86,7 @@ class TrackJob:
                 "what is done, or give another folder: -o DIR. Without the network, `vepe convert` "
                 "writes other formats of existing poses, and `vepe draw` other videos."
             )
+        expect_new(self.paths(), overwrite=self.overwrite)
 
     def check_output(self) -> None:
         """Raises VepeError where the folder cannot be written, or a format's package is missing."""

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from vepe.errors import VepeError
 from vepe.formats.files import check_targets
+from vepe.partial_files import expect_new
 from vepe.types import Frame, FramePoses, PoseTracks
 from vepe.video.images import VIDEO_SUFFIXES
 from vepe.video.reader import open_video
@@ -175,6 +176,7 @@ def check_output(output: Path, *sources: str | Path, overwrite: bool) -> None:
         raise VepeError(
             f"'{output}' is already there; pass overwrite=True to replace it, or name another."
         )
+    expect_new([output], overwrite=overwrite)
 
 
 def _pairs(

@@ -20,7 +20,7 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
 from vepe.errors import DISK_FULL, VepeError
-from vepe.partial_files import Partial, claim_file, is_stream, uninterrupted
+from vepe.partial_files import Partial, claim_file, is_stream, publish, uninterrupted
 from vepe.video.audio import AudioTrack
 
 DEFAULT_TIME_BASE = Fraction(1, 90_000)
@@ -211,7 +211,7 @@ class VideoWriter:
         with self._guarded():
             with self._partial.open("rb") as file:
                 os.fsync(file.fileno())  # a full disk may show only now
-            os.replace(self._partial, self.path)  # noqa: PTH105 (Path.replace is the same call)
+            publish(self._partial, self.path)
         self._release()
 
     def discard(self) -> None:
