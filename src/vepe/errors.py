@@ -40,13 +40,24 @@ def missing_extra(what: str, package: str, extra: str) -> VepeError:
     )
 
 
-def printable(text: str) -> str:
+def printable(text: str, *, lines: bool = False) -> str:
     """The text with characters that a terminal obeys, or cannot encode, written as escapes.
 
-    These are control characters but line feeds and tabs, direction overrides, and the stand-ins
-    for bytes of file names that are not UTF-8.
+    These are control characters, among them line feeds and tabs, since names of files and labels
+    may hold them; direction overrides; and the stand-ins for bytes of file names that are not
+    UTF-8.
+
+    Args:
+        text: one line, or a part of one.
+        lines: whether it is a text of several lines instead, whose line feeds and tabs stay.
     """
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    wanted = _UNPRINTABLE if lines else _UNPRINTABLE_IN_LINE
+    return wanted.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of a library says, without its line feeds, as part of a sentence."""
+    return " ".join(str(error).split())
 
 
 def counted(count: int, what: str, several: str | None = None) -> str:
@@ -54,9 +65,9 @@ def counted(count: int, what: str, several: str | None = None) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {several or what + 's'}"
 
 
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_OTHERS = r"\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+_UNPRINTABLE = re.compile(r"[\x00-\x08" + _OTHERS)
+_UNPRINTABLE_IN_LINE = re.compile(r"[\x00-\x0a" + _OTHERS)
 
 
 def check_name(name: str) -> None:

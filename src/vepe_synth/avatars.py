@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, one_line
 
 BUNDLED_AVATARS = Path(__file__).parent / "assets" / "avatars.tar"
 """The avatars that come with the package."""
@@ -186,7 +186,7 @@ def _parse(name: str, data: bytes, source: Path) -> Avatar:
         _check(avatar)
     except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise VepeError(
-            f"Avatar '{name}' in {source} cannot be read ({error}); replace that file."
+            f"Avatar '{name}' in {source} cannot be read ({one_line(error)}); replace that file."
         ) from error
     return avatar
 

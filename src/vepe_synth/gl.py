@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from vepe.errors import VepeError, missing_extra
+from vepe.errors import VepeError, missing_extra, one_line
 from vepe_synth import shaders
 from vepe_synth.stage import Light
 from vepe_synth.view import View
@@ -37,7 +37,7 @@ def open_context() -> moderngl.Context:
         return moderngl.create_context(standalone=True, require=330, **_BACKEND)
     except Exception as error:  # glcontext raises a bare Exception for every failure
         raise VepeError(
-            f"No OpenGL driver can be opened through EGL ({error}); on Debian or Ubuntu: "
+            f"No OpenGL driver can be opened through EGL ({one_line(error)}); on Debian or Ubuntu: "
             f"{PACKAGES}."
         ) from error
 

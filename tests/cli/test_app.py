@@ -61,7 +61,7 @@ def test_wrong_usage_is_one_line(arguments, says, capsys) -> None:
     ("error", "line"),
     [
         (VepeError("'a.mp4' is empty; give a video."), "'a.mp4' is empty; give a video."),
-        (VepeError("Two lines\n  become one."), "Two lines become one."),
+        (VepeError("'a\nb.mp4' is empty; give one."), "'a\\nb.mp4' is empty; give one."),
         (
             OSError(errno.ENOSPC, "No space left on device", "out.mp4"),
             "The disk is full ('out.mp4'); free some space or choose another output folder.",
@@ -200,6 +200,8 @@ def test_warnings_of_libraries_are_hidden_unless_asked_for(monkeypatch: pytest.M
         ("a\x1b[2Jb", "a\\x1b[2Jb"),
         ("a\u202eb", "a\\u202eb"),
         ("a\udcffb", "a\\udcffb"),
+        ("a\nvepe: b", "a\\nvepe: b"),
+        ("a\t\r\u2028b", "a\\t\\r\\u2028b"),
         ("Grüße", "Grüße"),
     ],
 )
@@ -208,3 +210,29 @@ def test_names_never_act_on_the_terminal(capsys, text: str, printed: str) -> Non
     assert capsys.readouterr().err == printed + "\n"
     assert cli.run(["track", text]) == 2
     assert text not in capsys.readouterr().err or text == printed
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_a_name_of_two_lines_is_printed_in_one(tmp_path: Path, capsys, monkeypatch) -> None:
+    """In errors, warnings, results and notes: a name must not look like a message."""
+    monkeypatch.chdir(tmp_path)
+    odd = "a\nvepe: all is well"
+    Path(f"{odd}.json").write_text("{")
+    Path("table.csv").write_text("")
+    assert cli.run(["convert", f"{odd}.json", "b.json", "--to", "coco"]) == 2
+    assert cli.run(["convert", "table.csv", f"{odd}/b.json", "--to", "coco"]) == 2
+    assert cli.run(["data", "check", odd]) == 2
+
+    def warn(**_: object) -> None:
+        warnings.warn(f"'{odd}' is odd", VepeWarning, stacklevel=2)
+        raise OSError(errno.EACCES, "denied", odd)
+
+    monkeypatch.setattr(cli, "app", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = _show
+        assert cli.run([]) == 2
+    printed = capsys.readouterr()
+    lines = (printed.err + printed.out).splitlines()
+    assert len(lines) == 5
+    assert sum("a\\nvepe: all is well" in line for line in lines) >= 4

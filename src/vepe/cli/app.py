@@ -224,7 +224,7 @@ def run(arguments: list[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except Exception as error:
         if isinstance(error, VepeError):
-            message: str | None = " ".join(str(error).split())
+            message: str | None = str(error)
         elif isinstance(error, OSError):
             message = _system_error(error)
         elif _is_lack_of_memory(error):
@@ -305,7 +305,7 @@ def _one_line_warnings() -> Iterator[None]:
         if issubclass(category, VepeWarning):
             return f"vepe: {printable(str(message))}\n"
         text = usual(message, category, filename, lineno, line) if sys.warnoptions else ""
-        return printable(text)
+        return printable(text, lines=True)
 
     warnings.formatwarning = formatted
     if not sys.warnoptions:

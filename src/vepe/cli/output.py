@@ -15,7 +15,7 @@ _quiet = False
 
 
 def echo(text: object, *, err: bool = False) -> None:
-    """Prints a line to stdout or stderr, with control characters written as escapes."""
+    """Prints one line to stdout or stderr, with control characters written as escapes."""
     typer.echo(printable(str(text)), err=err)
 
 

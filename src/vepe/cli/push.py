@@ -59,7 +59,8 @@ def push(
     from vepe.inference.publish import checked_card, push_weights
 
     if dry_run:
-        echo(checked_card(weights, repo, card, licence)[1].rstrip())
+        for line in checked_card(weights, repo, card, licence)[1].rstrip().splitlines():
+            echo(line)
         return
     address = push_weights(
         weights,

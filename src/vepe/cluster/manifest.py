@@ -65,7 +65,7 @@ def _numbered(rows: _Rows) -> list[tuple[int, tuple[str, str]]]:
 
 
 def _source(path: Path, number: int, text: str) -> str:
-    if not text or printable(text) != text:
+    if not text or printable(text, lines=True) != text:
         raise VepeError(f"Row {number} of '{path}' names no video; correct or remove it.")
     if is_address(text) or is_remote_file(text):
         return text

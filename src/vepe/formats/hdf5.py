@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from vepe.errors import VepeError, missing_extra
+from vepe.errors import VepeError, missing_extra, one_line
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, skeleton_named
 from vepe.formats.files import write_bytes
 
@@ -105,7 +105,8 @@ def read_hdf5(path: Path) -> AnnotatedSequence:
             return _sequence(file, path)
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise VepeError(
-            f"{path} is not an HDF5 file of tracks as SLEAP exports them ({error}); check it."
+            f"{path} is not an HDF5 file of tracks as SLEAP exports them ({one_line(error)}); "
+            "check it."
         ) from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vepe.errors import VepeError, missing_extra
+from vepe.errors import VepeError, missing_extra, one_line
 from vepe.formats.annotations import AnnotatedFrame, AnnotatedSequence, Person, skeleton_named
 from vepe.formats.files import replacing_named
 
@@ -137,7 +137,8 @@ def read_slp(path: Path) -> tuple[AnnotatedSequence, ...]:
     except VepeError:
         raise
     except Exception as error:  # sleap-io and its libraries raise anything for a broken file
-        raise VepeError(f"{path} cannot be read by sleap-io ({error}); check the file.") from error
+        reason = one_line(error)
+        raise VepeError(f"{path} cannot be read by sleap-io ({reason}); check the file.") from error
 
 
 def sequences_of(labels: Any, source: Path) -> tuple[AnnotatedSequence, ...]:

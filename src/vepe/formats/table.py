@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, one_line
 from vepe.formats.annotations import (
     AnnotatedFrame,
     AnnotatedSequence,
@@ -268,6 +268,7 @@ def read_parquet(path: Path) -> AnnotatedSequence:
     except FileNotFoundError:
         raise VepeError(f"{path} does not exist; check the path.") from None
     except (arrow.ArrowException, OSError, MemoryError, OverflowError) as error:
-        raise VepeError(f"{path} is not a readable Parquet file ({error}); check it.") from error
+        reason = one_line(error)
+        raise VepeError(f"{path} is not a readable Parquet file ({reason}); check it.") from error
     except UnicodeDecodeError:
         raise VepeError(f"{path} has a text that is not UTF-8; check it.") from None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, one_line
 from vepe.formats.files import read_text
 from vepe.inference.model_files import (
     DEFAULT_FILE,
@@ -134,7 +134,7 @@ def push_weights(
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in _TRANSPORTS:
             raise
-        why = f"the hub cannot be reached ({error}): check the network"
+        why = f"the hub cannot be reached ({one_line(error)}): check the network"
     else:
         return f"{PREFIX}{repo}" + (f"@{revision}" if revision else "")
     raise VepeError(f"'{path}' could not be uploaded to {repo}; {why}.")

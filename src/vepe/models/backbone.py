@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vepe.errors import VepeError
+from vepe.errors import VepeError, one_line
 
 POSE_TRUNKS = {
     "mobilenetv2_pose_100": 1.0,
@@ -129,7 +129,8 @@ def _timm_model(name: str, pretrained: bool) -> nn.Module:
             if "img_size" not in str(error):
                 raise
         except RuntimeError as error:
-            raise VepeError(f"Backbone '{name}' gives no feature maps ({error}).") from error
+            reason = one_line(error)
+            raise VepeError(f"Backbone '{name}' gives no feature maps ({reason}).") from error
     raise AssertionError("the last options are empty")
 
 

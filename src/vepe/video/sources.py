@@ -266,7 +266,7 @@ class _Expansion:
         for number, entry in enumerate(entries, start=1):
             if not entry or entry.startswith("#"):
                 continue
-            if printable(entry) != entry or entry == STDIN:
+            if printable(entry, lines=True) != entry or entry == STDIN:
                 raise VepeError(f"Line {number} of '{path}' names no video; check the list.")
             self.add(entry, path.parent)
 
