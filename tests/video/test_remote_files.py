@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from s3_stores import s3_in_memory
 from vepe.errors import VepeError
 from vepe.inference.result_info import RunInfo
 from vepe.video import remote_files
@@ -19,24 +21,12 @@ REGISTRY = import_module("fsspec.registry")._registry
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> object:
+def store() -> Iterator[object]:
     """What s3:// addresses read."""
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    class Store(MemoryFileSystem):
-        protocol = "s3"
-        store: dict = {}  # noqa: RUF012 - fsspec's own
-        pseudo_dirs = [""]  # noqa: RUF012
-
-        @classmethod
-        def _strip_protocol(cls, path: str) -> str:
-            return super()._strip_protocol(str(path).removeprefix("s3://"))
-
-    monkeypatch.setitem(REGISTRY, "s3", Store)
-    system = Store(skip_instance_cache=True)
-    for name in ("b/day/2.mp4", "b/day/1.mp4", "b/day/notes.txt", "b/other.mov"):
-        system.pipe_file(f"s3://{name}", name.encode())
-    return system
+    with s3_in_memory() as system:
+        for name in ("b/day/2.mp4", "b/day/1.mp4", "b/day/notes.txt", "b/other.mov"):
+            system.pipe_file(f"s3://{name}", name.encode())
+        yield system
 
 
 @pytest.mark.parametrize(

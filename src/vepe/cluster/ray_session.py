@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from vepe.errors import VepeError, missing_extra
 from vepe.inference.devices import available_cores
+from vepe.temporary_folders import temporary_folder
 
 MIN_RAY = (2, 30)
 CONNECT_S = 5.0
+RAY_PREFIX = "vepe.ray-"
+"""Of the folder of a local Ray."""
 _STORE_BYTES = 100_000_000
 """Of a local object store. Tasks and reports are small; videos and poses never pass through it."""
 _QUIET = {
@@ -66,31 +67,46 @@ def ray_session(address: str | None, cores: int | None = None) -> Iterator[Any]:
         "log_to_driver": False,
         "configure_logging": False,
     }
-    folder: str | None = None
-    if address is None:
-        # Short: names of sockets in it have at most 107 characters.
-        short = Path("/tmp")
-        folder = tempfile.mkdtemp(prefix="vepe-ray-", dir=short if short.is_dir() else None)
-        options |= {
-            "address": "local",
-            "num_cpus": cores or available_cores(),
-            "include_dashboard": False,
-            "object_store_memory": _STORE_BYTES,
-            "_temp_dir": folder,
-        }
-    else:
-        options["address"] = address
-    try:
+    with ExitStack() as stack:
+        if address is None:
+            folder = stack.enter_context(_ray_folder())
+            options |= {
+                "address": "local",
+                "num_cpus": cores or available_cores(),
+                "include_dashboard": False,
+                "object_store_memory": _STORE_BYTES,
+                "_temp_dir": str(folder),
+            }
+        else:
+            options["address"] = address
+        stack.callback(ray.shutdown)
         try:
             with _own_signals():
                 ray.init(**options)
         except Exception as error:  # ConnectionError, RuntimeError, ValueError: by version
             raise _sentence(address, error) from None
         yield ray
-    finally:
-        ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _ray_folder() -> Iterator[Path]:
+    """Where a local Ray keeps its sockets, objects and logs; what killed drivers left is removed.
+
+    Raises:
+        VepeError: where it cannot be created.
+    """
+    # Short: names of sockets in it have at most 107 characters.
+    short = Path("/tmp")
+    with ExitStack() as stack:
+        try:
+            parent = short if short.is_dir() else None
+            folder = stack.enter_context(temporary_folder(RAY_PREFIX, parent))
+        except OSError as error:
+            raise VepeError(
+                f"Ray cannot be started on this machine: it needs a folder in '{short}' "
+                f"({error.strerror}); free some space there."
+            ) from None
+        yield folder
 
 
 @contextmanager

@@ -10,13 +10,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vepe.errors import DISK_FULL, VepeError, missing_extra
 from vepe.limits import advice, limit
+from vepe.temporary_folders import temporary_folder
 from vepe.video.images import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ DRIVERS = {
 """The package that reads the addresses of each scheme."""
 
 _ADDRESS = re.compile(rf"({'|'.join(DRIVERS)})://", re.IGNORECASE)
+COPY_PREFIX = "vepe.copy-"
+"""Of the temporary folder with the copy of a video, or with results on the way to a store."""
 _BLOCK_BYTES = 8 << 20
 
 
@@ -51,11 +54,11 @@ def list_remote(address: str) -> list[str]:
     is_pattern = any(character in address for character in "*?[")
     if not is_pattern and Path(address).suffix.lower() in VIDEO_SUFFIXES:
         return [address]  # nothing is asked: it fails, with its reason, when it is opened
-    system = _system(address)
+    system = file_system(address)
     try:
         paths = system.glob(address) if is_pattern else system.ls(address, detail=False)
     except Exception as error:  # drivers have exceptions of their own
-        raise _unreachable(address, error) from None
+        raise unreachable(address, error) from None
     videos = [path for path in paths if Path(path).suffix.lower() in VIDEO_SUFFIXES]
     if not videos:
         raise VepeError(f"No video lies at '{address}'; check the address.")
@@ -66,7 +69,7 @@ class LocalCopies:
     """Local copies of remote videos; the last one is kept, for the next segment of it."""
 
     def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = ExitStack()
         self._held: tuple[str, Path] | None = None
 
     @contextmanager
@@ -87,28 +90,25 @@ class LocalCopies:
 
     def close(self) -> None:
         """Removes them."""
-        if self._folder is not None:
-            with suppress(OSError):
-                self._folder.cleanup()
-        self._folder, self._held = None, None
+        self._folder.close()
+        self._held = None
 
     def _fetch(self, address: str) -> None:
         self.close()
-        system = _system(address)
+        system = file_system(address)
         most = limit("VEPE_MAX_DOWNLOAD_MB") * 1_000_000
         try:
             size = system.size(address) or 0
             source = system.open(address, "rb", block_size=_BLOCK_BYTES)
         except Exception as error:
-            raise _unreachable(address, error) from None
+            raise unreachable(address, error) from None
         if size > most:
             raise VepeError(
                 f"'{address}' has {size / 1e6:.0f} MB, more than the limit; cut it, "
                 f"{advice('VEPE_MAX_DOWNLOAD_MB')}."
             )
-        self._folder = tempfile.TemporaryDirectory(prefix="vepe-")
-        name = re.sub(r"[^\w.-]", "_", Path(address).name) or "video"
-        path = Path(self._folder.name) / name
+        folder = self._folder.enter_context(temporary_folder(COPY_PREFIX))
+        path = folder / (re.sub(r"[^\w.-]", "_", Path(address).name) or "video")
         free = shutil.disk_usage(path.parent).free
         if size > free:
             source.close()
@@ -120,9 +120,9 @@ class LocalCopies:
         except OSError as error:
             if error.errno in DISK_FULL:
                 raise _no_space(address, size) from None
-            raise _unreachable(address, error) from None
+            raise unreachable(address, error) from None
         except Exception as error:
-            raise _unreachable(address, error) from None
+            raise unreachable(address, error) from None
         self._held = address, path
 
 
@@ -133,7 +133,8 @@ def _no_space(address: str, size: int) -> VepeError:
     )
 
 
-def _unreachable(address: str, error: Exception) -> VepeError:
+def unreachable(address: str, error: Exception) -> VepeError:
+    """The sentence for what a driver raised while it read an address."""
     if isinstance(error, FileNotFoundError):
         return VepeError(f"There is no '{address}'; check the address.")
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -143,8 +144,8 @@ def _unreachable(address: str, error: Exception) -> VepeError:
     )
 
 
-def _system(address: str) -> Any:
-    """The file system of an address."""
+def file_system(address: str) -> Any:
+    """fsspec's file system for an address. Raises VepeError where its driver is missing."""
     scheme = address.partition("://")[0].lower()
     try:
         import fsspec
@@ -159,4 +160,4 @@ def _system(address: str) -> Any:
             f"install {package.replace('_', '-')}."
         ) from None
     except Exception as error:
-        raise _unreachable(address, error) from None
+        raise unreachable(address, error) from None
