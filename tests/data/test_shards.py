@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from figures.sets import write_posetrack18
 from figures.shards import make_shard, read_shard
 from vepe.data.images import ImageIndex, LabelPolicy
 from vepe.data.read_labels import posetrack_files, read_label_files
-from vepe.data.shards import index_shard, write_shards
+from vepe.data.shards import ShardPlan, index_shard, write_shards
 from vepe.errors import VepeError
 from vepe.skeleton import COCO17, POSETRACK15
 
@@ -105,6 +106,41 @@ def test_shards_have_the_labels_of_the_data_set(tmp_path: Path) -> None:
             assert np.allclose(getattr(a, name), getattr(b, name), atol=1e-3), name
         assert np.allclose(a.ignore_boxes_xyxy_px, b.ignore_boxes_xyxy_px, atol=1e-3)
         assert not one.labelled or one.background_weight == 1
+
+
+def test_written_shards_are_recognised(tmp_path: Path) -> None:
+    """By labels and images: another division, other labels or a changed image is no done shard."""
+    for n in range(3):
+        write_posetrack18(tmp_path, f"00000{n}_bonn_train", frames=5, labelled={0, 1, 4}, seed=n)
+    index = read_label_files(posetrack_files(tmp_path, "train"), tmp_path, single=False)
+    images = ImageIndex([index], POSETRACK15)
+    size = images[0].num_bytes() * 4 / 1e6
+    plan = ShardPlan.of(tmp_path / "packed", images, megabytes=size)
+    assert plan.todo() == plan.todo(resume=True) == [0, 1, 2]
+    plan.write(1)
+    assert plan.todo(resume=True) == [0, 2]
+    with pytest.raises(VepeError, match="already exists; add --overwrite"):
+        plan.todo()
+    write_shards(tmp_path / "packed", images, megabytes=size, overwrite=True)
+    assert plan.todo(resume=True) == []
+
+    others = "is of other labels, images or options; add --overwrite to replace it"
+    for other in (
+        ShardPlan.of(tmp_path / "packed", images, megabytes=2 * size),
+        ShardPlan.of(tmp_path / "packed", images, megabytes=size, complete=False),
+    ):
+        with pytest.raises(VepeError, match=others):
+            other.todo(resume=True)
+    assert other.todo(resume=True, overwrite=True) == [0, 1, 2]
+
+    record = images[12]
+    changed = record.place / record.name
+    later = plan.path(2).stat().st_mtime + 5
+    os.utime(changed, (later, later))
+    with pytest.raises(VepeError, match=r"packed-002\.tar' is of other labels"):
+        plan.todo(resume=True)
+    plan.path(0).write_bytes(b"damaged")
+    assert plan.todo(resume=True, overwrite=True) == [0, 2]
 
 
 def test_cached_shard_works_from_any_folder(

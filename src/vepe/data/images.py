@@ -71,6 +71,11 @@ class ImageRecord:
         path = path_inside(self.place, self.name)
         return path.stat().st_size if path.is_file() else 0
 
+    def changed_s(self) -> float:
+        """When the image file, or the shard with it, was changed; 0 if it is missing."""
+        path = self.place if self.offset >= 0 else path_inside(self.place, self.name)
+        return path.stat().st_mtime if path.is_file() else 0.0
+
     def raw(self) -> bytes:
         """The bytes of the image file.
 

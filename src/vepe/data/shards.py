@@ -12,7 +12,8 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def write_shards(
     megabytes: float = 1000,
     complete: bool = True,
     overwrite: bool = False,
-    progress: Callable[[Iterable[list[int]]], Iterable[list[int]]] = iter,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> list[Path]:
     """Writes images and labels as `NAME-000.tar`, `NAME-001.tar`..., where NAME is the folder's.
 
@@ -102,7 +103,7 @@ def write_shards(
         megabytes: size at which the next shard begins.
         complete: whether everybody in view is labelled, for images that do not say.
         overwrite: whether shards with that name may be replaced.
-        progress: wraps the list of groups of rows (a video, or one image), for a progress bar.
+        progress: wraps the numbers of the shards, for a progress bar.
 
     Returns:
         The shards, in order.
@@ -110,26 +111,130 @@ def write_shards(
     Raises:
         VepeError: if shards exist already, an image is missing or the disk is full.
     """
-    existing = sorted(folder.glob(f"{folder.name}-*.tar"))
-    if existing and not overwrite:
-        raise VepeError(
-            f"'{existing[0]}' already exists; add --overwrite to replace it, or use another folder."
+    plan = ShardPlan.of(folder, images, megabytes=megabytes, complete=complete)
+    for number in progress(plan.todo(overwrite=overwrite)):
+        plan.write(number)
+    return plan.finish()
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """Which images go into which shard. It can be pickled, and each shard written anywhere.
+
+    Attributes:
+        folder, complete: as `write_shards`.
+        images: of one index.
+        rows: of the images of each shard.
+    """
+
+    folder: Path
+    images: ImageIndex
+    rows: tuple[tuple[int, ...], ...]
+    complete: bool = True
+
+    @staticmethod
+    def of(
+        folder: Path, images: ImageIndex, *, megabytes: float = 1000, complete: bool = True
+    ) -> ShardPlan:
+        """Divides the images; arguments as `write_shards`. Frames of a video stay together."""
+        shards: list[tuple[int, ...]] = []
+        pending: list[int] = []
+        size = 0
+        for group in _groups(images):
+            pending += group
+            size += sum(images[row].num_bytes() for row in group)
+            if size > megabytes * 1e6:
+                shards.append(tuple(pending))
+                pending, size = [], 0
+        if pending:
+            shards.append(tuple(pending))
+        return ShardPlan(folder, images, tuple(shards), complete)
+
+    def path(self, number: int) -> Path:
+        """Where a shard lies."""
+        return self.folder / f"{self.folder.name}-{number:03d}.tar"
+
+    def todo(self, *, overwrite: bool = False, resume: bool = False) -> list[int]:
+        """Numbers of the shards to write.
+
+        Args:
+            overwrite: whether other shards of that name may be replaced.
+            resume: leave those out that were written already from the same labels and images.
+
+        Raises:
+            VepeError: if there are shards that are not left out and may not be replaced.
+        """
+        existing = set(self._existing())
+        done = [n for n in range(len(self.rows)) if resume and self._is_written(n)]
+        others = sorted(existing - {self.path(number) for number in done})
+        if others and not overwrite:
+            problem = "already exists; add --overwrite to replace it, --resume to go on after an "
+            problem += "interruption"
+            if resume:
+                problem = "is of other labels, images or options; add --overwrite to replace it"
+            raise VepeError(f"'{others[0]}' {problem}, or use another folder.")
+        return [number for number in range(len(self.rows)) if number not in done]
+
+    def write(self, number: int) -> Path:
+        """Writes a shard; returns its path. Raises VepeError where an image or space is missing."""
+        path, rows = self.path(number), self.rows[number]
+        names = _names(self.images, rows)
+        with replacing(path) as temporary, tarfile.open(temporary, "w") as tar:
+            # The labels come first, so that a reader that streams the shard has them at once.
+            _add(tar, f"{path.stem}.json", self._labels(number, names))
+            for row, name in zip(rows, names, strict=True):
+                _add(tar, f"images/{name}", self.images[row].raw())
+        return path
+
+    def open_writer(self) -> Callable[[int, Callable[[], bool]], int | None]:
+        """A function that writes a shard, for a worker, and returns its number of images.
+
+        It takes the shard's number, and a function that says whether to stop; it returns None, with
+        nothing written, where that is so at the beginning.
+        """
+
+        def write(number: int, stopped: Callable[[], bool]) -> int | None:
+            if stopped():
+                return None
+            self.write(number)
+            return len(self.rows[number])
+
+        return write
+
+    def finish(self) -> list[Path]:
+        """Removes shards of an earlier, larger division; returns the paths of all shards."""
+        paths = [self.path(number) for number in range(len(self.rows))]
+        for old in set(self._existing()) - set(paths):
+            old.unlink()
+        return paths
+
+    def _existing(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{self.folder.name}-*.tar"))
+
+    def _labels(self, number: int, names: list[str]) -> bytes:
+        document = _document(self.images, self.rows[number], names, complete=self.complete)
+        return json.dumps(document).encode()
+
+    def _is_written(self, number: int) -> bool:
+        """Whether a shard holds these labels, and images of these sizes that did not change since.
+
+        It has its name only if it is whole.
+        """
+        path, rows = self.path(number), self.rows[number]
+        if not path.is_file():
+            return False
+        names = _names(self.images, rows)
+        try:
+            data, members = _open(path)
+        except VepeError:
+            return False
+        sizes = {name: self.images[row].num_bytes() for row, name in zip(rows, names, strict=True)}
+        written_s = path.stat().st_mtime
+        return (
+            {name: size for name, (_, size) in members.items()} == sizes
+            and data == json.loads(self._labels(number, names))
+            and all(self.images[row].changed_s() <= written_s for row in rows)
         )
-    groups = _groups(images)
-    written: list[Path] = []
-    pending: list[int] = []
-    size = 0
-    for group in progress(groups):
-        pending += group
-        size += sum(images[row].num_bytes() for row in group)
-        if size > megabytes * 1e6:
-            written.append(_write(folder, len(written), images, pending, complete=complete))
-            pending, size = [], 0
-    if pending:
-        written.append(_write(folder, len(written), images, pending, complete=complete))
-    for old in set(existing) - set(written):
-        old.unlink()
-    return written
 
 
 def _groups(images: ImageIndex) -> list[list[int]]:
@@ -140,27 +245,13 @@ def _groups(images: ImageIndex) -> list[list[int]]:
     return list(groups.values())
 
 
-def _write(
-    folder: Path, number: int, images: ImageIndex, rows: list[int], *, complete: bool
-) -> Path:
-    path = folder / f"{folder.name}-{number:03d}.tar"
-    names = _names(images, rows)
-    document = _document(images, rows, names, complete=complete)
-    with replacing(path) as temporary, tarfile.open(temporary, "w") as tar:
-        # The labels come first, so that a reader that streams the shard has them at once.
-        _add(tar, f"{path.stem}.json", json.dumps(document).encode())
-        for row, name in zip(rows, names, strict=True):
-            _add(tar, f"images/{name}", images[row].raw())
-    return path
-
-
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size = len(data)
     tar.addfile(info, io.BytesIO(data))
 
 
-def _names(images: ImageIndex, rows: list[int]) -> list[str]:
+def _names(images: ImageIndex, rows: Sequence[int]) -> list[str]:
     """Names of the images in the shard; duplicates get their folder's number in front."""
     names = [images[row].name.removeprefix("images/") for row in rows]
     for name in names:
@@ -176,7 +267,7 @@ def _names(images: ImageIndex, rows: list[int]) -> list[str]:
 
 
 def _document(
-    images: ImageIndex, rows: list[int], names: list[str], *, complete: bool
+    images: ImageIndex, rows: Sequence[int], names: list[str], *, complete: bool
 ) -> dict[str, Any]:
     """The labels in COCO's format."""
     index = images.indices[0]
