@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -163,12 +163,36 @@ def result_state(result: Path, key: str, required: list[Path]) -> ResultState:
         except VepeError:
             return "different"
         info = document.get("info") if isinstance(document, dict) else None
+    existing = {path.name: bytes_of(path) for path in required if path.exists()}
+    return _state(info, key, [path.name for path in required], existing)
+
+
+def stored_result_state(
+    name: str, key: str, required: Sequence[str], start: bytes, existing: Mapping[str, int | None]
+) -> ResultState:
+    """The same of a result in an object store, which holds whole objects alone.
+
+    Args:
+        name: of its JSON file.
+        key: as `result_state`.
+        required: names of the other files and folders.
+        start: the first kilobytes of the JSON file.
+        existing: what there is in the store, with bytes; None for a folder.
+    """
+    if name not in existing:
+        return "missing"
+    return _state(_parse_start(start), key, required, existing)
+
+
+def _state(
+    info: object, key: str, required: Iterable[str], existing: Mapping[str, int | None]
+) -> ResultState:
     if not isinstance(info, dict) or info.get("key") != key:
         return "different"
     files = info.get("files")
     if info.get("complete") is not True or not isinstance(files, dict):
         return "unfinished"
-    whole = all(path.name in files and _has_bytes(path, files[path.name]) for path in required)
+    whole = all(n in files and n in existing and existing[n] == files[n] for n in required)
     return "done" if whole else "unfinished"
 
 
@@ -183,11 +207,18 @@ def _info_at_start(result: Path) -> dict[str, Any] | None:
             start = file.read(_HEAD_BYTES)
             file.seek(max(0, result.stat().st_size - len(_END)))
             end = file.read()
-        if not start.startswith(_START) or end != _END:
-            return None
+    except OSError:
+        return None
+    return _parse_start(start) if end == _END else None
+
+
+def _parse_start(start: bytes) -> dict[str, Any] | None:
+    if not start.startswith(_START):
+        return None
+    try:
         text = start.decode("utf-8", errors="ignore")
         info, _ = json.JSONDecoder().raw_decode(text, len(_START))
-    except (OSError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return info if isinstance(info, dict) else None
 
@@ -195,10 +226,6 @@ def _info_at_start(result: Path) -> dict[str, Any] | None:
 def bytes_of(path: Path) -> int | None:
     """The size of a file; None for a folder."""
     return path.stat().st_size if path.is_file() else None
-
-
-def _has_bytes(path: Path, size: object) -> bool:
-    return path.exists() and bytes_of(path) == size
 
 
 def _identity(source: NamedSource) -> dict[str, Any]:
