@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vepe.cli.spread import Address, On, Spread, make_parts
 from vepe.errors import VepeError, printable
 
 if TYPE_CHECKING:
@@ -49,7 +51,12 @@ def synth(
         float, typer.Option(help="Fraction of videos with objects in front of people.")
     ] = 0.5,
     blur: Annotated[float, typer.Option(help="Fraction of videos with motion blur.")] = 0.4,
-    workers: Annotated[int, typer.Option(min=0, help="Number of processes; 0 uses all cores.")] = 0,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, help="Number of processes; 0 uses all cores, here or of the cluster."),
+    ] = 0,
+    on: On = None,
+    address: Address = None,
     preview: Annotated[
         bool,
         typer.Option("--preview/--no-preview", help="Draw OUT/preview_<split>.jpg at the end."),
@@ -61,6 +68,7 @@ def synth(
     or with more --videos to add to the data set. Needs moderngl and an EGL driver, see
     docs/synth.md.
     """
+    spread = Spread.of(on, address=address, workers=(workers or None) if on else None)
     from vepe_synth.dataset import RenderJob, prepare
     from vepe_synth.preview import write_preview
     from vepe_synth.workers import usable_cores
@@ -70,7 +78,10 @@ def synth(
     )
     job = RenderJob(out, settings, videos, split.value, seed, avatars, backgrounds)
     prepare(job)
-    _render(job, workers or usable_cores())
+    if spread.on is None:
+        _render(job, workers or usable_cores())
+    else:
+        _render_on(spread, job)
     typer.echo(printable(f"{videos} videos of {frames} frames are in {out}."))
     if preview:
         typer.echo(printable(f"Preview: {write_preview(job)}"))
@@ -113,6 +124,25 @@ def _render(job: RenderJob, workers: int) -> None:
                 progress.update(task, advance=1, speed=f"{speed:.1f} frames/s")
         finally:
             done.close()  # type: ignore[attr-defined]
+
+
+def _render_on(spread: Spread, job: RenderJob) -> None:
+    """Renders the missing videos on a cluster, each as one task."""
+    from vepe.cluster.parts import PartWork
+    from vepe_synth.dataset import sequence_name
+    from vepe_synth.workers import open_maker
+
+    job = job.absolute()
+    missing = job.missing()
+    make_parts(
+        PartWork({sequence_name(job.split, i): i for i in missing}, partial(open_maker, job)),
+        spread,
+        command="vepe synth",
+        what="videos",
+        folder=job.out,
+        done=job.videos - len(missing),
+        about={"split": job.split, "seed": job.seed, "settings": job.settings},
+    )
 
 
 def opengl_renderer() -> str:

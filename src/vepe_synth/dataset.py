@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,15 @@ class RenderJob:
         """Annotation file of a sequence."""
         folder = self.out / "posetrack_data" / "annotations" / self.split
         return folder / f"{sequence_name(self.split, index)}.json"
+
+    def absolute(self) -> RenderJob:
+        """The same with paths that do not depend on the working directory."""
+        return replace(
+            self,
+            out=self.out.absolute(),
+            avatars=self.avatars and self.avatars.absolute(),
+            backgrounds=self.backgrounds and self.backgrounds.absolute(),
+        )
 
     def missing(self) -> list[int]:
         """Indices of the sequences that are not rendered yet, ascending."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -73,12 +73,16 @@ _stop: Any = None
 def _start_worker(job: RenderJob, stop: Any) -> None:
     """Sets up a worker process: one thread; Ctrl-C, sent to all processes, is the parent's."""
     global _job, _stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _use_one_thread()
+    _job, _stop = job, stop
+
+
+def _use_one_thread() -> None:
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["LP_NUM_THREADS"] = "0"  # Mesa renders in the calling thread
     cv2.setNumThreads(1)
-    _job, _stop = job, stop
 
 
 def _render_one(index: int) -> int:
@@ -89,3 +93,21 @@ def _render_one(index: int) -> int:
         _job_renderer = JobRenderer(_job)
     _job_renderer.make(index, _stop.is_set)
     return index
+
+
+def open_maker(job: RenderJob) -> Callable[[int, Callable[[], bool]], int | None]:
+    """A function that renders a sequence, for a process of a cluster, and returns its frames.
+
+    It takes the sequence's number, and a function that says whether to stop; then it returns None,
+    with nothing written.
+
+    Raises:
+        VepeError: if a driver is missing.
+    """
+    _use_one_thread()
+    job_renderer = JobRenderer(job)
+
+    def make(index: int, stopped: Callable[[], bool]) -> int | None:
+        return job.settings.frames if job_renderer.make(index, stopped) else None
+
+    return make

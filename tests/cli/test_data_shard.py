@@ -50,3 +50,34 @@ def test_data_set_is_packed_once(tmp_path: Path) -> None:
     strict = CliRunner().invoke(app, [*arguments, "--overwrite", "--strict"])
     assert "1 of 3 images are missing" in str(strict.exception)
     assert len(ImageIndex([index_shard(out / "packed-000.tar")], COCO17)) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--on", "slurm"], "--on is 'slurm'; the only kind of cluster is ray."),
+        (["--address", "auto"], "--address is for clusters; add --on ray."),
+        (["--on", "ray", "--address", "127.0.0.1:1"], "No Ray cluster answers at '127.0.0.1:1'"),
+    ],
+)
+def test_wrong_clusters(words: list[str], error: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    labels = write_set(tmp_path / "set")
+    (tmp_path / "set" / "2.png").write_bytes((tmp_path / "set" / "1.png").read_bytes())
+    result = CliRunner().invoke(
+        app, ["shard", str(labels), "-o", str(tmp_path / "out"), "--stills", *words]
+    )
+    assert isinstance(result.exception, VepeError)
+    assert error in str(result.exception)
+    assert not list(tmp_path.glob("out/*.tar"))
+
+
+def test_resume_writes_what_is_missing(tmp_path: Path) -> None:
+    labels, out = write_set(tmp_path / "set"), tmp_path / "packed"
+    (tmp_path / "set" / "2.png").write_bytes((tmp_path / "set" / "1.png").read_bytes())
+    arguments = ["shard", str(labels), "-o", str(out), "--stills", "--resume"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    before = (out / "packed-000.tar").stat().st_mtime_ns
+    again = CliRunner().invoke(app, arguments)
+    assert "3 images, 3 people." in again.output
+    assert (out / "packed-000.tar").stat().st_mtime_ns == before

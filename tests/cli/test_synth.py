@@ -22,6 +22,8 @@ from vepe_synth.gl import open_context
         (["--frames", "0"], "frames:"),
         (["--blur", "1.5"], "blur_share:"),
         (["--avatars", "nowhere.tar"], "nowhere.tar"),
+        (["--on", "slurm"], "--on is 'slurm'; the only kind of cluster is ray."),
+        (["--address", "auto"], "--address is for clusters; add --on ray."),
         (["--backgrounds", "nowhere"], "There is no folder nowhere"),
     ],
 )

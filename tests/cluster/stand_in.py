@@ -9,8 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from figures.sets import training_set
 from vepe.cluster.tasks import WorkSettings
 from vepe.config.model import ModelConfig
+from vepe.data.images import ImageIndex, LabelPolicy
+from vepe.data.read_labels import read_label_files
+from vepe.data.shards import ShardPlan
+from vepe.formats.annotations import skeleton_named
 from vepe.inference.batch import SharedSettings
 from vepe.inference.network import KEY_PLACE, NetworkPoses
 from vepe.inference.predictor import Predictor
@@ -85,6 +90,14 @@ def stand_in_predictor(frame_s: float = 0.0, kill_once: Path | None = None) -> P
 
         network.step = dying  # type: ignore[method-assign, assignment]
     return Predictor(network, CONFIG)
+
+
+def shard_plan(folder: Path) -> ShardPlan:
+    """Images of the moving figures, in several shards."""
+    root = training_set()
+    index = read_label_files([root / "labels.json"], root, single=True)
+    images = ImageIndex([index], skeleton_named(index.keypoints), LabelPolicy())
+    return ShardPlan.of(folder, images, megabytes=5 * images[0].num_bytes() / 1e6)
 
 
 def shared_settings(folder: Path, **job: object) -> SharedSettings:

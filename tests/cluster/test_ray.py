@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 import stand_in
-from stand_in import results_of, shared_settings, stand_in_predictor, write_clip
+from stand_in import results_of, shard_plan, shared_settings, stand_in_predictor, write_clip
 
 from vepe import __version__
 from vepe.cli import app as cli
 from vepe.cluster import ray_session as session
 from vepe.cluster.engine import InProcess
 from vepe.cluster.monitor import Monitor
+from vepe.cluster.parts import PartWork
 from vepe.cluster.ray_engine import RayEngine, WorkerSize
 from vepe.cluster.ray_run import RayOptions, absolute_paths, result_token
 from vepe.cluster.ray_session import ray_session
@@ -115,6 +116,26 @@ def test_killed_workers_cost_nothing(ray, tmp_path: Path, capfd) -> None:
     text = page.read_text(encoding="utf-8")
     assert "&lt;note&gt;" in text
     assert "is not a video, or is damaged" in text
+
+
+def test_shards_are_those_of_a_serial_run(ray, tmp_path: Path) -> None:
+    plan = shard_plan(tmp_path / "ray" / "packed")
+    numbers = {plan.path(n).stem: n for n in plan.todo()}
+    assert len(numbers) > 2
+    work = PartWork(numbers, plan.open_writer)
+    with ExitStack() as stack:
+        token = stack.enter_context(result_token(plan.folder))
+        check = WorkerCheck(__version__, None, "", token)
+        engine = stack.enter_context(engine_on(ray, work, check, WorkerSize(most=1)))
+        scheduler = Scheduler(work.todo(), engine)
+        outcomes = scheduler.run(threading.Event())
+    assert sorted(o.source.name for o in outcomes) == sorted(numbers)
+    assert engine.gpus == 0
+    serial = shard_plan(tmp_path / "serial" / "packed")
+    for number in serial.todo():
+        serial.write(number)
+    assert results_of(plan.folder) == results_of(serial.folder)
+    assert plan.todo(resume=True) == []
 
 
 def test_a_worker_that_must_not_work(ray, tmp_path: Path) -> None:

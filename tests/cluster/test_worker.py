@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from stand_in import results_of, work_settings, write_clip
 
-from vepe.cluster.segment_files import SegmentFile, segment_folder
+from vepe.cluster.segment_files import SegmentFile, SegmentFolder
 from vepe.cluster.tasks import Result, Task
 from vepe.cluster.worker import Hooks, Worker
 from vepe.errors import VepeError
@@ -40,7 +40,7 @@ def by_hand(worker: Worker, clip: Path) -> Result:
 
 def files_of(worker: Worker, clip: Path, segments: tuple[Segment, ...]) -> list[SegmentFile]:
     shared = worker.settings.shared
-    folder = segment_folder(shared.job.folder, shared.info.key(NamedSource(str(clip), "v")))
+    folder = SegmentFolder(shared.job.folder, shared.info.key(NamedSource(str(clip), "v")))
     return [SegmentFile(folder, segment) for segment in segments]
 
 

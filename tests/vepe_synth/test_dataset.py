@@ -14,7 +14,7 @@ from vepe.errors import VepeError
 from vepe.formats.dataset_check import check_dataset
 from vepe.formats.posetrack import read_sequence
 from vepe_synth.dataset import JobRenderer, RenderJob, prepare, sequence_name
-from vepe_synth.workers import render
+from vepe_synth.workers import open_maker, render
 
 pytestmark = pytest.mark.usefixtures("_driver")
 
@@ -44,6 +44,17 @@ def made(tmp_path_factory, small_settings) -> RenderJob:
 def test_bytes_do_not_depend_on_the_workers(made, job) -> None:
     prepare(job)
     assert sorted(render(job, 2)) == [0, 1]
+    assert contents(job.out) == contents(made.out)
+
+
+def test_a_cluster_makes_the_same(made, job) -> None:
+    """What its workers run, in any order, and twice where one was lost."""
+    prepare(job)
+    job = job.absolute()
+    make = open_maker(job)
+    assert make(1, lambda: True) is None
+    assert job.missing() == [0, 1]
+    assert [make(number, lambda: False) for number in (1, 0, 1)] == [2, 2, 2]
     assert contents(job.out) == contents(made.out)
 
 

@@ -12,9 +12,11 @@ import typer
 from vepe.cli.help_pages import examples
 from vepe.cli.output import echo
 from vepe.cli.progress import with_bar
+from vepe.cli.spread import Address, On, Spread, Workers, make_parts
 from vepe.errors import VepeError, VepeWarning, counted
 
 if TYPE_CHECKING:
+    from vepe.data.shards import ShardPlan
     from vepe.formats.dataset_rules import DatasetFinding
 
 app = typer.Typer(no_args_is_help=True, help="Check data sets and pack them into shards.")
@@ -139,23 +141,56 @@ def shard(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing shards.")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Skip shards that were written already from the same labels and images.",
+        ),
+    ] = False,
+    on: On = None,
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Pack a labelled data set into tar shards, to train from few large files or a server."""
+    spread = Spread.of(on, address=address, workers=workers)
     from vepe.data.images import ImageIndex, LabelPolicy
     from vepe.data.read_labels import annotation_files, read_label_files
-    from vepe.data.shards import write_shards
+    from vepe.data.shards import ShardPlan
     from vepe.formats.annotations import skeleton_named
 
     files = annotation_files(annotations)
-    index = read_label_files(files, images or files[0].parent, single=stills)
+    index = read_label_files(files, (images or files[0].parent).absolute(), single=stills)
     labelled = ImageIndex([index], skeleton_named(index.keypoints), LabelPolicy(fps=fps))
     labelled = labelled.drop_missing(strict=strict, title=str(annotations[0]))
     if stills:
         labelled = labelled.labelled()
-    paths = write_shards(out, labelled, megabytes=megabytes, complete=complete, overwrite=overwrite)
-    for path in paths:
+    plan = ShardPlan.of(out.absolute(), labelled, megabytes=megabytes, complete=complete)
+    todo = plan.todo(overwrite=overwrite, resume=resume)
+    if spread.on is None:
+        for number in todo:
+            plan.write(number)
+    else:
+        _write_shards_on(spread, plan, todo)
+    plan.finish()
+    for path in (out / plan.path(number).name for number in range(len(plan.rows))):
         echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     echo(f"{len(labelled)} images, {int(labelled.people_counts().sum())} people.")
+
+
+def _write_shards_on(spread: Spread, plan: ShardPlan, todo: Sequence[int]) -> None:
+    """Writes shards on a cluster, each as one task."""
+    from vepe.cluster.parts import PartWork
+
+    make_parts(
+        PartWork({plan.path(number).stem: number for number in todo}, plan.open_writer),
+        spread,
+        command="vepe data shard",
+        what="shards",
+        folder=plan.folder,
+        done=len(plan.rows) - len(todo),
+        about={"images": len(plan.images)},
+    )
 
 
 def _progress(files: list[Path]) -> Iterable[Path]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,57 +11,18 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from vepe.cli.options import nobody, prepare_device
-from vepe.cli.output import echo, loading, note, shows_progress
+from vepe.cli.output import echo, loading, note
 from vepe.cli.progress import batch_progress
+from vepe.cli.spread import INTERRUPTED, Spread, live_line
 from vepe.cli.stop import stop_on_interrupt
 from vepe.errors import BatchError, VepeError, counted
 
 if TYPE_CHECKING:
-    from vepe.cluster.monitor import Monitor
     from vepe.cluster.tasks import Result, Task
     from vepe.inference.batch import BatchPlan, Outcome, SharedSettings
     from vepe.inference.predictor import Predictor
     from vepe.inference.track_job import TrackReport
     from vepe.video.sources import SourceList
-
-INTERRUPTED = 130
-_LINE_S = 30.0
-"""How often a run on a cluster says how far it is, where there is no terminal."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How the work is spread: the options `--on`, `--address` and so on, checked."""
-
-    on: str | None = None
-    address: str | None = None
-    cpus_per_worker: int | None = None
-    workers: int | None = None
-    segment_s: float | None = None
-
-    @staticmethod
-    def of(on: str | None, *, show: bool, **options: Any) -> Spread:
-        """Checks the options before anything is loaded. Raises VepeError."""
-        spread = Spread(on, **options)
-        if on not in (None, "ray"):
-            raise VepeError(f"--on is '{on}'; the only kind of cluster is ray.")
-        for name in ("address", "cpus_per_worker", "workers"):
-            if on is None and options[name] is not None:
-                raise VepeError(f"--{name.replace('_', '-')} is for clusters; add --on ray.")
-        if spread.segment_s is not None and not 1 <= spread.segment_s <= 1e6:
-            raise VepeError(f"--segment-s is {spread.segment_s:g}; give 1 or more seconds.")
-        if spread.needed and show:
-            raise VepeError("--show is for one video here; leave out --on and --segment-s.")
-        if on is not None:
-            from vepe.cluster.ray_session import check_ray
-
-            check_ray()
-        return spread
-
-    @property
-    def needed(self) -> bool:
-        """Whether even a single video goes through the scheduler."""
-        return self.on is not None or self.segment_s is not None
 
 
 def load_model(name: str, *, device: str, **options: Any) -> Predictor:
@@ -185,7 +144,7 @@ def _on_ray(
         for warning in outcome.report.warnings if outcome.report else ():
             echo(f"vepe: {warning}", err=True)
 
-    with stop_on_interrupt() as stop, _live_line() as watch:
+    with stop_on_interrupt() as stop, live_line() as watch:
         outcomes, page = track_on_ray(
             plan,
             WorkSettings(settings, partial(load, everywhere)),
@@ -199,26 +158,6 @@ def _on_ray(
     return outcomes
 
 
-@contextmanager
-def _live_line() -> Iterator[Callable[[Monitor], None]]:
-    """Shows how far a run is: a line that changes on terminals, else one every half minute."""
-    if shows_progress():
-        from rich.console import Console
-
-        with Console(stderr=True).status("Starting the workers ...") as status:
-            yield lambda monitor: status.update(monitor.line())
-        return
-    last_s = time.monotonic()
-
-    def say(monitor: Monitor) -> None:
-        nonlocal last_s
-        if time.monotonic() - last_s >= _LINE_S:
-            last_s = time.monotonic()
-            note(monitor.line(), err=True)
-
-    yield say
-
-
 def print_report(report: TrackReport, settings: SharedSettings) -> None:
     """What was detected, how fast, and where the results are."""
     for warning in report.warnings:
@@ -230,7 +169,8 @@ def print_report(report: TrackReport, settings: SharedSettings) -> None:
     note(
         f"{counted(report.frames, 'frame')}{' (stopped early)' if report.stopped else ''}, "
         f"{mean:.1f} people per frame, {counted(report.track_ids, 'id')}, "
-        f"{report.fps:.1f} frames/s: " + ", ".join(str(path) for path in report.paths)
+        f"{report.fps:.1f} frames/s: "
+        + ", ".join(settings.where(path.name) for path in report.paths)
     )
     if not report.people:
         note(f"vepe: {nobody(settings.info.options['conf'], settings.info.model)}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vepe.cli.drawing import with_drawing_options
-from vepe.cli.many import INTERRUPTED, Spread, list_videos, load_model, print_report, track_many
+from vepe.cli.many import list_videos, load_model, print_report, track_many
 from vepe.cli.options import (
     Backend,
     Device,
@@ -25,6 +26,7 @@ from vepe.cli.options import (
 )
 from vepe.cli.output import Quiet, loading, note
 from vepe.cli.progress import video_progress
+from vepe.cli.spread import INTERRUPTED, Address, CpusPerWorker, On, Spread, Workers
 from vepe.cli.stop import stop_on_interrupt
 from vepe.errors import VepeError
 from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
@@ -33,6 +35,7 @@ from vepe.viz.options import DrawingOptions
 if TYPE_CHECKING:
     from vepe.inference.batch import SharedSettings
     from vepe.inference.predictor import Predictor
+    from vepe.inference.result_store import ResultStore
     from vepe.types import VideoInfo
     from vepe.video.sources import NamedSource, SourceList
 
@@ -60,9 +63,15 @@ def track(
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path(
-        "vepe_output"
-    ),
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder for the results; also in an object store, such as s3://bucket/results.",
+        ),
+    ] = "vepe_output",
     model: Model = DEFAULT_MODEL,
     backend: Backend = "auto",
     device: Device = "auto",
@@ -125,39 +134,10 @@ def track(
             "and fills short gaps (not for live sources)."
         ),
     ] = Smooth.off,
-    on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ray",
-            help="Track many videos on a Ray cluster; without --address, on a Ray that is "
-            "started on this machine.",
-            show_default=False,
-        ),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="The cluster: auto, HOST:6379, or ray://HOST:10001 from outside.",
-            show_default=False,
-        ),
-    ] = None,
-    cpus_per_worker: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="CPU cores of a worker on the cluster.",
-            show_default="1, with GPUs an even share",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Number of workers; more than the cluster has room for lets it grow.",
-            show_default="as many as there is room for",
-        ),
-    ] = None,
+    on: On = None,
+    address: Address = None,
+    cpus_per_worker: CpusPerWorker = None,
+    workers: Workers = None,
     segment_s: Annotated[
         float | None,
         typer.Option(
@@ -202,6 +182,7 @@ def track(
     )
 
     with loading(model):
+        from vepe.formats.tracks import check_package
         from vepe.inference.track_job import TrackJob
         from vepe.video.source import Span
         from vepe.video.sources import refuse_single_images
@@ -213,8 +194,14 @@ def track(
             raise VepeError("--show is for one source; leave it out to track many.")
         if rerun is not None:
             _check_recording(rerun, listed, overwrite=overwrite or resume)
-        job = TrackJob(output, "", not no_video, formats, overwrite, start, stride, drawing=drawing)
-        job.check_output()
+        store = _store(output, rerun)
+        folder = Path(output if store is None else os.devnull)  # with a store it is not used
+        job = TrackJob(folder, "", not no_video, formats, overwrite, start, stride, drawing=drawing)
+        if store is None:
+            job.check_output()
+        else:
+            for name in formats:
+                check_package(name)
         for sentence in listed.notes:
             note(f"vepe: {sentence}", err=True)
         if not listed.several:
@@ -238,16 +225,29 @@ def track(
             changed={"drawing": changed} if changed else {},
         )
         info = RunInfo.of(model, find_weights(model), options)
-        settings = SharedSettings(job, info, end, fps)
+        settings = SharedSettings(job, info, end, fps, store)
         plan = plan_batch(listed.sources, settings, resume=resume)
     for source in plan.done if not listed.several else ():
-        note(f"'{source.source}' is done already: {output / source.name}.json")
+        note(f"'{source.source}' is done already: {settings.where(source.name)}.json")
         if rerun is not None:
-            _write_recording(rerun, output / f"{source.name}.json", source.source)
+            _write_recording(rerun, folder / f"{source.name}.json", source.source)
     if listed.several or spread.needed:
         track_many(plan, settings, model, load, spread)
     elif plan.todo:
         _track_one(*plan.todo[0], settings, partial(load, model), show=show, rerun=rerun)
+
+
+def _store(output: str, rerun: Path | None) -> ResultStore | None:
+    """Where results go, if that is an object store. Raises VepeError where it cannot be."""
+    from vepe.video.remote_files import is_remote_file
+
+    if not is_remote_file(output):
+        return None
+    if rerun is not None:
+        raise VepeError(f"--rerun needs results on this machine; '{output}' is no path.")
+    from vepe.inference.result_store import ResultStore
+
+    return ResultStore.at(output)
 
 
 def _check_recording(path: Path, listed: SourceList, *, overwrite: bool) -> None:

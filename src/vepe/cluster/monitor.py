@@ -14,22 +14,28 @@ _SAMPLE_S = 1.0
 
 
 class Monitor:
-    """Counts what a scheduler's videos become.
+    """Counts what a scheduler's videos, or other parts, become.
 
     Args:
         scheduler, engine: of the run, which begins now.
         weights: expected work of each video by the name of its results, such as the size of its
             file; 0 where it is not known.
         skipped: number of videos that were done before.
+        what: what they are, in the plural.
 
     Attributes:
         samples: seconds since the beginning, with the number of frames and of videos until then.
     """
 
     def __init__(
-        self, scheduler: Scheduler, engine: Engine, weights: Mapping[str, float], skipped: int = 0
+        self,
+        scheduler: Scheduler,
+        engine: Engine,
+        weights: Mapping[str, float],
+        skipped: int = 0,
+        what: str = "videos",
     ) -> None:
-        self.scheduler, self.engine, self.skipped = scheduler, engine, skipped
+        self.scheduler, self.engine, self.skipped, self.what = scheduler, engine, skipped, what
         known = [weight for weight in weights.values() if weight] or [1.0]
         mean = sum(known) / len(known)
         self._weights = {name: weight or mean for name, weight in weights.items()}
@@ -101,8 +107,8 @@ class Monitor:
         done, failed = self.counts()
         per_hour = 3600 * (done + failed) / max(self.seconds, 1e-3)
         parts = [
-            f"{done + failed} of {len(self.scheduler.videos)} videos",
-            f"{per_hour:.0f} videos/h",
+            f"{done + failed} of {len(self.scheduler.videos)} {self.what}",
+            f"{per_hour:.0f} {self.what}/h",
             f"{self.frames_per_s:.1f} frames/s",
             f"{self.engine.num_workers()} workers",
         ]

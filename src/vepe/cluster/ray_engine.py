@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vepe.cluster.ray_worker import QUESTIONS, RayWorker, WorkerCheck, WorkerReport
-from vepe.cluster.tasks import Event, Task, WorkSettings
+from vepe.cluster.tasks import Event, Task, Work
 from vepe.errors import VepeError
 
 SHORT_S = 1.0
@@ -54,7 +54,7 @@ class RayEngine:
 
     Args:
         ray: the connected module, see `ray_session`.
-        settings: of all tasks; paths in it must be those of all machines.
+        work: of all tasks; paths in it must be those of all machines.
         check: what every worker must find, or it is left out.
         size: of the workers.
 
@@ -66,11 +66,10 @@ class RayEngine:
         VepeError: where the cluster has no room for a single worker.
     """
 
-    def __init__(
-        self, ray: Any, settings: WorkSettings, check: WorkerCheck, size: WorkerSize
-    ) -> None:
+    def __init__(self, ray: Any, work: Work, check: WorkerCheck, size: WorkerSize) -> None:
         self._ray = ray
-        self._settings = ray.put((settings, check))
+        self._settings = ray.put((work, check))
+        self._uses_gpu = work.uses_gpu
         self._members: list[_Member] = []
         self._size = size
         self._refused = 0
@@ -211,7 +210,7 @@ class RayEngine:
     def _resources(self) -> tuple[int, int]:
         """CPU cores and GPUs of a worker."""
         total = self._guarded(self._ray.cluster_resources)
-        gpus = int(total.get("GPU", 0))
+        gpus = int(total.get("GPU", 0)) if self._uses_gpu else 0
         share = int(total.get("CPU", 1) // gpus) if gpus else 1
         return self._size.cpus or max(1, share), int(gpus > 0)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from vepe import __version__
 from vepe.cluster.engine import perform
-from vepe.cluster.tasks import Event, Task, WorkSettings
-from vepe.cluster.worker import Hooks, Worker
+from vepe.cluster.tasks import Event, Hooks, Task, TaskWorker, Work
 from vepe.errors import VepeError
 from vepe.inference.model_files import find_weights
 from vepe.inference.result_info import RunInfo
+from vepe.inference.result_store import ResultStore
 
 QUESTIONS = "questions"
 """The concurrency group of what is answered while a task runs."""
@@ -28,22 +28,30 @@ class WorkerCheck:
         version: of VEPE.
         model: name of the weights, as `vepe.load` takes it; None: not checked.
         sha256: of their file.
-        token: a file in the folder of the results, which all machines must share.
+        token: a file in the folder of the results, which all machines must share; its name, where
+            results go to a store.
+        store: of the results.
     """
 
     version: str
     model: str | None
     sha256: str | None
     token: Path
+    store: ResultStore | None = None
 
     def problem(self) -> str | None:
         """What is wrong on this machine, as a sentence; None if nothing."""
         here = socket.gethostname()
         if self.version != __version__:
             return f"{here} has VEPE {__version__}, but here it is {self.version}; install one."
-        if not self.token.exists():
+        try:
+            seen = self.token.exists() if self.store is None else self.store.exists(str(self.token))
+        except VepeError as error:
+            return f"{here}: {error}"
+        if not seen:
+            folder = self.token.parent.parent if self.store is None else self.store.address
             return (
-                f"{here} does not see the folder '{self.token.parent.parent}'; give one that all "
+                f"{here} does not see the folder '{folder}'; give one that all "
                 "machines share under the same path: -o DIR."
             )
         if self.model is None or self.sha256 is None:
@@ -66,24 +74,24 @@ class WorkerReport:
 
 
 class RayWorker:
-    """One model and one task at a time; `frames` and `interrupt` are answered meanwhile.
+    """One worker and one task at a time; `frames` and `interrupt` are answered meanwhile.
 
     Args:
-        settings: of all tasks, and what to check before the first one.
+        settings: the work, and what to check before the first task.
         threads: of the network.
     """
 
-    def __init__(self, settings: tuple[WorkSettings, WorkerCheck], threads: int) -> None:
+    def __init__(self, settings: tuple[Work, WorkerCheck], threads: int) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        self._settings, self._check = settings
+        self._work, self._check = settings
         self._threads = threads
-        self._worker: Worker | None = None
+        self._worker: TaskWorker | None = None
         self._frames = 0
         self._name = ""
         self._stop = threading.Event()
 
     def ready(self) -> WorkerReport:
-        """Loads the model."""
+        """Loads the model, or what else the work needs."""
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         problem = self._check.problem()
         if problem is None:
@@ -91,7 +99,7 @@ class RayWorker:
                 import cv2
 
                 cv2.setNumThreads(self._threads)
-                self._worker = Worker(self._settings)
+                self._worker = self._work.open()
             except VepeError as error:
                 problem = f"{socket.gethostname()}: {error}"
         return WorkerReport(self._name, problem)

@@ -26,14 +26,14 @@ _TEMPLATE = """
 {% if chart %}<h2>Frames</h2>{{ chart }}{% endif %}
 {% if notes %}<h2>Notes</h2>
 <ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul>{% endif %}
-{% if failed %}<h2>Failed</h2>{{ text_table(["Video", "Tries", "Reason"], failed) }}{% endif %}
+{% if failed %}<h2>Failed</h2>{{ text_table([item, "Tries", "Reason"], failed) }}{% endif %}
 {% if workers %}<h2>Workers</h2>
 {{ table(["Worker", "Tasks", "Frames", "Busy, s", "Share of the time"], workers) }}{% endif %}
 {% if divided %}<h2>Divided videos</h2>
 <p>A seam is the end of a segment; the poses on both sides should agree.</p>
 {{ table(["Video", "Segments", "Seams", "That agree", "Frames"], divided) }}{% endif %}
-{% if slowest %}<h2>Slowest videos</h2>
-{{ table(["Video", "Frames", "Worker, s", "Worker frames/s"], slowest) }}{% endif %}
+{% if slowest %}<h2>Slowest {{ what }}</h2>
+{{ table([item, "Frames", "Worker, s", "Worker frames/s"], slowest) }}{% endif %}
 <h2>Run</h2>
 {{ text_table([], about) }}
 """
@@ -84,7 +84,13 @@ def _row(video: VideoRun) -> list[object]:
 
 
 def write_page(
-    folder: Path, monitor: Monitor, *, about: Mapping[str, object], notes: Sequence[str], lost: int
+    folder: Path,
+    monitor: Monitor,
+    *,
+    about: Mapping[str, object],
+    notes: Sequence[str],
+    lost: int,
+    command: str = "vepe track",
 ) -> Path:
     """Writes `vepe_run/report.html` and returns its path.
 
@@ -94,6 +100,7 @@ def write_page(
         about: names and values for the end of the page, such as model and cluster.
         notes: sentences.
         lost: number of workers that died.
+        command: what was run.
 
     Raises:
         VepeError: where it cannot be written.
@@ -104,12 +111,12 @@ def write_page(
     done, failed = monitor.counts()
     frames = sum(v.outcome.report.frames for v in videos if v.outcome and v.outcome.report)
     numbers = [
-        ("videos done", done),
+        (f"{monitor.what} done", done),
         ("failed", failed),
         ("done before", monitor.skipped),
         ("frames", frames),
         ("time", _duration(seconds)),
-        ("videos/h", f"{3600 * done / max(seconds, 1e-3):.0f}"),
+        (f"{monitor.what}/h", f"{3600 * done / max(seconds, 1e-3):.0f}"),
         ("frames/s", f"{frames / max(seconds, 1e-3):.1f}"),
         ("workers", monitor.most_workers),
         ("workers lost", lost),
@@ -124,7 +131,9 @@ def write_page(
     path = folder / RUN_FOLDER / "report.html"
     text = render_page(
         _TEMPLATE,
-        title=f"vepe track: {len(videos) + monitor.skipped} videos",
+        title=f"{command}: {len(videos) + monitor.skipped} {monitor.what}",
+        what=monitor.what,
+        item=monitor.what.removesuffix("s").capitalize(),
         numbers=numbers,
         chart=_chart(monitor),
         notes=list(notes),

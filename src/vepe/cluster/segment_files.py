@@ -7,10 +7,12 @@ matter who wrote it, and what a lost cluster has inferred is never inferred agai
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +21,7 @@ import numpy as np
 
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
+from vepe.inference.result_store import ResultStore
 from vepe.inference.segment import Segment
 from vepe.inference.stream import InferredFrame
 from vepe.types import FramePoses
@@ -27,31 +30,62 @@ RUN_FOLDER = "vepe_run"
 """Folder in that of the results for all that is no result."""
 
 
-def segment_folder(results: Path, key: str) -> Path:
-    """Where the segments of a video lie, until its result is written."""
-    return results / RUN_FOLDER / "segments" / key
+@dataclass(frozen=True)
+class SegmentFolder:
+    """Where the segments of a video lie until its result is written.
 
+    Attributes:
+        results: the folder of the results; not used with a store.
+        key: of the video's result.
+        store: of the results, where there is one.
+    """
 
-def remove_segments(results: Path, key: str) -> None:
-    """Removes the segments of a video; what cannot be removed stays."""
-    shutil.rmtree(segment_folder(results, key), ignore_errors=True)
+    results: Path
+    key: str
+    store: ResultStore | None = None
+
+    @property
+    def name(self) -> str:
+        """Relative to the results."""
+        return f"{RUN_FOLDER}/segments/{self.key}"
+
+    @property
+    def path(self) -> Path:
+        return self.results / self.name
+
+    def remove(self) -> None:
+        """Removes all segments; what cannot be removed stays."""
+        if self.store is None:
+            shutil.rmtree(self.path, ignore_errors=True)
+            return
+        with suppress(VepeError):
+            self.store.remove(self.name)
 
 
 @dataclass(frozen=True)
 class SegmentFile:
-    """One segment of a video on disk."""
+    """One segment of a video, in a file or an object."""
 
-    folder: Path
+    folder: SegmentFolder
     segment: Segment
 
     @property
-    def path(self) -> Path:
+    def name(self) -> str:
         part = self.segment
-        return self.folder / f"{part.index:05d}-of-{part.count:05d}-{part.start_s:.6f}.npz"
+        return f"{part.index:05d}-of-{part.count:05d}-{part.start_s:.6f}.npz"
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path / self.name
+
+    @property
+    def _object(self) -> str:
+        return f"{self.folder.name}/{self.name}"
 
     def exists(self) -> bool:
         """Whether it was written; that it is whole, too, as files are never half written."""
-        return self.path.is_file()
+        store = self.folder.store
+        return self.path.is_file() if store is None else store.exists(self._object)
 
     def write(
         self, frames: Iterable[InferredFrame], *, warning: str | None, incomplete: bool
@@ -79,6 +113,12 @@ class SegmentFile:
             embeddings = [p.embeddings for p in poses if p.embeddings is not None]
             if embeddings:
                 arrays["embeddings"] = np.concatenate(embeddings)
+        store = self.folder.store
+        if store is not None:
+            buffer = io.BytesIO()
+            np.savez(buffer, **arrays)  # type: ignore[arg-type]
+            store.write(self._object, buffer.getvalue())
+            return
         with replacing(self.path) as partial, partial.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
@@ -116,14 +156,23 @@ class SegmentFile:
             yield InferredFrame(poses, bool(arrays["cut"][i]))
 
     def _read(self, *names: str) -> dict[str, np.ndarray]:
+        store = self.folder.store
         try:
-            with np.load(self.path, allow_pickle=False) as stored:
+            source = self.path if store is None else io.BytesIO(store.read(self._object))
+            with np.load(source, allow_pickle=False) as stored:
                 return {name: stored[name] for name in names or stored.files}
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            self.path.unlink(missing_ok=True)  # the next attempt infers it again
+            self._discard()  # the next attempt infers it again
             raise VepeError(
-                f"The segment '{self.path}' cannot be read ({error}); it will be inferred again."
+                f"The segment '{self.name}' in '{self.folder.name}' cannot be read ({error}); it "
+                "will be inferred again."
             ) from error
+
+    def _discard(self) -> None:
+        if self.folder.store is None:
+            self.path.unlink(missing_ok=True)
+        else:
+            self.folder.store.remove(self._object)
 
 
 _FIELDS = ("keypoints_px", "keypoint_scores", "scores", "track_ids")

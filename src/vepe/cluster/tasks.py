@@ -1,10 +1,11 @@
-"""What the scheduler hands out, and what comes back. All of it can be pickled."""
+"""What the scheduler hands out, and what comes back. All of it but hooks can be pickled."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from vepe.inference.batch import SharedSettings
 from vepe.inference.segment import Segment
@@ -13,6 +14,7 @@ from vepe.video.sources import NamedSource
 
 if TYPE_CHECKING:
     from vepe.inference.predictor import Predictor
+    from vepe.types import VideoInfo
 
 Step = Literal["track", "infer", "join"]
 """A whole video, which a worker may find to be worth dividing; a segment of one; all segments."""
@@ -23,7 +25,7 @@ class Task:
     """Work for one worker at a time.
 
     Attributes:
-        source: the video.
+        source: the video; or the part of a data set, of which only the name counts.
         overwrite: whether its results may be replaced.
         step: what to do with it.
         segments: with `infer` the one to infer, with `join` all of them.
@@ -81,8 +83,47 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Hooks:
+    """What a task reports while it runs: its video, as soon as it is open, and its frames so far;
+    and how it is asked to stop."""
+
+    opened: Callable[[VideoInfo], None] = lambda info: None
+    frames: Callable[[int], None] = lambda count: None
+    stop: threading.Event | None = None
+
+    @property
+    def stopped(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
+
+
+class TaskWorker(Protocol):
+    """Does tasks, one at a time."""
+
+    def do(self, task: Task, hooks: Hooks | None = None) -> Result:
+        """Does a task. To do it again, or elsewhere at the same time, changes no result."""
+        ...
+
+    def close(self) -> None:
+        """Frees what it holds."""
+        ...
+
+
+class Work(Protocol):
+    """What all tasks of a run share."""
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether a worker is given a GPU, where there are any."""
+        ...
+
+    def open(self) -> TaskWorker:
+        """A worker for this process. Raises VepeError where its machine lacks something."""
+        ...
+
+
+@dataclass(frozen=True)
 class WorkSettings:
-    """What all tasks share.
+    """`Work` of tracking videos.
 
     Attributes:
         shared: what to write of every video, and how.
@@ -93,3 +134,13 @@ class WorkSettings:
     shared: SharedSettings
     load: Callable[[], Predictor]
     segment_s: float | None = None
+
+    @property
+    def uses_gpu(self) -> bool:
+        return True
+
+    def open(self) -> TaskWorker:
+        """A worker with the model. Raises VepeError where it cannot be loaded."""
+        from vepe.cluster.worker import Worker
+
+        return Worker(self)

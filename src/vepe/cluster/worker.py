@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vepe.cluster.segment_files import SegmentFile, remove_segments, segment_folder
-from vepe.cluster.tasks import Result, Task, WorkSettings
+from vepe.cluster.segment_files import SegmentFile, SegmentFolder
+from vepe.cluster.tasks import Hooks, Result, Task, WorkSettings
+from vepe.config.documents import parse_json
 from vepe.errors import VepeError
 from vepe.formats.files import load_json
 from vepe.inference.batch import run_source
@@ -33,20 +33,6 @@ if TYPE_CHECKING:
 SEAM_PX = 0.1
 """Poses on both sides of a seam agree within this: runtimes that prepare a model for one size after
 some frames round differently before and after."""
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What a task reports while it runs: its video, as soon as it is open, and its frames so far;
-    and how it is asked to stop."""
-
-    opened: Callable[[VideoInfo], None] = lambda info: None
-    frames: Callable[[int], None] = lambda count: None
-    stop: threading.Event | None = None
-
-    @property
-    def stopped(self) -> bool:
-        return self.stop is not None and self.stop.is_set()
 
 
 class Worker:
@@ -122,9 +108,12 @@ class Worker:
         return split(duration_s, segment_s, start_s=start_s, end_s=shared.end_s)
 
     def _files(self, task: Task) -> list[SegmentFile]:
-        shared = self.settings.shared
-        folder = segment_folder(shared.job.folder, shared.info.key(task.source))
+        folder = self._folder(task)
         return [SegmentFile(folder, segment) for segment in task.segments]
+
+    def _folder(self, task: Task) -> SegmentFolder:
+        shared = self.settings.shared
+        return SegmentFolder(shared.job.folder, shared.info.key(task.source), shared.store)
 
     def _infer(self, task: Task, hooks: Hooks) -> Result:
         (file,) = self._files(task)
@@ -191,16 +180,20 @@ class Worker:
 
     def _written(self, task: Task) -> TrackReport:
         """The report of a result that is on disk."""
-        job = self.settings.shared.job_of(task.source, overwrite=True)
-        document = load_json(job.folder / f"{job.stem}.json")
+        shared = self.settings.shared
+        job = shared.job_of(task.source, overwrite=True)
+        name = f"{job.stem}.json"
+        if shared.store is None:
+            document = load_json(job.folder / name)
+        else:
+            document = parse_json(shared.store.read(name), shared.where(name))
         people = document["annotations"]
         ids = len({person["track_id"] for person in people})
         return TrackReport(len(document["images"]), len(people), ids, 0.0, job.paths())
 
     def _finished(self, task: Task, result: Result) -> Result:
         if result.report is not None and not result.report.stopped:
-            shared = self.settings.shared
-            remove_segments(shared.job.folder, shared.info.key(task.source))
+            self._folder(task).remove()
         return result
 
 
