@@ -21,11 +21,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from campaign import Kind, Verdict, run_trials
-from kinds import KINDS, SHARES
+from kinds import KINDS, PACKAGES, SHARES
 from samples import Samples, make_samples
 from undamaged import run_undamaged
 
@@ -76,6 +77,10 @@ def main() -> int:
     load_everything()
     torch.set_num_threads(1)  # threads do not survive a fork
     kinds: dict[str, Kind] = {name: KINDS[name] for name in options.only or KINDS}
+    for name, (extra, packages) in PACKAGES.items():
+        missing = [package for package in packages if find_spec(package) is None]
+        if missing and kinds.pop(name, None) is not None:
+            print(f"Kind {name} is left out: {missing[0]} is not installed (extra {extra}).")
     todo = plan(list(kinds), options.cases)
     if options.case is not None:
         todo = [(kind, options.case) for kind in kinds]

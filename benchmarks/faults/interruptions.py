@@ -63,7 +63,7 @@ def disk(trial: Trial) -> None:
         if command.after or had_old:
             old = trial.samples.results[command.after or command.arguments]
             shutil.copytree(old, trial.folder / "out", dirs_exist_ok=True)
-        _fill(trial, trial.folder / "out")
+        fill(trial, trial.folder / "out")
         answer = run_vepe.run(words, trial.folder)
         (trial.folder / "out" / "filler").unlink(missing_ok=True)
     else:
@@ -154,11 +154,26 @@ def _small_disk(trial: Trial, command: Command) -> tuple[str, Callable[[], None]
         if out.exists():
             shutil.rmtree(out)
         out.mkdir()
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.mount(b"none", os.fsencode(out), b"tmpfs", 0, f"size={num_bytes}".encode()):
-            raise OSError(ctypes.get_errno(), "no tmpfs")
+        _mount(out, num_bytes)
 
     return "a disk", mount
+
+
+def mount_small_disk(folder: Path, num_bytes: int) -> bool:
+    """Puts a small file system in the place of an empty folder; False where that cannot be.
+
+    This process and its children see it.
+    """
+    if not _own_mounts():
+        return False
+    _mount(folder, num_bytes)
+    return True
+
+
+def _mount(folder: Path, num_bytes: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"none", os.fsencode(folder), b"tmpfs", 0, f"size={num_bytes}".encode()):
+        raise OSError(ctypes.get_errno(), "no tmpfs")
 
 
 def _own_mounts() -> bool:
@@ -170,8 +185,8 @@ def _own_mounts() -> bool:
     return libc.mount(b"none", b"/", None, _MS_PRIVATE, None) == 0
 
 
-def _fill(trial: Trial, folder: Path) -> None:
-    """Leaves a random number of bytes free, down to none."""
+def fill(trial: Trial, folder: Path) -> None:
+    """Leaves a random number of bytes of a file system free, down to none."""
     state = os.statvfs(folder)
     free = state.f_bavail * state.f_bsize
     leave = trial.rng.choice([0, 4096, 8192, 16_384, 65_536])

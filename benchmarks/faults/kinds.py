@@ -7,8 +7,10 @@ from claims import claims, memory
 from determinism import determinism
 from hostile import hostile
 from interruptions import disk, signals
+from ray_runs import ray
 from readers import documents, media, settings
 from servers import servers
+from serving import serve
 
 KINDS: dict[str, Kind] = {
     "media": media,
@@ -20,8 +22,15 @@ KINDS: dict[str, Kind] = {
     "servers": servers,
     "claims": claims,
     "memory": memory,
+    "serve": serve,
+    "ray": ray,
     "determinism": determinism,
 }
+PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "serve": ("serve", ("fastapi", "uvicorn", "python_multipart", "websockets")),
+    "ray": ("cluster", ("ray",)),
+}
+"""Kinds that need the packages of an extra: its name, and the packages."""
 SHARES: dict[str, int] = {
     "media": 180,
     "documents": 300,
@@ -32,5 +41,7 @@ SHARES: dict[str, int] = {
     "servers": 35,
     "claims": 80,
     "memory": 20,
+    "serve": 12,
+    "ray": 4,
     "determinism": 15,
 }

@@ -71,6 +71,12 @@ class Samples:
     results: dict[str, str]
     num_changes: dict[str, int]
 
+    @property
+    def small_model(self) -> str:
+        """The sample that is a model, exported where `onnx` is installed: it loads faster."""
+        exported = (self.folder / "tiny.onnx").exists()
+        return "tiny.onnx" if exported else "tiny.safetensors"
+
     def copy(self, names: tuple[str, ...], target: Path) -> Path:
         """Copies samples into a new folder, under their own names."""
         target.mkdir(parents=True, exist_ok=True)
@@ -113,6 +119,8 @@ def _media(folder: Path) -> None:
     (folder / "videos").mkdir()
     for name in ("clip.mkv", "clip.avi"):
         shutil.copyfile(folder / name, folder / "videos" / f"{name[-3:]}_{name}")
+    rows = ["source,name", "videos/mkv_clip.mkv,one", "videos/avi_clip.avi,two"]
+    (folder / "videos.csv").write_text("\n".join(rows) + "\n")
     (folder / "many").mkdir()
     for number in range(6):
         shutil.copyfile(folder / "clip.mkv", folder / "many" / f"{number}.mkv")

@@ -20,15 +20,21 @@ _CHANGES = {
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
-def on_change(act: Callable[[int], None]) -> Callable[[], None]:
-    """A function that arms `act`: called with 1, 2, 3 ... before each change of a file."""
+def on_change(act: Callable[[int], None], below: Path | None = None) -> Callable[[], None]:
+    """A function that arms `act`: called with 1, 2, 3 ... before each change of a file.
+
+    Args:
+        act: gets the number of the change.
+        below: counts changes in this folder alone.
+    """
 
     def arm() -> None:
         count = 0
 
         def hook(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal count
-            if event in _CHANGES or (event == "open" and _is_writing(arguments)):
+            counts = below is None or any(str(a).startswith(str(below)) for a in arguments)
+            if counts and (event in _CHANGES or (event == "open" and _is_writing(arguments))):
                 count += 1
                 act(count)
 

@@ -36,7 +36,7 @@ _HEADERS = (
     "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 999", "Sec-Fetch-Site: cross-site",
     "Accept-Encoding: \0", "Content-Encoding: gzip",
 )  # fmt: skip
-_NAMES = (
+NAMES = (
     "../../../etc/cron.d/x", "/etc/passwd", "C:\\x.mp4", "a\0b.mp4", "x" * 3000, "", ".", "..",
     "con", "<script>alert(1)</script>.mp4", "\u202egpj.mp4", "a\r\nX: y", '"', "%2e%2e%2fx", "-rf",
 )  # fmt: skip
@@ -115,7 +115,7 @@ class Malformed:
         parts = []
         for _ in range(pick.choice([0, 1, 1, 2, 3, 40])):
             name = pick.choice(["file", "file", *_FIELDS, "f" * 3000])
-            filename = pick.choice(['; filename="' + pick.choice(_NAMES) + '"', "", "; filename="])
+            filename = pick.choice(['; filename="' + pick.choice(NAMES) + '"', "", "; filename="])
             kind = pick.choice(["form-data", "attachment", "", "form-data; form-data"])
             content = pick.choice([b"", b"hello", self._damaged(self._video), pick.randbytes(999)])
             head = f'--{boundary}\r\nContent-Disposition: {kind}; name="{name}"{filename}\r\n'
@@ -154,7 +154,7 @@ class Malformed:
             f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
             for name, value in fields.items()
         )
-        name = pick.choice(["a.mp4", "a.jpg", *_NAMES]).replace('"', "").replace("\r\n", "")
+        name = pick.choice(["a.mp4", "a.jpg", *NAMES]).replace('"', "").replace("\r\n", "")
         body += f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"'.encode()
         body += b"\r\n\r\n" + content + b"\r\n--b--\r\n"
         headers = [self._host, "Content-Type: multipart/form-data; boundary=b"]
