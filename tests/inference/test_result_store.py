@@ -67,6 +67,20 @@ def test_objects_of_another_process_are_seen(system: Any) -> None:
     assert not store.exists("second")
 
 
+def test_writing_is_tried_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("Access Denied")
+
+    with s3("memory") as system:
+        store = ResultStore.at("s3://bucket/results")
+        store.check_writable()
+        assert store.listing() == {}
+        monkeypatch.setattr(type(system), "pipe_file", refuse)
+        denied = r"cannot be written \(PermissionError: Access Denied\); check the address, the rig"
+        with pytest.raises(VepeError, match=denied):
+            store.check_writable()
+
+
 @pytest.mark.parametrize("address", ["s3://", "s3:///", "s3://bucket/*"])
 def test_addresses_that_are_no_folder(address: str) -> None:
     with pytest.raises(VepeError, match="is no folder for results; give one such as s3://BUCKET"):

@@ -93,6 +93,17 @@ def test_what_cannot_be_fetched(store: object, monkeypatch: pytest.MonkeyPatch) 
         fetch("s3://b/other.mov")
 
 
+def test_errors_name_the_address(store: object) -> None:
+    def fail(copies: LocalCopies) -> None:
+        with copies.of(NamedSource("s3://b/other.mov", "other")) as copy:
+            raise VepeError(f"'{copy.location}' is damaged.")
+
+    copies = LocalCopies()
+    with pytest.raises(VepeError, match=r"^'s3://b/other\.mov' is damaged\.$"):
+        fail(copies)
+    copies.close()
+
+
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     REGISTRY.pop("gs", None)

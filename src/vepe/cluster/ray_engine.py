@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ SHORT_S = 1.0
 """Tasks that take less on average are sent ahead."""
 _LOOK_S = 2.0
 """How often the size of the cluster and the progress of the workers are looked at."""
+_CLOSE_S = 10.0
 _PROGRESS_PER_S = 500
 """At most so many workers are asked for their progress per second."""
 
@@ -126,6 +128,13 @@ class RayEngine:
 
     def frames_in_work(self) -> int:
         return sum(member.frames for member in self._members)
+
+    def close(self) -> None:
+        """Lets idle workers remove what they hold on their machines. Raises nothing."""
+        with suppress(Exception):  # the cluster may be gone
+            closed = [m.actor.close.remote() for m in self._members if not (m.ready or m.tasks)]
+            if closed:
+                self._ray.wait(closed, num_returns=len(closed), timeout=_CLOSE_S)
 
     def _take(self, member: _Member, reference: Any) -> list[Event]:
         try:

@@ -186,6 +186,7 @@ def _run(
             outcomes = scheduler.run(stop)
         finally:
             monitor.end()
+            engine.close()
             with suppress(VepeError):  # a full disk is reported by what filled it
                 write_videos()
         about = {

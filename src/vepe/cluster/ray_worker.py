@@ -127,3 +127,8 @@ class RayWorker:
     def interrupt(self) -> None:
         """Asks the present task to end, and all that wait not to begin."""
         self._stop.set()
+
+    def close(self) -> None:
+        """Removes what the work has left on this machine, such as copies of videos."""
+        if self._worker is not None:
+            self._worker.close()

@@ -144,6 +144,8 @@ def plan_batch(
         replaces = overwrite or state == "unfinished"
         check(source, overwrite=replaces)
         todo.append((source, replaces))
+    if todo and settings.store is not None:
+        settings.store.check_writable()
     return BatchPlan(tuple(todo), tuple(done))
 
 

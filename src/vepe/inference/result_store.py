@@ -8,9 +8,11 @@ is whole.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from vepe.config.documents import check_document_size
 from vepe.errors import VepeError
@@ -46,6 +48,14 @@ class ResultStore:
     def where(self, name: str) -> str:
         """The address of a result."""
         return f"{self.address}/{name}"
+
+    def check_writable(self) -> None:
+        """Writes a small object and removes it, where it may; so a wrong bucket is noticed before
+        the work."""
+        name = f".vepe-check-{uuid4().hex}"
+        self.write(name, b"check")
+        with suppress(VepeError):  # some may write, but not remove
+            self.remove(name)
 
     def listing(self) -> dict[str, int | None]:
         """Names of what lies directly in the folder, with bytes; None for a folder."""

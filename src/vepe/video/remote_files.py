@@ -78,7 +78,7 @@ class LocalCopies:
 
         Raises:
             VepeError: where it cannot be fetched, is larger than `VEPE_MAX_DOWNLOAD_MB`, or there
-                is no space for it.
+                is no space for it. Errors of the context name its address.
         """
         if not is_remote_file(source.source):
             yield source
@@ -86,7 +86,14 @@ class LocalCopies:
         if self._held is None or self._held[0] != source.source:
             self._fetch(source.source)
         assert self._held is not None
-        yield replace(source, copy=self._held[1])
+        copy = self._held[1]
+        try:
+            yield replace(source, copy=copy)
+        except VepeError as error:
+            if type(error) is not VepeError or str(copy) not in str(error):
+                raise
+            # The user knows the video by its address.
+            raise VepeError(str(error).replace(str(copy), source.source)) from error
 
     def close(self) -> None:
         """Removes them."""
