@@ -6,7 +6,7 @@ another. The result goes to pycocotools without further checks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -80,7 +80,7 @@ def paired_tables(
     pred_side = read_predictions(pred, gt_side, skeleton, pred_source)
     names = _scored_names(gt_side.names, pred_side.names, joints)
     whole = names == gt_side.names
-    people = [_reduced(a, gt_side.names, names) for a in gt_side.people]
+    people = _reduced(gt_side.people, gt_side.names, names)
     _settle_counts(people, recount=not (crowdpose and whole), compare=whole and not crowdpose)
     _settle_areas(people, from_box=crowdpose)
     tables = CocoTables(
@@ -88,7 +88,7 @@ def paired_tables(
         sigmas=_sigmas(names, {**gt_side.sigmas, **(sigmas or {})}),
         images=gt_side.images,
         people=tuple(people),
-        predictions=tuple(_reduced(a, pred_side.names, names) for a in pred_side.people),
+        predictions=tuple(_reduced(pred_side.people, pred_side.names, names)),
     )
     if not tables.num_people:
         warn(f"{gt_source} has no person with a labelled keypoint, so AP is undefined.")
@@ -129,10 +129,14 @@ def _sigmas(names: tuple[str, ...], stated: Mapping[str, float]) -> Float[np.nda
     return np.array([known[n] for n in names], np.float64)
 
 
-def _reduced(person: dict[str, Any], source: tuple[str, ...], names: tuple[str, ...]) -> Any:
-    """The person with only the keypoints `names`, in that order."""
+def _reduced(
+    people: Iterable[dict[str, Any]], source: tuple[str, ...], names: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Copies of the people with only the keypoints `names`, in that order."""
+    if names == source:
+        return [person.copy() for person in people]
     index = [source.index(n) for n in names]
-    return {**person, "keypoints": person["keypoints"][index]}
+    return [{**person, "keypoints": person["keypoints"][index]} for person in people]
 
 
 def _settle_counts(people: list[dict[str, Any]], *, recount: bool, compare: bool) -> None:
