@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,17 @@ def test_animated_image_is_a_video_with_its_own_times(tmp_path: Path, suffix: st
         assert [f.index for f in video] == [2]
     with pytest.warns(VepeWarning, match="only its first frame"):
         assert index_of(read_image(path)) == 0
+
+
+def test_of_several_pages_the_first_is_used_and_said(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (32, 24), colour) for colour in ("red", "blue")]
+    pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "one.tif")
+    with pytest.warns(VepeWarning, match=r"two\.tif' has several pages; only the first is used"):
+        np.testing.assert_array_equal(read_image(tmp_path / "two.tif")[0, 0], [255, 0, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_image(tmp_path / "one.tif")
 
 
 def test_animated_image_that_is_cut_off_is_incomplete(

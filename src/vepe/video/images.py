@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from vepe.errors import VepeError, VepeWarning, check_name
 from vepe.image_header import IMAGE_FORMATS, allow_large_images
@@ -101,7 +102,8 @@ def _instead(entries: list[Path]) -> str:
 def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
     """The image as RGB, turned upright by its EXIF orientation; transparency is dropped.
 
-    Of an animated image this is the first frame, and a `VepeWarning` says so.
+    Of an animated image this is the first frame, of a TIFF with several pages the first page, and
+    a `VepeWarning` says so.
 
     Raises:
         VepeError: if it is missing, empty, unreadable, damaged or not an image.
@@ -110,6 +112,9 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
     with open_image(path) as image:
         if num_frames(image) > 1:
             message = f"'{path}' is animated; only its first frame is used. Track it as a video."
+            warnings.warn(message, VepeWarning, stacklevel=2)
+        elif isinstance(image, TiffImageFile) and image.tag_v2.next:
+            message = f"'{path}' has several pages; only the first is used."
             warnings.warn(message, VepeWarning, stacklevel=2)
         return _upright_rgb(image, path)
 
