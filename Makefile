@@ -3,7 +3,9 @@
 #              demo/store_aisle.mp4 and .json
 # make lint    setup, then ruff and mypy
 # make test    lint, then the tests of the light installation in .venv-light, then all tests
-# make docs    setup, then the documentation site in site/ (open site/index.html)
+# make docs    setup, then the documentation site in site/ (open site/index.html);
+#              make docs VERSION=0.1.0 adds it to the versions in build/site/ (SITE=DIR: elsewhere)
+# make serve-check  setup, then vepe serve in a fresh environment, and an upload in Chromium
 # make docs-full  setup, then every block of the pages, also those that need minutes, a GPU or the network
 # make faults  setup, then a campaign of faults against every command (about ten minutes);
 #              options: make faults FAULTS='--seed 7 --only media --cases 200'
@@ -23,7 +25,7 @@ IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(IN_RANGE)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test docs docs-full faults setup lint clean
+.PHONY: demo test docs docs-full serve-check faults setup lint clean
 
 demo: $(LIGHT_STAMP)
 	$(LIGHT)/bin/vepe track $(CLIP) --output demo --overwrite
@@ -35,10 +37,13 @@ test: lint $(LIGHT_STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
 
 docs: $(STAMP)
-	$(BIN)/python -m docs.generator
+	$(BIN)/python -m docs.generator $(if $(VERSION),--version '$(VERSION)') $(if $(SITE),--into '$(SITE)')
 
 docs-full: $(STAMP)
 	VEPE_DOCS_FULL=1 $(BIN)/python -m pytest -q tests/examples/test_docs_blocks.py
+
+serve-check: $(STAMP)
+	$(BIN)/python benchmarks/serve_fresh.py
 
 faults: $(STAMP)
 	$(BIN)/python benchmarks/faults $(FAULTS)
