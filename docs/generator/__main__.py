@@ -1,5 +1,7 @@
 """Builds the documentation site: `python -m docs.generator`, or `make docs`.
 
+`--version 0.1.0`, or `make docs VERSION=0.1.0`, adds it to the versions in `build/site` instead.
+
 Warnings are errors: a link or an anchor that leads nowhere fails the build, and so does a name of
 the API that has no docstring to show.
 """
@@ -12,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from docs.generator import versions
 from docs.generator.pages import ROOT, stage
 
 SHIM = "https://unpkg.com/iframe-worker/shim"
@@ -31,18 +34,30 @@ def main() -> int:
     """Stages the pages and builds the site; returns Zensical's exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stage-only", action="store_true", help="write build/docs, no HTML")
+    parser.add_argument("--version", help="add the site to those of other versions, as this one")
+    parser.add_argument(
+        "--into", type=Path, default=ROOT / "build" / "site", help="folder of those"
+    )
     arguments = parser.parse_args()
-    config = stage(ROOT / "build" / "docs")
+    if arguments.version and not versions.NAME.fullmatch(arguments.version):
+        parser.error("a version is letters, digits, dots, dashes and underscores, such as 0.1.0")
+    config = stage(ROOT / "build" / "docs", versioned=bool(arguments.version))
     if arguments.stage_only:
         return 0
     command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
-    built = subprocess.run([*command, "--config-file", str(config)], cwd=config.parent, check=False)
-    if built.returncode == 0:
-        fetch_nothing(config.parent / "site")
+    done = subprocess.run([*command, "--config-file", str(config)], cwd=config.parent, check=False)
+    if done.returncode:
+        return done.returncode
+    built = config.parent / "html"
+    fetch_nothing(built)
+    if arguments.version:
+        versions.add_version(built, arguments.into, arguments.version)
+        print(f"All versions: serve the folder {arguments.into} over HTTP")
+    else:
         shutil.rmtree(ROOT / "site", ignore_errors=True)
-        (config.parent / "site").replace(ROOT / "site")
+        built.replace(ROOT / "site")
         print(f"The site: {ROOT / 'site' / 'index.html'}")
-    return built.returncode
+    return 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from collections.abc import Iterator
@@ -84,7 +85,11 @@ def _plain(text: str) -> str:
     """Help texts without the markup of terminals; what looks like HTML or Markdown is escaped."""
     text = inspect.cleandoc(re.sub(r"\[/?(dim|bold|italic)\]", "", text).replace("\\[", "["))
     parts = re.split(r"(`[^`]*`)", text)  # code spans stay as they are
-    return "".join(p if p.startswith("`") else re.sub(r"([<>*_])", r"\\\1", p) for p in parts)
+    return "".join(p if p.startswith("`") else _escaped(p) for p in parts)
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([*_])", r"\\\1", html.escape(text, quote=False))
 
 
 def _examples(epilog: str | None) -> list[str]:

@@ -49,12 +49,15 @@ GENERATED = {
 }
 """Text of `<!-- generated: NAME -->` in a page -> what takes its place."""
 
+VERSIONED = {"extra": {"version": {"provider": "mike"}}}
+"""Settings with which the theme shows a selector, from `../versions.json`."""
+
 _LINK = re.compile(r"(?P<before>\]\()(?P<target>(?!https?:|mailto:|#)[^)\s]+)(?P<after>\))")
 _PLAYER = re.compile(r"\[!\[(?P<alt>[^]]*)\]\((?P<poster>[^)]+)\)\]\((?P<video>[^)]+\.mp4)\)")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
 
-def stage(folder: Path) -> Path:
+def stage(folder: Path, versioned: bool = False) -> Path:
     """Writes all pages of the site into a new folder; returns the configuration of the build."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -67,7 +70,7 @@ def stage(folder: Path) -> Path:
             (folder / target).write_text(staged(ROOT / name, folder), encoding="utf-8")
     for name, documented in api.pages().items():
         (folder / f"{name}.md").write_text(api.markdown(documented), encoding="utf-8")
-    return _configuration(folder)
+    return _configuration(folder, versioned)
 
 
 def staged(page: Path, folder: Path) -> str:
@@ -122,16 +125,22 @@ def _site_path(page: Path, target: str, folder: Path) -> str:
     return quote(f"{FILES}/{name}")
 
 
-def _configuration(folder: Path) -> Path:
+def _configuration(folder: Path, versioned: bool) -> Path:
     """`mkdocs.yml` without pages that are not there yet, next to the staged pages."""
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     settings["nav"] = _present(settings["nav"], folder)
     settings["copyright"] = f"VEPE {__version__} · Apache-2.0"
     settings["docs_dir"] = folder.name
-    settings["site_dir"] = "site"
+    settings["site_dir"] = "html"
+    if versioned:
+        settings |= VERSIONED
     for plugin in settings["plugins"]:
         if "mkdocstrings" in plugin:
-            plugin["mkdocstrings"]["handlers"]["python"]["paths"] = [str(ROOT / "src")]
+            python = plugin["mkdocstrings"]["handlers"]["python"]
+            python["paths"] = [str(ROOT / "src")]
+            python["options"]["extensions"] = [
+                str(ROOT / name) for name in python["options"]["extensions"]
+            ]
     path = folder.parent / "mkdocs.yml"
     path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     return path
