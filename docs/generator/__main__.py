@@ -9,6 +9,7 @@ the API that has no docstring to show.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -21,13 +22,18 @@ SHIM = "https://unpkg.com/iframe-worker/shim"
 """What Zensical's plugin `offline` loads so that search works from the disk."""
 
 
-def fetch_nothing(site: Path) -> None:
-    """Puts a script of our own in the place of the one that every page would fetch."""
+_SHORT_CODE = re.compile(r"<code>([^<\n]{1,24})</code>")
+"""Inline code such as an option; blocks have line feeds."""
+
+
+def finish(site: Path) -> None:
+    """Marks short code, and replaces the script that every page would fetch by one of our own."""
     shutil.copyfile(Path(__file__).with_name("file_worker.js"), site / "assets" / "file_worker.js")
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         address = "../" * (len(page.relative_to(site).parts) - 1) + "assets/file_worker.js"
-        page.write_text(text.replace(SHIM, address), encoding="utf-8")
+        text = _SHORT_CODE.sub(r'<code class="short">\1</code>', text.replace(SHIM, address))
+        page.write_text(text, encoding="utf-8")
 
 
 def main() -> int:
@@ -49,7 +55,7 @@ def main() -> int:
     if done.returncode:
         return done.returncode
     built = config.parent / "html"
-    fetch_nothing(built)
+    finish(built)
     if arguments.version:
         versions.add_version(built, arguments.into, arguments.version)
         print(f"All versions: serve the folder {arguments.into} over HTTP")

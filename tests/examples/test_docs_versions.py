@@ -91,7 +91,7 @@ def test_the_selector_leads_to_the_same_page(tmp_path: Path) -> None:
         (tmp_path / "docs" / f"{only}.md").write_text(f"# {only}\n")
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
         (tmp_path / "docs" / f"{only}.md").unlink()
-        __main__.fetch_nothing(tmp_path / "html")
+        __main__.finish(tmp_path / "html")
         versions.add_version(tmp_path / "html", tmp_path / "site", name)
     handler = partial(Quiet, directory=str(tmp_path / "site"))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
