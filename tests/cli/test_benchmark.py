@@ -18,12 +18,14 @@ def clip(tmp_path: Path) -> str:
 
 def test_lists_give_all_combinations(tmp_path: Path, clip: str, capsys) -> None:
     weights, out = tiny_weights_file(tmp_path), tmp_path / "out.json"
+    weights = weights.rename(tmp_path / "odd\x1b[2J.safetensors")
     options = ["--window", "1,3", "--batch", "1,2", "--frames", "8", "--clock", "cpu"]
     code = cli.run(["benchmark", clip, "--model", str(weights), *options, "--json", str(out)])
     printed = capsys.readouterr().out
     assert code == 0
     assert "clip.mp4, 8 frames, 48 x 32" in printed
     assert "decode" in printed
+    assert "\x1b" not in printed
     document = json.loads(out.read_text())
     rows = [(row["window"], row["batch"]) for row in document["setups"]]
     assert rows == [(1, 1), (1, 2), (3, 1), (3, 2)]

@@ -39,10 +39,11 @@ def only(monkeypatch: pytest.MonkeyPatch):
     ("state", "exit_code"), [("ok", 0), ("optional", 0), ("warning", 0), ("broken", 1)]
 )
 def test_exit_code_says_whether_tracking_can_run(state, exit_code, only, capsys) -> None:
-    only(Finding("versions", "thing", "some value", state, "do that [now]"))
+    only(Finding("versions", "thing", "some\x1b[2J value", state, "do that [now]"))
     assert cli.run(["doctor"]) == exit_code
     out = capsys.readouterr().out
     assert "thing" in out
+    assert "some\\x1b[2J value" in out  # nor do paths act on the terminal
     assert "do that [now]" in out  # brackets are not taken for colours
     assert ("Tracking cannot run: thing" in out) is (exit_code == 1)
 

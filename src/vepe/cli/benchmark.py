@@ -158,6 +158,7 @@ def _print(
     from rich.markup import escape
     from rich.table import Table
 
+    from vepe.errors import printable
     from vepe.inference.timing import STAGES, peak_memory_mb
 
     for key, value in machine.items():
@@ -185,7 +186,7 @@ def _print(
         values = timing.to_dict()
         stages = [f"{values['stages_ms'][name]:.1f}" for name in STAGES]
         table.add_row(
-            escape(values["model"]),
+            escape(printable(values["model"])),
             values["backend"],
             values["precision"],
             "x".join(str(side) for side in timing.input_wh),

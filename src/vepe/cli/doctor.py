@@ -15,7 +15,7 @@ from typing import Literal
 import typer
 
 from vepe import __version__
-from vepe.errors import VepeError
+from vepe.errors import VepeError, printable
 from vepe.inference import DEFAULT_MODEL
 
 State = Literal["ok", "optional", "warning", "broken"]
@@ -256,7 +256,7 @@ def doctor() -> None:
     for item in findings:
         label = item.area if item.area != area else ""
         area = item.area
-        lines = [line for line in (item.value, item.advice) if line]
+        lines = [printable(line) for line in (item.value, item.advice) if line]
         table.add_row(label, item.name, _MARKS[item.state], escape("\n".join(lines)))
     console = Console()
     console.print(table)
