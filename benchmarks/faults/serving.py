@@ -74,14 +74,14 @@ def serve(trial: Trial) -> None:
 
 @contextmanager
 def _running(
-    trial: Trial, data: Path, before: Callable[[], None] | None = None
+    trial: Trial, data: Path, *options: str, before: Callable[[], None] | None = None
 ) -> Iterator[_Server]:
     """A server until the block ends; its log may hold no trace."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     model = trial.folder / "in" / trial.samples.small_model
-    words = ["serve", "--port", str(port), "--data", str(data), "--model", str(model)]
+    words = ["serve", "--port", str(port), "--data", str(data), "--model", str(model), *options]
     with (trial.folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "vepe", *words],
@@ -135,8 +135,10 @@ def _check_tracks(trial: Trial, server: _Server) -> None:
 def _malformed(trial: Trial, data: Path) -> None:
     """Wrong headers, forms, JSON and media."""
     clip, image = (trial.folder / "in" / name for name in ("clip.mkv", "images/a.jpg"))
-    seed = trial.rng.getrandbits(32)
-    with _running(trial, data) as server:
+    seed, root = trial.rng.getrandbits(32), trial.rng.random() < 0.5
+    trial.say(f"{trial.title}, files by path {root}")
+    more = ("--root", str(trial.folder / "in")) if root else ()
+    with _running(trial, data, *more) as server:
         kept = server.client.submit(clip, imgsz=64)
         _finished(server, kept.id)
         source = Malformed(seed, server.port, kept.id, clip.read_bytes(), image.read_bytes())
@@ -285,7 +287,7 @@ def _disk(trial: Trial, data: Path) -> None:
 
 
 def _work_with_little_room(trial: Trial, data: Path, arm: Callable[[], None] | None) -> None:
-    with _running(trial, data, arm) as server:
+    with _running(trial, data, before=arm) as server:
         for name in ("clip.mkv", "images/b.png", "clip.mkv"):
             try:
                 job = server.client.submit(trial.folder / "in" / name, imgsz=64)
