@@ -131,7 +131,7 @@ class Variant:
     """What is read of the window; the model's own settings where nothing is said."""
 
     window: int | None = None
-    lookahead: int = 2
+    lookahead: int | None = None
     alignment: bool = True
     uniform: bool = False
     spatial: bool = False
@@ -143,11 +143,12 @@ VARIANTS = {
     "causal, window 2": Variant(window=2, lookahead=0),
     "causal, window 3": Variant(window=3, lookahead=0),
     "causal": Variant(lookahead=0),
-    "lookahead 2, window 3": Variant(window=3),
-    "lookahead 2, window 5": Variant(window=5),
-    "lookahead 2": Variant(),
-    "lookahead 2, no alignment": Variant(alignment=False),
-    "lookahead 2, uniform matching": Variant(uniform=True),
+    "lookahead 2, window 3": Variant(window=3, lookahead=2),
+    "lookahead 2, window 5": Variant(window=5, lookahead=2),
+    "lookahead 2": Variant(window=6, lookahead=2),
+    "full": Variant(),
+    "full, no alignment": Variant(alignment=False),
+    "full, uniform matching": Variant(uniform=True),
 }
 BASELINE = "window 1"
 
@@ -196,7 +197,8 @@ def read_window(model: Vepe, video: EncodedVideo, variant: Variant) -> list[Pose
     if not variant.alignment:
         frames = [replace(frame, grey=None) for frame in frames]
     try:
-        model.window, model.lookahead = variant.window or model.window, variant.lookahead
+        model.window = variant.window or model.window
+        model.lookahead = model.lookahead if variant.lookahead is None else variant.lookahead
         model.consistency.matching = "uniform" if variant.uniform else own[2]
         times = torch.tensor([video.times_s], dtype=torch.float64)
         return fuse_clips(model, frames, times, range(len(frames)), model.memory_interval_s)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-PAST, READS = 4, (-4, -2, -1, 0, 1, 2)
+REACH, READS = 4, (-4, -2, -1, 0, 1, 2, 4)  # frames before and after the key frame
 NEW, STRONG, WEAK = 0.4, 0.311, 0.0889  # scores that start a track, find a lost one, continue one
 
 
@@ -54,8 +54,8 @@ class Network:
             grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
             self.flows += [flow(self.greys[-1], grey)] if self.greys else []
             self.greys.append(grey)
-        count, slots = len(old) + (image is not None), PAST + 2
-        places = [key + distance for distance in range(-PAST, 3)]
+        count, slots = len(old) + (image is not None), 2 * REACH
+        places = [key + distance for distance in range(-REACH, REACH + 1)]
         read = [p if p - key in READS and 0 <= p < count else -1 for p in places]
         flow_hw = (self.greys[0].shape[0] // 4, self.greys[0].shape[1] // 4)
         flows = np.zeros((1, slots, 2, 2, *flow_hw), np.float32)
@@ -137,12 +137,12 @@ def track(model, video):
         if (ends and number - first >= len(network.frames)) or scale is None:
             return
         poses = network.step(image, size, number - first)
-        if not ends and len(network.frames) <= number - first + 2:
-            continue  # two later frames are read first
+        if not ends and len(network.frames) <= number - first + REACH:
+            continue  # later frames are read first
         for identity, i in tracker.step(poses):
             yield number, identity, poses["scores"][i], poses["keypoints_px"][i] / scale
         number += 1
-        if number - first > PAST:
+        if number - first > REACH:
             network.forget()
             first += 1
 

@@ -14,7 +14,7 @@ from vepe.inference.window import KeyWindow, WindowFrame, WindowState, run
 from vepe.models.optical_flow import grey_image
 from vepe.models.step import network_input
 from vepe.models.vepe import Vepe
-from vepe.models.windows import PAST_OFFSETS
+from vepe.models.windows import OFFSETS
 
 FRAMES, WIDTH = 7, 80
 TIMES_S = (0.0, 0.04, 0.08, 0.15, 0.16, 0.31, 0.5)
@@ -54,7 +54,7 @@ def streamed(
     due: list[KeyWindow] = []
     for frame in new_frames() if frames is None else frames:
         state, keys = state.push(frame)
-        assert len(state.frames) <= state.window + max(PAST_OFFSETS)
+        assert len(state.frames) <= state.window + max(OFFSETS)
         waiting.append(frame)
         due += keys
         if len(waiting) == batch:

@@ -18,6 +18,10 @@ from vepe.models.windows import window_indices, window_reads
         (5, 9, 3, 1, [4, 6]),
         (8, 9, 3, 1, [7]),
         (5, 9, 6, 2, [1, 3, 4, 6, 7]),
+        (4, 9, 7, 4, [0, 2, 3, 5, 6, 8]),
+        (4, 9, 7, 3, [0, 2, 3, 5, 6]),  # the third frame ahead is not among the offsets
+        (6, 9, 7, 4, [2, 4, 5, 7, 8]),
+        (4, 9, 3, 4, [5, 6]),
         (5, 9, 1, 4, []),  # a window of one has no future
     ],
 )

@@ -89,8 +89,8 @@ def track(
     lookahead: Annotated[
         int | None,
         typer.Option(
-            help="How many of those are future frames; results come that much later.",
-            show_default="2 for files, 0 for live sources",
+            help="How many frames to wait for; the 1st, 2nd and 4th of them are read, too.",
+            show_default="the model's for files, 0 for live sources",
         ),
     ] = None,
     imgsz: ImageSize = None,

@@ -61,10 +61,13 @@ class TemporalConfig(Settings):
     pose_encoder: bool = True
     memory_encoder: bool = True
     window: int = Field(
-        6, ge=1, le=1000, description="frames that a key frame reads, itself included"
+        7, ge=1, le=1000, description="frames that a key frame reads, itself included"
     )
     lookahead: int = Field(
-        2, ge=0, le=1000, description="how many of them lie in the future; live sources use none"
+        4,
+        ge=0,
+        le=1000,
+        description="frames to wait for, of which the 1st, 2nd and 4th are read; live sources: none",
     )
     alignment: Literal["flow", "none"] = Field(
         "flow", description="how joints are carried between the frames of a window"

@@ -31,8 +31,8 @@ from vepe.models.vepe import Vepe
 from vepe.models.windows import MEMORY
 
 OPSET = 20
-FUTURE = 2
-"""Places after the key frame, at least; the bundled models read two frames ahead."""
+FUTURE = 4
+"""Places after the key frame, at least; the bundled models read four frames ahead."""
 _FOLDING = ["ConvBNFusion", "ConvMulFusion", "ConvAddFusion"]
 """Optimisations of ONNX Runtime that would change weights."""
 _SMALL = 1024

@@ -16,9 +16,9 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from vepe.models.windows import PAST_OFFSETS
+from vepe.models.windows import OFFSETS
 
-KEY_PLACE = PAST_OFFSETS[-1]
+KEY_PLACE = OFFSETS[-1]
 """Place of the key frame in a window: the earlier frames stand before it, one place per frame."""
 
 

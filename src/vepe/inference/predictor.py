@@ -72,8 +72,8 @@ def load(
         conf: lowest person score to return, 0..1. In videos it is the score that starts a track;
             later frames of the track may score lower (see `TrackerSettings`).
         window: number of frames that each frame's poses are read from, itself included.
-        lookahead: how many of those lie in the future; results come that many frames later. None:
-            the model's (2) for files, none for cameras, network streams and `stream`.
+        lookahead: how many frames to wait for, of which the 1st, 2nd and 4th are read, too. None:
+            the model's (4) for files, none for cameras, network streams and `stream`.
         input_px: longer side of the network's input. Larger finds smaller people, more slowly.
         smooth: keypoint smoothing in videos: `off`, `causal`, or `offline` (`track` only).
         tracker: tracker settings instead of the model's; `conf` has no effect in videos then.

@@ -74,7 +74,7 @@ class WindowState:
 
     Attributes:
         window: number of frames that a key frame reads, itself included.
-        lookahead: how many of them lie in the future.
+        lookahead: how many frames after the key frame are waited for.
         memory_interval_s: shortest time between two frames in memory; 0 keeps every frame.
         frames: frames in memory, then the pending ones.
         flows: between each frame and the next.

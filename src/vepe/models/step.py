@@ -24,7 +24,7 @@ from vepe.models.optical_flow import FLOW_SCALE
 from vepe.models.positions import map_wh
 from vepe.models.streaming import FrameMemory
 from vepe.models.vepe import Vepe
-from vepe.models.windows import MEMORY, PAST_OFFSETS
+from vepe.models.windows import MEMORY, OFFSETS
 
 FILL = 0.5
 """Value of the padding: mid grey, which pose-pretrained backbones normalise to zero."""
@@ -45,10 +45,10 @@ class Step(nn.Module):
     def __init__(self, model: Vepe, future: int) -> None:
         super().__init__()
         self.model = model
-        self.key = PAST_OFFSETS[-1]
+        self.key = OFFSETS[-1]
         self.places = self.key + 1 + future
-        later = range(self.key + 1, self.places)
-        self.reads = [*(self.key - offset for offset in reversed(PAST_OFFSETS)), *later]
+        later = (self.key + offset for offset in OFFSETS if offset <= future)
+        self.reads = [*(self.key - offset for offset in reversed(OFFSETS)), *later]
 
     def forward(
         self,

@@ -36,7 +36,7 @@ class Vepe(nn.Module):
 
     Args: the parts (those that may be None are optional), and
         window: number of frames that a key frame reads, itself included.
-        lookahead: how many of them lie in the future (0: causal).
+        lookahead: how far after the key frame they lie at most (0: causal).
         memory_interval_s: shortest time between two frames in memory; 0 keeps every frame.
         alignment: how joints are carried between frames; `none` leaves them where they are.
     """

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-PAST_OFFSETS = (1, 2, 4)
-"""Which earlier frames in memory a key frame reads, nearest first. Errors of near frames are alike,
-far frames are aligned less well."""
+OFFSETS = (1, 2, 4)
+"""How far the frames that a key frame reads are from it, nearest first, in memory before it and
+among the frames after it. Errors of near frames are alike, far frames are aligned less well."""
 
 MEMORY = ("score_logits", "keypoints_px", "confidence_logits", "identity")
 """Names of the tensors that a stream keeps of a frame: its poses before `sigmoid`, see
@@ -19,19 +19,25 @@ MEMORY = ("score_logits", "keypoints_px", "confidence_logits", "identity")
 def window_reads(key: int, available: int, window: int, lookahead: int) -> list[int]:
     """Indices of the frames that the key frame at index `key` reads, among `available` frames.
 
-    Of the `window - 1` frames, `lookahead` are the next ones; the rest lie `PAST_OFFSETS` before
-    the key frame. What does not exist is left out.
+    Of the `window - 1` frames, those after it lie up to `lookahead` frames ahead, the rest before
+    it, both at `OFFSETS`. What does not exist is left out.
     """
-    lookahead = min(lookahead, window - 1)
-    past = [key - offset for offset in reversed(PAST_OFFSETS[: window - 1 - lookahead])]
-    future = range(key + 1, min(key + lookahead + 1, available))
-    return [*(index for index in past if index >= 0), *future]
+    ahead, before = _offsets(window, lookahead)
+    past = (key - offset for offset in reversed(before))
+    future = (key + offset for offset in ahead)
+    return [*(i for i in past if i >= 0), *(i for i in future if i < available)]
 
 
 def frames_in_memory(window: int, lookahead: int) -> int:
     """How many frames before the key frame are kept in memory."""
-    offsets = PAST_OFFSETS[: window - 1 - min(lookahead, window - 1)]
-    return offsets[-1] if offsets else 0
+    _, before = _offsets(window, lookahead)
+    return before[-1] if before else 0
+
+
+def _offsets(window: int, lookahead: int) -> tuple[Sequence[int], Sequence[int]]:
+    """The offsets of a window's frames after and before its key frame."""
+    ahead = [offset for offset in OFFSETS if offset <= lookahead][: window - 1]
+    return ahead, OFFSETS[: window - 1 - len(ahead)]
 
 
 def keep_in_memory(gap_s: float, memory_interval_s: float) -> bool:
