@@ -73,8 +73,8 @@ def _row(parameter: Any, context: Any) -> str:
         )
     elif parameter.metavar and not getattr(parameter, "is_flag", False):
         names += f" {parameter.metavar}"
-    names = names.replace("|", "\\|")
-    return f"| `{names}` | {_cell(default)} | {_cell(help_text)} |"
+    names = html.escape(names, quote=False).replace("|", "&#124;")  # backticks would show "\\|"
+    return f"| <code>{names}</code> | {_cell(default)} | {_cell(help_text)} |"
 
 
 def _cell(text: str) -> str:
