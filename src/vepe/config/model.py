@@ -67,7 +67,7 @@ class TemporalConfig(Settings):
         4,
         ge=0,
         le=1000,
-        description="frames to wait for, of which the 1st, 2nd and 4th are read; live sources: none",
+        description="frames to wait for, of which the 1st, 2nd and 4th are read; live: 0",
     )
     alignment: Literal["flow", "none"] = Field(
         "flow", description="how joints are carried between the frames of a window"
