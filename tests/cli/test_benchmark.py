@@ -16,13 +16,16 @@ def clip(tmp_path: Path) -> str:
     return str(write_video(tmp_path / "clip.mp4", moving_frames(8)))
 
 
-def test_lists_give_all_combinations(tmp_path: Path, clip: str, capsys) -> None:
+def test_lists_give_all_combinations(tmp_path: Path, clip: str, capsys, monkeypatch) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr("vepe.inference.devices.keep_freed_memory", lambda: kept.append(True))
     weights, out = tiny_weights_file(tmp_path), tmp_path / "out.json"
     weights = weights.rename(tmp_path / "odd\x1b[2J.safetensors")
     options = ["--window", "1,3", "--batch", "1,2", "--frames", "8", "--clock", "cpu"]
     code = cli.run(["benchmark", clip, "--model", str(weights), *options, "--json", str(out)])
     printed = capsys.readouterr().out
     assert code == 0
+    assert kept  # measured as `vepe track` runs
     assert "clip.mp4, 8 frames, 48 x 32" in printed
     assert "decode" in printed
     assert "\x1b" not in printed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vepe.cli.options import split
+from vepe.cli.options import prepare_device, split
 from vepe.cli.output import echo, note
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def benchmark(
         from vepe.formats.files import check_targets
 
         check_targets([json], [Path(clip), *map(Path, split([model]))], overwrite=True)
+    prepare_device("auto")  # as every command that runs a model does
     from vepe.inference.timing import WARM_UP, Setup, describe_machine, read_frames, time_output
     from vepe.inference.timing import benchmark as run
 
