@@ -110,7 +110,6 @@ def upload(url: str, clip: Path, shot: Path) -> str:
         page.set_input_files("#file", clip)
         page.locator("#downloads").wait_for()  # the job is done
         page.locator("#timeline .run").first.wait_for()
-        people, runs = page.locator(".track").count(), page.locator(".run").count()
         page.locator("#play").click()
         end_s = time.monotonic() + WAIT_S
         while not page.evaluate(PLAYED):
@@ -120,6 +119,8 @@ def upload(url: str, clip: Path, shot: Path) -> str:
         page.locator("#play").click()
         if page.evaluate(COLOURS) < 1000:
             sys.exit("the page shows no image of the video")
+        page.wait_for_timeout(500)  # until the frame on which it stopped is shown
+        people, runs = page.locator(".track").count(), page.locator(".run").count()
         page.screenshot(path=shot)
         chromium.close()
     return f"{people} people in {runs} stretches of the timeline"
