@@ -41,7 +41,7 @@ def _words(trial: Trial, *more: str) -> list[str]:
     folder = trial.folder
     model = ["--model", str(folder / "in" / trial.samples.small_model), "--imgsz", "64"]
     words = ["track", str(folder / "in/videos.csv"), "-o", str(folder / "out"), "--no-video"]
-    return [*words, "--format", "csv", *model, *more]
+    return [*words, "--format", "csv", "--quiet", *model, *more]
 
 
 _ON_RAY = ("--on", "ray", "--workers", "1")
