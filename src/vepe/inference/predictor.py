@@ -119,8 +119,8 @@ class Predictor:
     Threads may share it. Pickled, as for other processes, one from `load` is loaded again by its
     name there, and any other takes its model with it.
 
-    Args: as `load`, with a network instead of its name; for a model of PyTorch,
-        `vepe.inference.torch_network.TorchNetwork(model)`.
+    The arguments are those of `load`, with a network instead of its name; for a model of PyTorch,
+    that is `vepe.inference.torch_network.TorchNetwork(model)`.
 
     Attributes:
         config: what the model is made of, with the settings in use.
