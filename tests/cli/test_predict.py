@@ -191,6 +191,27 @@ def test_a_damaged_image_is_skipped_and_named(predict, inputs, tmp_path, capsys)
     assert captured.out.startswith("3 images, ")
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("link.png", "link to a file that does not exist"), ("zero.jpg", "is empty"),
+     ("text.jpg", "is not an image"), ("phone.jpg", "is a HEIC image")],
+)  # fmt: skip
+def test_a_file_that_is_no_image_does_not_stop_its_folder(
+    name, says, predict, inputs, tmp_path, capsys
+) -> None:
+    place = inputs / name
+    contents = {"zero.jpg": b"", "text.jpg": b"text", "phone.jpg": b"\0\0\0\x18ftypheic"}
+    if name in contents:
+        place.write_bytes(contents[name])
+    else:
+        place.symlink_to("nowhere.png")
+    assert predict(inputs) == 2
+    assert [i["file_name"] for i in result(tmp_path)["images"]] == ["a.jpg", "b9.png", "b10.png"]
+    error = capsys.readouterr().err
+    assert error.startswith(f"vepe: Skipped: '{place}' is ")
+    assert says in error
+
+
 @pytest.mark.parametrize(("after", "expected"), [(0, []), (2, ["a.jpg", "b9.png"])])
 def test_interruption_writes_finished_images(
     after, expected, predict, inputs, tmp_path, monkeypatch, capsys

@@ -102,11 +102,13 @@ def predict(
 
 @dataclass(frozen=True)
 class _Work:
-    """One image: its file, its name in the result, and the file of its drawing, if any."""
+    """One image: its file, its name in the result, the file of its drawing, if any, and why it
+    cannot be read, if that is known before the work."""
 
     path: Path
     name: str
     drawing: Path | None
+    problem: VepeError | None
 
 
 @dataclass
@@ -132,8 +134,11 @@ def _plan(
     named = named_images(inputs)
     for _, name in named:
         check_name(name)
-    for path, _ in named:
-        _check_image(path)
+    problems = [_problem(path) for path, _ in named]
+    for problem, (path, _) in zip(problems, named, strict=True):
+        # One bad file of a folder is skipped; what was named itself, or all there is, is an error.
+        if problem is not None and (path in inputs or all(problems)):
+            raise problem
     if output.is_dir():
         raise VepeError(f"'{output}' is a folder; name a file such as {output / 'poses.json'}.")
     if draw is not None and draw.exists() and not draw.is_dir():
@@ -151,7 +156,10 @@ def _plan(
             f"'{output.with_suffix('.json')}', and convert it with `vepe convert`."
         )
     places: list[Path | None] = [*drawings] or [None] * len(named)
-    return [_Work(*entry, place) for entry, place in zip(named, places, strict=True)]
+    return [
+        _Work(*entry, place, problem)
+        for entry, place, problem in zip(named, places, problems, strict=True)
+    ]
 
 
 def named_images(inputs: list[Path]) -> list[tuple[Path, str]]:
@@ -183,18 +191,19 @@ def _images_of(entry: Path) -> list[Path]:
         raise
 
 
-def _check_image(path: Path) -> None:
-    """Raises VepeError where the file does not begin like an image."""
+def _problem(path: Path) -> VepeError | None:
+    """The error where the file does not begin like an image."""
     from vepe.video.images import image_size
 
     try:
         image_size(path)
-    except VepeError:
+    except VepeError as error:
         if _is_heic(path):
-            raise VepeError(
+            return VepeError(
                 f"'{path}' is a HEIC image, which VEPE does not read; convert it to JPEG first."
-            ) from None
-        raise
+            )
+        return error
+    return None
 
 
 def _is_heic(path: Path) -> bool:
@@ -243,6 +252,8 @@ def _process(predictor: Predictor, work: list[_Work]) -> _Outcome:
     try:
         for item in with_bar(work, "images", transient=True):
             try:
+                if item.problem is not None:
+                    raise item.problem
                 image = read_image(item.path)
             except VepeError as error:
                 damage.append(error)
