@@ -23,6 +23,7 @@ _RELEASE = re.compile(r"v?(\d+(?:\.\d+)*)")
 
 def add_version(built: Path, folder: Path, version: str) -> None:
     """Moves a built site into the folder of all versions, in the place of the same version."""
+    (built / "404.html").unlink(missing_ok=True)  # servers show that of their root
     write_bytes(built / "sitemap.xml", _sitemap(built).encode())
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / version, ignore_errors=True)
