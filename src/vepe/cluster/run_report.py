@@ -159,7 +159,7 @@ def _chart(monitor: Monitor) -> str:
 
     times = [seconds for seconds, _, _ in monitor.samples]
     frames = [float(count) for _, count, _ in monitor.samples]
-    return line_chart("Frames through the network", {"frames": (times, frames)}, x_label="seconds")
+    return line_chart("Frames that are done", {"frames": (times, frames)}, x_label="seconds")
 
 
 def _workers(workers: Mapping[str, WorkerTotals], seconds: float) -> list[tuple[object, ...]]:
