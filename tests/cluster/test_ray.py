@@ -169,6 +169,20 @@ def test_what_a_worker_checks(change, problem, tmp_path: Path) -> None:
     assert not token.exists()
 
 
+def test_a_worker_without_a_package_says_so(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def lacking() -> None:
+        raise ModuleNotFoundError("No module named\n'onnxruntime'")
+
+    with result_token(tmp_path) as token:
+        work = PartWork({}, lacking)  # type: ignore[arg-type]
+        report = RayWorker((work, WorkerCheck(__version__, None, "", token)), 1).ready()
+    expected = "cannot start a worker (ModuleNotFoundError: No module named 'onnxruntime'); install"
+    assert report.problem is not None
+    assert expected in report.problem
+
+
 def test_a_full_disk_of_a_worker_is_fatal(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with result_token(tmp_path) as token:

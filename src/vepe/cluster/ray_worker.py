@@ -93,15 +93,22 @@ class RayWorker:
     def ready(self) -> WorkerReport:
         """Loads the model, or what else the work needs."""
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        problem = self._check.problem()
-        if problem is None:
-            try:
+        here = socket.gethostname()
+        try:
+            problem = self._check.problem()
+            if problem is None:
                 import cv2
 
                 cv2.setNumThreads(self._threads)
                 self._worker = self._work.open()
-            except VepeError as error:
-                problem = f"{socket.gethostname()}: {error}"
+        except VepeError as error:
+            problem = f"{here}: {error}"
+        except Exception as error:  # such as a package that this machine lacks
+            reason = " ".join(str(error).split())[:200]
+            problem = (
+                f"{here} cannot start a worker ({type(error).__name__}: {reason}); install the "
+                "same packages there as here."
+            )
         return WorkerReport(self._name, problem)
 
     def do(self, task: Task) -> Event:
