@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from s3_stores import KINDS, s3
 from vepe.errors import VepeError
+from vepe.inference.result_info import stored_result_state
 from vepe.inference.result_store import ResultStore
 
 pytest.importorskip("fsspec")
@@ -22,7 +24,7 @@ def system(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield system
 
 
-def test_a_result_is_published_last_first_removed(system: Any, tmp_path: Path) -> None:
+def test_a_result_is_unfinished_until_all_of_it_is_there(system: Any, tmp_path: Path) -> None:
     store = ResultStore.at("S3://bucket/results/")
     assert store.listing() == {}
     assert store.starts([]) == {}
@@ -32,7 +34,7 @@ def test_a_result_is_published_last_first_removed(system: Any, tmp_path: Path) -
     for name in ("1.json", "2.json"):
         (tmp_path / "v_openpose" / name).write_text(name)
     paths = [tmp_path / name for name in ("v.json", "v.csv", "v_openpose")]
-    store.publish(paths, "v.json", replaces=False)
+    store.publish(paths, "v.json", "old")
     assert store.listing() == {"v.json": 100_000, "v.csv": 3, "v_openpose": None}
     starts = store.starts(["v.csv", "v.json", "missing"])
     assert starts["v.csv"] == b"csv"
@@ -42,10 +44,13 @@ def test_a_result_is_published_last_first_removed(system: Any, tmp_path: Path) -
     (tmp_path / "v_openpose" / "2.json").unlink()
     (tmp_path / "v.csv").unlink()  # its upload fails: the old JSON must not stand next to others
     with pytest.raises(VepeError, match=r"'s3://bucket/results/v\.csv' cannot be written"):
-        store.publish(paths, "v.json", replaces=True)
-    assert not store.exists("v.json")
+        store.publish(paths, "v.json", "new")
+    for key, state in (("new", "unfinished"), ("old", "different")):
+        start = store.starts(["v.json"])["v.json"]
+        assert stored_result_state("v.json", key, ["v.csv"], start, store.listing()) == state
+    assert json.loads(store.read("v.json"))["annotations"] == []
     (tmp_path / "v.csv").write_text("new")
-    store.publish(paths, "v.json", replaces=True)
+    store.publish(paths, "v.json", "new")
     assert store.read("v.csv") == b"new"
     assert store.exists("v_openpose/1.json")
     assert not store.exists("v_openpose/2.json")

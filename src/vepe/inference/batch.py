@@ -209,8 +209,8 @@ def run_source(
             reopen=lambda: settings.open(source),
         )
         if settings.store is not None and report.paths:
-            last = f"{source.name}.json"
-            settings.store.publish(report.paths, last, replaces=overwrite)
+            key = settings.info.key(source)
+            settings.store.publish(report.paths, f"{source.name}.json", key)
         return report
 
 

@@ -1,12 +1,12 @@
 """Results in an object store: uploaded as whole objects, and recognised by what is there.
 
-An object is never half written: a store shows it when all of it has arrived. What belongs to a
-result is uploaded first, and the JSON file that names it last; so a result that has its JSON file
-is whole.
+An object is never half written: a store shows it when all of it has arrived. The JSON file of a
+result names all others and comes last; until then, one stands there that says so.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -135,18 +135,22 @@ class ResultStore:
         except Exception as error:
             raise _unwritable(address, error) from None
 
-    def publish(self, paths: Iterable[Path], last: str, *, replaces: bool) -> None:
+    def publish(self, paths: Iterable[Path], last: str, key: str) -> None:
         """Uploads the files of a result from a local folder.
+
+        Where there are several, a JSON file without poses that says so comes first: it takes the
+        place of one of another run, which must not stand next to these files, and after a loss
+        `vepe track --resume` sees by it whose they are.
 
         Args:
             paths: files and folders.
-            last: name of the file among them that says that the result is whole.
-            replaces: whether a result of that name may be there. Its `last` is removed first, so
-                that it never stands for files of another run.
+            last: name of the JSON file among them.
+            key: of the result, see `RunInfo.key`.
         """
-        if replaces:
-            self.remove(last)
-        for path in sorted(paths, key=lambda path: path.name == last):
+        paths = sorted(paths, key=lambda path: path.name == last)
+        if len(paths) > 1:
+            self.write(last, _unfinished(key))
+        for path in paths:
             self.put(path, path.name)
 
     def _write(self, name: str, write: Any) -> None:
@@ -157,6 +161,12 @@ class ResultStore:
             raise
         except Exception as error:
             raise _unwritable(address, error) from None
+
+
+def _unfinished(key: str) -> bytes:
+    """The JSON file of a result of that key whose other files are not all there yet."""
+    info = {"key": key, "complete": False, "files": {}}
+    return json.dumps({"info": info, "images": [], "annotations": [], "categories": []}).encode()
 
 
 def _unwritable(address: str, error: Exception) -> VepeError:
