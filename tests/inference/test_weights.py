@@ -16,6 +16,7 @@ from vepe.config.tracking import ShotSettings, SmoothingSettings, TrackerSetting
 from vepe.errors import VepeError
 from vepe.inference import model_files as weights_module
 from vepe.inference.model_files import find_weights, read_card
+from vepe.inference.result_info import RunInfo
 from vepe.inference.weights import load_weights, save_weights
 from vepe.skeleton import COCO17, POSETRACK15
 
@@ -173,6 +174,25 @@ def test_wrong_files(how, says, tiny_weights: Path, tmp_path: Path) -> None:
         load_weights(path)
     assert says in str(caught.value)
     assert "w.safetensors" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [
+        (".safetensors", b"\x02\0\0\0\0\0\0\0{}"),
+        (".onnx", b""),  # zeros
+        (".onnx", b"\x3a\xff\xff\xff\xff\x7f"),  # a graph of 32 GB
+        (".xml", b"<net>"),
+    ],
+)
+def test_a_file_without_end_is_not_read_to_its_end(suffix, start, tmp_path: Path) -> None:
+    path = tmp_path / f"w{suffix}"
+    with path.open("wb") as file:
+        file.write(start)
+        file.truncate(2**40)  # takes no space, but hours to read
+    for read in (read_card, lambda weights: RunInfo.of("w", weights, {})):
+        with pytest.raises(VepeError, match=r"cut off or damaged|not a weights file"):
+            read(path)
 
 
 def test_a_required_skeleton(tiny_weights: Path) -> None:

@@ -31,6 +31,8 @@ PREFIX = "hf://"
 DEFAULT_FILE = "model.safetensors"
 
 MAX_HEADER_BYTES = 100_000_000
+_MAX_XML_BYTES = 100_000_000
+_MAX_ONNX_BYTES = 1 << 31
 _METADATA_FIELD = 14  # metadata_props of ONNX's ModelProto
 
 _PART = r"[\w][\w.-]*"
@@ -97,7 +99,7 @@ def read_metadata(path: Path) -> dict[str, str]:
             if path.suffix == ONNX_SUFFIX:
                 return dict(_onnx_properties(file, size))
             if path.suffix == OPENVINO_SUFFIX:
-                return _openvino_properties(file.read())
+                return _openvino_properties(file.read(_MAX_XML_BYTES + 1))
             return _safetensors_metadata(file, size)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         with path.open("rb") as file:
@@ -132,8 +134,12 @@ def _onnx_properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
 
     Only the outermost fields of the protobuf message are read: a tag, a length, and the content.
     """
+    if size > _MAX_ONNX_BYTES:
+        raise ValueError("longer than a message of protobuf can be")
     while file.tell() < size:
         tag = _varint(file)
+        if tag >> 3 == 0:
+            raise ValueError("no field has the number 0")
         if tag & 7 == 0:
             _varint(file)
         elif tag & 7 == 2:
@@ -152,6 +158,8 @@ def _openvino_properties(text: bytes) -> dict[str, str]:
     """The metadata of an OpenVINO file, under `rt_info/vepe`. Raises ValueError without any."""
     from xml.etree import ElementTree
 
+    if len(text) > _MAX_XML_BYTES:
+        raise ValueError("more XML than any graph has")
     if b"<!" in text:  # no document type, hence no entities, which could fill the memory
         raise ValueError("a document type")
     try:

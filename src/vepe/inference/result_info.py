@@ -16,6 +16,7 @@ from typing import Any, Literal
 from vepe import __version__
 from vepe.errors import VepeError
 from vepe.formats.files import load_json
+from vepe.inference.model_files import read_metadata
 from vepe.skeleton import Skeleton
 from vepe.types import VideoInfo
 from vepe.video.container import public_name
@@ -79,7 +80,8 @@ class RunInfo:
 
     @staticmethod
     def of(model: str, weights: Path, options: Mapping[str, Any]) -> RunInfo:
-        """For the weights in a file. Raises VepeError where it cannot be read."""
+        """For weights in a file. Raises VepeError where it cannot be read, or is not whole."""
+        read_metadata(weights)  # whatever else it is, and however large, is not read to its end
         try:
             with weights.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
