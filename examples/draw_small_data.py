@@ -124,9 +124,14 @@ def _people(clip: Clip, frame: int) -> tuple[Person, ...]:
 
 
 def draw_shards(folder: Path, images: int = 12, videos: int = 3, frames: int = 10) -> Path:
-    """Tar shards as the recipe vepe-n reads them: people, lspet and clips."""
+    """Tar shards as the recipe vepe-n reads them: people, lspet, clips and coco."""
     folder.mkdir(parents=True, exist_ok=True)
-    kinds = (("people", images, 1), ("lspet", images, 1), ("clips", videos, frames))
+    kinds = (
+        ("people", images, 1),
+        ("lspet", images, 1),
+        ("clips", videos, frames),
+        ("coco", images, 1),
+    )
     for number, (name, count, length) in enumerate(kinds):
         clips = figure_clips(count, 300 + number, frames=length, **FIGURES)
         with tempfile.TemporaryDirectory() as temporary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from vepe.formats.dataset_check import check_dataset
 from vepe.skeleton import POSETRACK15
 from vepe.training.sources import build_source
 
+RECIPES = Path(__file__).parents[2] / "src" / "vepe" / "config" / "presets" / "recipes"
 SOURCES = {
     "coco": {"kind": "coco", "root": "coco", "images": "train2017"},
     "posetrack": {"kind": "posetrack", "root": "posetrack18"},
@@ -54,6 +56,13 @@ def test_every_source_gives_clips(drawn: Path, source: str) -> None:
     labelled = [k for people in clip.people for k in people.visibility.ravel()]
     assert len(clip.key_indices) >= 1
     assert sum(v > 0 for v in labelled) > 0
+
+
+def test_the_shards_of_the_bundled_recipe_are_drawn(drawn: Path) -> None:
+    recipe = (RECIPES / "vepe-n.yaml").read_text(encoding="utf-8")
+    patterns = set(re.findall(r'"(train/[^"]+)"', recipe))
+    assert len(patterns) >= 4
+    assert [pattern for pattern in patterns if not list(drawn.glob(pattern))] == []
 
 
 def test_training_videos_are_labelled_in_the_middle(drawn: Path) -> None:
