@@ -54,7 +54,7 @@ def vepe_command(*words: str | Path) -> str:
     return run.stdout.decode()
 
 
-def terminal(name: str, shown: str, output: str, width: int = 92) -> None:
+def terminal(name: str, shown: str, output: str, width: int = 100) -> None:
     """A terminal with a command and the first lines that it printed."""
     lines = [line.rstrip() for line in output.splitlines()][:MAX_LINES]
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
