@@ -215,6 +215,20 @@ def test_an_unreachable_cluster(address: str, error: str) -> None:
         pass
 
 
+def test_a_cluster_that_is_gone(tmp_path: Path, monkeypatch) -> None:
+    """Ray remembers its address, and would try to reach it for minutes."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert session._last_cluster() == ""
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+    with pytest.raises(VepeError, match=r"No Ray cluster answers at '127\.0\.0\.1:1'"):
+        session._check_reachable("auto")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:2")
+    with pytest.raises(VepeError, match=r"No Ray cluster answers at '127\.0\.0\.1:2'"):
+        session._check_reachable("auto")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

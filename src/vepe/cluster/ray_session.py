@@ -124,7 +124,9 @@ def _own_signals() -> Iterator[None]:
 
 def _check_reachable(address: str) -> None:
     """Raises VepeError where nothing answers: Ray itself would try for a minute."""
-    if address in ("auto", "local"):
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or _last_cluster()
+    if address in ("", "auto", "local"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
@@ -139,6 +141,17 @@ def _check_reachable(address: str) -> None:
             f"No Ray cluster answers at '{address}' ({reason}); check the address, the firewall "
             "and that `ray start --head` runs there."
         ) from None
+
+
+def _last_cluster() -> str:
+    """The address that `auto` stands for: the last one that was started on this machine, be it
+    alive or not. Empty where Ray has to find it in another way."""
+    path = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+    try:
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return text if text.rpartition(":")[2].isdecimal() else ""
 
 
 def _sentence(address: str | None, error: Exception) -> VepeError:
