@@ -53,7 +53,7 @@ def test_a_window_of_one_gives_what_single_images_give() -> None:
         ({"backend": "tensorflow"}, "There is no backend 'tensorflow'; give auto, torch"),
         ({"device": "gpu"}, "'gpu' is no device"),
         ({"backend": "onnxruntime", "device": "mps"}, "has no device 'mps'"),
-        ({"backend": "onnxruntime", "lookahead": 4}, "exported for at most 2"),
+        ({"backend": "onnxruntime", "lookahead": 6}, "exported for at most 4"),
     ],
 )
 def test_wrong_options(options: dict[str, object], says: str) -> None:
