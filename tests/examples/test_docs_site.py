@@ -107,7 +107,7 @@ def test_every_key_has_a_meaning() -> None:
     ]
     assert without == []
     text = configuration.reference()
-    assert "| `window` | integer, >= 1, <= 1,000 | `6` |" in text
+    assert "| `window` | integer, >= 1, <= 1,000 | `7` |" in text
     assert "*required*" in text
 
 
