@@ -168,7 +168,7 @@ def shard(
     plan = ShardPlan.of(out.absolute(), labelled, megabytes=megabytes, complete=complete)
     todo = plan.todo(overwrite=overwrite, resume=resume)
     if spread.on is None:
-        for number in todo:
+        for number in with_bar(todo, "Packing"):
             plan.write(number)
     else:
         _write_shards_on(spread, plan, todo)
