@@ -102,7 +102,7 @@ class Loader:
 class Step:
     """The trainer's step: forward and backward pass, losses, clipping, AdamW."""
 
-    def __init__(self, config: TrainConfig, processes: Processes) -> None:
+    def __init__(self, config: TrainConfig, processes: Processes, *, fold: bool) -> None:
         torch.manual_seed(0)
         self.config, self.accelerator = config, processes.accelerator
         self.device, stage = processes.device, config.stages[0]
@@ -118,6 +118,7 @@ class Step:
             DenoisingSettings(groups=stage.denoising_groups),
             identity=model_config.consistency.enabled,
             frozen_frames=frozen,
+            fold=fold and not config.gradient_checkpointing,
         )
         optimiser = build_optimiser(self.model, stage, config.weight_decay)
         self.module, self.optimiser = self.accelerator.prepare(module, optimiser)
@@ -204,7 +205,7 @@ def profile(step: Step, batch: Batch, rows: int) -> str:
 def measure(config: TrainConfig, options: argparse.Namespace) -> dict[str, Any]:
     """Runs all rounds; returns the results."""
     processes = start_processes(config)
-    step = Step(config, processes)
+    step = Step(config, processes, fold=not options.unfolded)
     feeder = Loader(config, 0, processes, seed=1)
     batches = [feeder.batch() for _ in range(options.steps)]
     step.clips_per_s(batches[:1])  # warm-up
@@ -305,6 +306,9 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=1)
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument("--freeze-backbone", action="store_true")
+    parser.add_argument(
+        "--unfolded", action="store_true", help="run a trained backbone's batch norms as they are"
+    )
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="batches per round")

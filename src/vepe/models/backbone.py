@@ -134,7 +134,7 @@ def _timm_model(name: str, pretrained: bool) -> nn.Module:
     raise AssertionError("the last options are empty")
 
 
-_FOLDABLE: dict[str, tuple[tuple[str, str], ...]] = {
+FOLDABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "DepthwiseSeparableConv": (("conv_dw", "bn1"), ("conv_pw", "bn2")),
     "InvertedResidual": (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3")),
 }
@@ -146,12 +146,13 @@ PIECE = 16
 in PyTorch, ONNX Runtime and OpenVINO)."""
 
 
-def fold_batch_norms(model: nn.Module) -> int:
+def fold_batch_norms(model: nn.Module, *, split: bool = True) -> int:
     """Folds batch normalisation into the convolution before it, in place, for faster inference.
 
     In evaluation mode a normalisation scales and shifts each channel by constants, which the
     convolution's weights can absorb. Outputs change by rounding only. Normalisations in training
-    mode and blocks that are not listed in `_FOLDABLE` stay as they are. Then `split_early_blocks`.
+    mode and blocks that are not listed in `FOLDABLE` stay as they are. Then `split_early_blocks`,
+    unless `split` is false.
 
     Returns:
         The number of folded normalisations. Their activations stay.
@@ -159,9 +160,10 @@ def fold_batch_norms(model: nn.Module) -> int:
     count = sum(
         _fold(block, conv, norm)
         for block in model.modules()
-        for conv, norm in _FOLDABLE.get(type(block).__name__, ())
+        for conv, norm in FOLDABLE.get(type(block).__name__, ())
     )
-    split_early_blocks(model)
+    if split:
+        split_early_blocks(model)
     return count
 
 

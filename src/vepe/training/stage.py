@@ -136,6 +136,7 @@ class StageLoop:
             identity=run.model_config.consistency.enabled,
             frozen_frames=frozen_frames,
             skip_last=self.stage.skip_last,
+            fold=not (run.config.compile or run.config.gradient_checkpointing),
         )
 
     def train(self) -> None:

@@ -23,6 +23,7 @@ from vepe.losses.criterion import Criterion, Losses, LossNormaliser
 from vepe.losses.denoising import DenoisingGroups, DenoisingSettings, make_denoising
 from vepe.losses.targets import Targets
 from vepe.models.backbone import fold_batch_norms
+from vepe.models.folded_backbone import FoldedBackbone
 from vepe.models.vepe import Vepe
 
 GRADIENTS = "gradients"
@@ -40,6 +41,7 @@ class TrainingStep(nn.Module):
         frozen_frames: True if nothing of the per-frame path but identity is trained; its losses
             and gradients are then left out.
         skip_last: share of steps without the last layer of the spatial decoder.
+        fold: whether a trained backbone runs with its batch norms folded, see `FoldedBackbone`.
     """
 
     def __init__(
@@ -51,16 +53,20 @@ class TrainingStep(nn.Module):
         identity: bool = True,
         frozen_frames: bool = False,
         skip_last: float = 0.0,
+        fold: bool = True,
     ) -> None:
         super().__init__()
         self.model, self.criterion, self.noise = model, criterion, noise
         self.identity, self.frozen_frames, self.skip_last = identity, frozen_frames, skip_last
         # In a tuple, so that it is no submodule: it is in no state dict and always in eval mode.
-        self._folded_backbone: tuple[nn.Module, ...] = ()
+        self._frozen_backbone: tuple[nn.Module, ...] = ()
+        self._trained_backbone: FoldedBackbone | None = None
         if not any(parameter.requires_grad for parameter in model.backbone.parameters()):
             backbone = copy.deepcopy(model.backbone).eval()
             fold_batch_norms(backbone)
-            self._folded_backbone = (backbone,)
+            self._frozen_backbone = (backbone,)
+        elif fold:
+            self._trained_backbone = FoldedBackbone(model.backbone)
 
     def forward(
         self,
@@ -90,7 +96,7 @@ class TrainingStep(nn.Module):
             None,
             queries,
             all_cells=not self.frozen_frames,
-            features=self._frozen_features(images),
+            features=self._features(images),
             skip_last=self.skip_last > 0 and bool(torch.rand(()) < self.skip_last),
         )
         with torch.autocast(device.type, enabled=False):
@@ -113,13 +119,15 @@ class TrainingStep(nn.Module):
                 )
         return parts
 
-    @torch.no_grad()
-    def _frozen_features(self, images: Tensor) -> list[Tensor] | None:
-        """The maps of a frozen backbone, whose batch norms are folded; None if it is trained."""
-        if not self._folded_backbone:
-            return None
+    def _features(self, images: Tensor) -> list[Tensor] | None:
+        """The backbone's maps, computed with its batch norms folded; None if it runs as it is."""
         images = images.contiguous(memory_format=torch.channels_last)
-        features: list[Tensor] = self._folded_backbone[0].to(images.device)(images)
+        if self._trained_backbone is not None:
+            return self._trained_backbone(images)
+        if not self._frozen_backbone:
+            return None
+        with torch.no_grad():
+            features: list[Tensor] = self._frozen_backbone[0].to(images.device)(images)
         return features
 
     def _denoising(
