@@ -74,7 +74,7 @@ class NanoDetThunder:
         inner = [max(1, round(side * scale)) for side in (height, width)]
         padded = np.zeros((NANODET_PX, NANODET_PX, 3), np.float32)
         padded[: inner[0], : inner[1]] = cv2.resize(image, inner[::-1])[..., ::-1]
-        padded = (padded - np.float32(NANODET_MEAN)) / np.float32(NANODET_STD)
+        padded = (padded - np.array(NANODET_MEAN, np.float32)) / np.array(NANODET_STD, np.float32)
         outputs = self.detector(padded.transpose(2, 0, 1)[None])
         found, scores = [], []
         for score, side, (centres, stride) in zip(
