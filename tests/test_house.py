@@ -25,7 +25,7 @@ SYNTH_FILES = sorted((SOURCE / "vepe_synth").rglob("*.py"))
 LAYERS = (
     {"errors"},
     {"limits"},
-    {"skeleton", "partial_files", "image_header"},
+    {"skeleton", "partial_files", "image_header", "linear_assignment"},
     {"types", "client", "temporary_folders"},
     {"config", "measures"},
     {"video", "formats", "viz"},

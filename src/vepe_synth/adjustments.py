@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter1d
 
 from vepe_synth import rotations as rot
 from vepe_synth.improvise import smooth_noise
@@ -93,6 +92,8 @@ def grounded(rig: Rig, poses: MotionTrack) -> MotionTrack:
 
     Jumps keep their recorded height above the floor.
     """
+    from scipy.ndimage import gaussian_filter1d
+
     scale = rig.metres_per_source_m
     source = MotionTrack(poses.root_m / scale, poses.rotations)
     leap = np.maximum(clearance_m(source) - _CONTACT_M, 0.0) * scale

@@ -31,7 +31,6 @@ _REQUIRED = (
     ("onnxruntime", "onnxruntime"),
     ("av", "av"),
     ("numpy", "numpy"),
-    ("scipy", "scipy"),
     ("opencv-python-headless", "cv2"),
     ("pillow", "PIL"),
     ("pycocotools", "pycocotools"),

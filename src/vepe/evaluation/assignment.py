@@ -1,4 +1,4 @@
-"""Solves many small assignment problems at once; only ambiguous ones reach SciPy.
+"""Solves many small assignment problems at once; only ambiguous ones are solved one by one.
 
 MOTA and HOTA solve one problem per frame and joint. Nearly all of them have a single possible
 solution, which is computed for all problems together.
@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from vepe.linear_assignment import linear_sum_assignment
 
 
 def choose_pairs(
@@ -23,7 +25,7 @@ def choose_pairs(
     """Selects the pairs of a minimum-cost assignment in every problem.
 
     If no row and no column of a problem has two pairs, all its pairs are selected. The other
-    problems go to SciPy one by one, as full matrices in the original evaluators' order, so that
+    problems are solved one by one, as full matrices in the original evaluators' order, so that
     ties are broken as in the originals.
 
     Args:
@@ -68,8 +70,6 @@ def _solve(
     size: tuple[int, int],
     fill: float,
 ) -> Bool[np.ndarray, "e"]:
-    from scipy.optimize import linear_sum_assignment
-
     matrix = np.full(size, fill)
     matrix[row, column] = cost
     rows, columns = linear_sum_assignment(matrix)

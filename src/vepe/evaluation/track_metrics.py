@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vepe.evaluation.hota import ALPHAS, hota_values
+from vepe.linear_assignment import linear_sum_assignment
 
 THRESHOLD = 0.5
 """Least similarity of a match in CLEAR MOT and IDF1."""
@@ -108,8 +109,6 @@ def _track_lengths(tracks: list[np.ndarray]) -> Int[np.ndarray, "T"]:
 
 
 def _assign(score: Float[np.ndarray, "G P"]) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.optimize import linear_sum_assignment
-
     rows, columns = linear_sum_assignment(-score)
     return rows, columns
 

@@ -21,6 +21,7 @@ from vepe.evaluation.track_metrics import THRESHOLD, TrackedFrame
 from vepe.evaluation.track_pairing import FramePair, SequencePair
 from vepe.formats.annotations import AnnotatedSequence, Person
 from vepe.formats.geometry import coco_visibility, person_box
+from vepe.linear_assignment import linear_sum_assignment
 
 Similarity = Literal["oks", "box"]
 """How alike two people are: COCO's object keypoint similarity, or intersection over union."""
@@ -102,8 +103,6 @@ def scored_videos(
 
 def _matched(matrix: Float[np.ndarray, "G P"]) -> Bool[np.ndarray, "P"]:
     """Predictions that an assignment gives a person of at least `THRESHOLD`."""
-    from scipy.optimize import linear_sum_assignment
-
     score = np.where(matrix >= THRESHOLD, matrix, 0)
     rows, columns = linear_sum_assignment(-score)
     mask = np.zeros(matrix.shape[1], bool)

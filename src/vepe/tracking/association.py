@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from vepe.config.tracking import TrackerSettings
+from vepe.linear_assignment import linear_sum_assignment
 from vepe.tracking.detections import Detections, keypoint_overlap
 from vepe.tracking.state import Tracks
 from vepe.types import FramePoses
