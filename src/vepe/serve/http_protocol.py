@@ -1,4 +1,4 @@
-"""Connections that send no request, or never end its headers, are closed after a while."""
+"""Connections: those that send no request, or a wrong one, are closed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ HEADERS_S = 20.0
 
 
 class TimedProtocol(H11Protocol):
-    """uvicorn's protocol with a limit for headers; it limits pauses between requests itself."""
+    """uvicorn's protocol with a limit for headers; it limits pauses between requests itself.
+
+    It also answers a body that is no HTTP once: uvicorn would answer in whatever state the
+    connection is, and let the application, which already works on the headers, answer again.
+    """
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -33,6 +37,16 @@ class TimedProtocol(H11Protocol):
         """Stops the clock."""
         self._stop()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Says it, unless an answer has begun; for the application, the client is gone."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def _wait(self) -> None:
         self._timer = self.loop.call_later(HEADERS_S, self._give_up)
