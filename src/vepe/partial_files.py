@@ -45,8 +45,9 @@ _DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))
 _STANDARD = (Path("/dev/stdin"), Path("/dev/stdout"), Path("/dev/stderr"))
 _cleaned: set[Path] = set()
 """Folders in which this process has removed what killed ones left."""
-_expected_new: set[Path] = set()
-"""Results of this process that did not exist when they were checked, and may replace nothing."""
+_expected_new: dict[Path, str] = {}
+"""Results of this process that did not exist when they were checked, and may replace nothing; with
+what a user can do if they exist in the end."""
 
 
 @dataclass(frozen=True)
@@ -240,19 +241,25 @@ def _restore(handlers: dict[int, Any]) -> None:
             _restore(handlers)
 
 
-def expect_new(paths: Iterable[Path], *, overwrite: bool) -> None:
+def expect_new(
+    paths: Iterable[Path],
+    *,
+    overwrite: bool,
+    advice: str = "add --overwrite to replace it, or name another",
+) -> None:
     """Notes which results do not exist before the work, so that they replace none after it.
 
     Args:
         paths: files and folders that will be written.
         overwrite: whether they may be replaced in any case.
+        advice: what to do if another process wrote one meanwhile.
     """
     for path in paths:
         place = Path(os.path.realpath(path))
         if overwrite or os.path.lexists(path):
-            _expected_new.discard(place)
+            _expected_new.pop(place, None)
         else:
-            _expected_new.add(place)
+            _expected_new[place] = advice
 
 
 def publish(new: Path, path: Path) -> None:
@@ -278,10 +285,10 @@ def publish_new(new: Path, path: Path) -> bool:
     with uninterrupted():
         if not (_rename_folder(new, path) if new.is_dir() else _rename_file(new, path)):
             raise VepeError(
-                f"'{path}' was written by another process while this one worked, and stays; add "
-                "--overwrite to replace it, or name another."
+                f"'{path}' was written by another process while this one worked, and stays; "
+                f"{_expected_new[place]}."
             )
-        _expected_new.discard(place)
+        del _expected_new[place]
     return True
 
 

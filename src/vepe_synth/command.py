@@ -69,6 +69,7 @@ def synth(
     docs/synth.md.
     """
     spread = Spread.of(on, address=address, workers=(workers or None) if on else None)
+    from vepe.formats.folder_lock import locked_folder
     from vepe_synth.dataset import RenderJob, prepare
     from vepe_synth.preview import write_preview
     from vepe_synth.workers import usable_cores
@@ -77,14 +78,15 @@ def synth(
         frames=frames, size=size, people=people, fps=fps, occluders=occluders, blur=blur
     )
     job = RenderJob(out, settings, videos, split.value, seed, avatars, backgrounds)
-    prepare(job)
-    if spread.on is None:
-        _render(job, workers or usable_cores())
-    else:
-        _render_on(spread, job)
-    typer.echo(printable(f"{videos} videos of {frames} frames are in {out}."))
-    if preview:
-        typer.echo(printable(f"Preview: {write_preview(job)}"))
+    with locked_folder(out):
+        prepare(job)
+        if spread.on is None:
+            _render(job, workers or usable_cores())
+        else:
+            _render_on(spread, job)
+        typer.echo(printable(f"{videos} videos of {frames} frames are in {out}."))
+        if preview:
+            typer.echo(printable(f"Preview: {write_preview(job)}"))
 
 
 def _render(job: RenderJob, workers: int) -> None:

@@ -14,6 +14,7 @@ from vepe.cli.data import app
 from vepe.data.images import ImageIndex
 from vepe.data.shards import index_shard
 from vepe.errors import VepeError, VepeWarning
+from vepe.formats.folder_lock import locked_folder
 from vepe.skeleton import COCO17
 
 
@@ -40,6 +41,7 @@ def test_data_set_is_packed_once(tmp_path: Path) -> None:
     with pytest.warns(VepeWarning, match="1 of 3 images are missing"):
         done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
+    assert [path.name for path in out.iterdir()] == ["packed-000.tar"]
     assert "2 images, 2 people." in done.output
     stills = ImageIndex([index_shard(out / "packed-000.tar")], COCO17)
     assert [int(s.image().mean()) for s in stills] == [0, 90]
@@ -47,6 +49,9 @@ def test_data_set_is_packed_once(tmp_path: Path) -> None:
         again = CliRunner().invoke(app, arguments)
     assert isinstance(again.exception, VepeError)
     assert "add --overwrite" in str(again.exception)
+    with locked_folder(out), pytest.warns(VepeWarning, match="missing"):
+        second = CliRunner().invoke(app, [*arguments, "--overwrite"])
+    assert "Another run writes into" in str(second.exception)
     strict = CliRunner().invoke(app, [*arguments, "--overwrite", "--strict"])
     assert "1 of 3 images are missing" in str(strict.exception)
     assert len(ImageIndex([index_shard(out / "packed-000.tar")], COCO17)) == 2

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,6 +14,7 @@ from tiny_models import moving_frames, tiny_weights_file
 from vepe.cli import evaluate
 from vepe.cli.app import run
 from vepe.errors import VepeWarning
+from vepe.evaluation.posetrack import PoseTrackMatch
 from vepe.formats.posetrack18 import SLOTS_2018
 from vepe.skeleton import COCO17
 
@@ -135,6 +138,54 @@ def test_scores_never_replace_what_they_are_of(
     words = ["--gt", str(gt), "--pred", str(pred), "--json", str(inside)]
     assert run(["evaluate", kind_of_score, *words]) == 2
     assert "itself; name another path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["posetrack", "--report", "r", "--json", "r/s.json"], "in another, '.*r'; name a place"),
+        (["posetrack", "--report", "r", "--json", "r"], "Two results would be written to 'r'"),
+        (["coco", "--save-pred", "s.json", "--json", "./s.json"], "would be written to 's.json'"),
+    ],
+)
+def test_results_do_not_replace_one_another(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["evaluate", *words, "--gt", "gt", "--model", "vepe-n", "--images", "."]) == 2
+    assert re.search(says, capsys.readouterr().err)
+    assert not list(tmp_path.iterdir())
+
+
+def test_scores_that_another_process_wrote_meanwhile_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    scores, report = tmp_path / "r.json", tmp_path / "report"
+    load = PoseTrackMatch.load
+    others: list[Path] = []
+
+    def slow(*words: Any, **options: Any) -> PoseTrackMatch:
+        for other in others:
+            other.parent.mkdir(exist_ok=True)
+            other.write_text("theirs")
+        return load(*words, **options)
+
+    monkeypatch.setattr(PoseTrackMatch, "load", slow)
+    pred = GOLDEN / "cases" / "c07_emptyframes" / "pred18"
+    words = ["evaluate", "posetrack", "--gt", str(GOLDEN / "gt18"), "--pred", str(pred)]
+    words += ["--json", str(scores)]
+    others = [scores]
+    assert run(words) == 2
+    assert "by another process while this one worked, and stays; run the command again" in (
+        capsys.readouterr().err
+    )
+    assert scores.read_text() == "theirs"
+    others = []
+    assert run(words) == 0
+    assert "ap" in scores.read_text()
+    others = [report / "index.html"]
+    assert run([*words, "--report", str(report)]) == 2
+    assert (report / "index.html").read_text() == "theirs"
 
 
 @pytest.mark.parametrize("kind", ["coco", "tracks", "posetrack"])

@@ -8,6 +8,7 @@ import pytest
 
 from vepe.cli.app import run
 from vepe.errors import VepeError
+from vepe.formats.folder_lock import locked_folder
 from vepe_synth.gl import open_context
 
 
@@ -33,6 +34,13 @@ def test_wrong_options_are_one_sentence(options, text, tmp_path, capsys) -> None
     assert text in error
     assert error.count("\n") == 0
     assert not (tmp_path / "out" / "images").exists()
+
+
+def test_two_runs_at_a_time_do_not_share_a_folder(tmp_path, capsys) -> None:
+    with locked_folder(tmp_path):
+        assert run(["synth", str(tmp_path), "--videos", "1"]) == 2
+    assert "Another run writes into" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_package_names_what_to_install(monkeypatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from vepe import partial_files
 from vepe.errors import VepeError
 from vepe.formats.files import (
+    check_repeatable,
     check_targets,
     replacing_folder,
     replacing_named,
@@ -136,3 +137,37 @@ def test_a_second_name_of_a_killed_write_is_removed(tmp_path: Path) -> None:
     write_bytes(tmp_path / "a", b"next")
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"next"
+
+
+def test_scores_replace_those_that_were_there_before(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    for content in (b"first", b"second"):
+        check_repeatable(target)
+        write_bytes(target, content)
+    target.unlink()
+    check_repeatable(target)
+    target.write_text("theirs")
+    with pytest.raises(VepeError, match=r"and stays; run the command again to replace it, or"):
+        write_bytes(target, b"mine")
+    assert target.read_text() == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("a.json", "./a.json"), r"Two results would be written to '.*a\.json'; name another"),
+        (("a", "a/b.json"), "A result would lie in another, '.*a'; name a place outside"),
+        (("link/b.json", "a/b.json"), "Two results would be written to"),
+        (("a/b.json", "a/c.json", "/dev/null", "/dev/null"), ""),
+    ],
+)
+def test_results_of_one_command_are_apart(
+    names: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to("a")
+    targets = [tmp_path / name for name in names]
+    if says:
+        with pytest.raises(VepeError, match=says):
+            check_targets(targets, [], overwrite=True)
+    else:
+        check_targets(targets, [])

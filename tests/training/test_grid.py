@@ -13,6 +13,7 @@ import torch
 from tiny_recipes import tiny_recipe
 from vepe.config.grid import PlannedRun
 from vepe.errors import VepeError
+from vepe.formats.folder_lock import locked_folder
 from vepe.training import grid
 from vepe.training.grid import run_grid
 
@@ -128,3 +129,11 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
     text = (tmp_path / "table.md").read_text()
     assert "Mean and standard deviation" in text
     assert "11.50 ± 0.71" in text
+
+
+def test_two_grids_at_a_time_do_not_share_a_folder(tmp_path: Path) -> None:
+    with locked_folder(tmp_path), pytest.raises(VepeError, match="Another run writes into"):
+        run_grid(planned("a"), tmp_path)
+    assert not FakeTrainer.calls
+    run_grid(planned("a"), tmp_path)
+    assert len(FakeTrainer.calls) == 1

@@ -16,6 +16,7 @@ from tiny_recipe import FRAMES, TEMPORAL, checkpoint_tensors, differing, recipe
 from vepe.config.load import parse, preset_names, read_yaml
 from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
+from vepe.formats.folder_lock import locked_folder
 from vepe.inference.weights import load_weights
 from vepe.training import trainer
 from vepe.training.trainer import Trainer
@@ -53,6 +54,25 @@ def kill() -> None:
 
 def press_ctrl_c() -> None:
     os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_folder_is_held_until_the_run_ends(tmp_path: Path) -> None:
+    folder, config = tmp_path / "run", recipe(stages=[FRAMES])
+    with locked_folder(folder), pytest.raises(VepeError, match="Another run writes into"):
+        Trainer(config, folder)
+    assert not folder.exists()
+    with pytest.raises(VepeError, match="to resume from"):
+        Trainer(config, folder, resume=True)
+    assert not folder.exists()
+    run = Trainer(config, folder)
+    for resume in (False, True):
+        with pytest.raises(VepeError, match="Another run writes into"):
+            Trainer(config, folder, resume=resume)
+    run.train()
+    with locked_folder(folder):
+        pass
+    with pytest.raises(VepeError, match="already holds a run"):
+        Trainer(config, folder)
 
 
 @pytest.mark.parametrize("kill_at", [3, 5])

@@ -111,9 +111,9 @@ def benchmark(
     if source is None and not CLIP.is_file():
         raise typer.BadParameter("give a VIDEO; the clip that is the default is only in a clone")
     if json is not None:
-        from vepe.formats.files import check_targets
+        from vepe.formats.files import check_repeatable
 
-        check_targets([json], [Path(clip), *map(Path, split([model]))], overwrite=True)
+        check_repeatable(json, [Path(clip), *map(Path, split([model]))])
     prepare_device("auto")  # as every command that runs a model does
     from vepe.inference.timing import WARM_UP, Setup, describe_machine, read_frames, time_output
     from vepe.inference.timing import benchmark as run

@@ -55,17 +55,17 @@ def check(
     Exit code 0: no problems; 1: problems were found; 2: it cannot be checked.
     """
     from vepe.formats.dataset_check import TITLES, check_dataset
-    from vepe.formats.files import check_targets, dump_json, real_path
+    from vepe.formats.files import check_repeatable, dump_json, real_path
 
     if old_images is not None:
         message = "--pictures is now called --images; the old name will go in version 0.3."
         warnings.warn(message, VepeWarning, stacklevel=2)
         images = old_images
-    if json_file is not None and json_file.exists():
+    if json_file is not None:
         inside = real_path(directory) in real_path(json_file).parents
-        if inside or real_path(json_file) == real_path(directory):
+        if json_file.exists() and (inside or real_path(json_file) == real_path(directory)):
             raise VepeError(f"'{json_file}' is part of the data; name another file for --json.")
-    check_targets([json_file] if json_file else [], [], overwrite=True)
+        check_repeatable(json_file)
     report = check_dataset(directory, images=images, decode=not quick, progress=_progress)
     kinds = " and ".join(TITLES[kind] for kind in report.formats) or "unreadable"
     echo(f"{directory}: {kinds}")
@@ -158,6 +158,7 @@ def shard(
     from vepe.data.read_labels import annotation_files, read_label_files
     from vepe.data.shards import ShardPlan
     from vepe.formats.annotations import skeleton_named
+    from vepe.formats.folder_lock import locked_folder
 
     files = annotation_files(annotations)
     index = read_label_files(files, (images or files[0].parent).absolute(), single=stills)
@@ -166,13 +167,14 @@ def shard(
     if stills:
         labelled = labelled.labelled()
     plan = ShardPlan.of(out.absolute(), labelled, megabytes=megabytes, complete=complete)
-    todo = plan.todo(overwrite=overwrite, resume=resume)
-    if spread.on is None:
-        for number in with_bar(todo, "Packing"):
-            plan.write(number)
-    else:
-        _write_shards_on(spread, plan, todo)
-    plan.finish()
+    with locked_folder(plan.folder):
+        todo = plan.todo(overwrite=overwrite, resume=resume)
+        if spread.on is None:
+            for number in with_bar(todo, "Packing"):
+                plan.write(number)
+        else:
+            _write_shards_on(spread, plan, todo)
+        plan.finish()
     for path in (out / plan.path(number).name for number in range(len(plan.rows))):
         echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     echo(f"{len(labelled)} images, {int(labelled.people_counts().sum())} people.")

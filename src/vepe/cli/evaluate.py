@@ -25,6 +25,7 @@ from vepe.cli.options import Backend, ImageSize, InputPx
 from vepe.cli.output import Quiet, echo, note
 from vepe.cli.progress import progress_over
 from vepe.cli.score_tables import (
+    check_apart,
     check_scores_file,
     print_posetrack,
     print_tracks,
@@ -121,6 +122,7 @@ def posetrack(
     from vepe.evaluation.posetrack import PoseTrackMatch, current_rule
 
     check_scores_file(json_file, gt, pred)
+    check_apart(json_file, save_pred, report)
     options = model_options(
         pred, model, images, save_pred, backend, device, conf, imgsz, input_px, window
     )
@@ -210,6 +212,7 @@ def tracks(
     from vepe.evaluation.tracks import evaluate_tracks, sigmas_of
 
     check_scores_file(json_file, gt, pred)
+    check_apart(json_file, save_pred, None)
     options = model_options(
         pred or None, model, images, save_pred, backend, device, conf, imgsz, input_px, window
     )
@@ -275,6 +278,7 @@ def coco(
     from vepe.evaluation.coco import coco_oks_ap, evaluate_coco, sigmas_by_name
 
     check_scores_file(json_file, gt, pred)
+    check_apart(json_file, save_pred, None)
     options = model_options(pred, model, images, save_pred, backend, device, conf, imgsz, input_px)
     by_name = sigmas_by_name(sigmas, gt) if sigmas else None
     with warnings_as_lines():
@@ -312,6 +316,7 @@ def crowdpose(
     from vepe.evaluation.coco import crowdpose_ap, evaluate_crowdpose
 
     check_scores_file(json_file, gt, pred)
+    check_apart(json_file, save_pred, None)
     options = model_options(pred, model, images, save_pred, backend, device, conf, imgsz, input_px)
     with warnings_as_lines():
         if options is None:

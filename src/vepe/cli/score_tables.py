@@ -112,13 +112,28 @@ def check_scores_file(path: Path | None, *inputs: Path | list[Path] | None) -> N
         path: of the scores, if they are written.
         inputs: files and folders that are read.
     """
-    from vepe.formats.files import check_targets
+    from vepe.formats.files import check_repeatable
 
     if path is not None and not path.exists():
-        check_targets([path], [], overwrite=True)
+        check_repeatable(path)
     elif path is not None:
         every = [entry if isinstance(entry, list) else [entry] for entry in inputs if entry]
-        check_targets([path], [source for part in every for source in part], overwrite=True)
+        check_repeatable(path, [source for part in every for source in part])
+
+
+def check_apart(json_file: Path | None, save_pred: Path | None, report: Path | None) -> None:
+    """Raises VepeError, before the work, if one result would replace another, or lie in the report.
+
+    Scores among saved predictions, which may be a folder, are possible.
+    """
+    from vepe.formats.files import check_apart, real_path
+
+    files = [path for path in (json_file, save_pred) if path is not None]
+    if len({real_path(path) for path in files}) < len(files):
+        check_apart(files)
+    if report is not None:
+        for path in files:
+            check_apart([report, path])
 
 
 def write_scores(values: Any, path: Path) -> None:

@@ -27,6 +27,7 @@ from vepe.errors import VepeError
 from vepe.formats.coco import parse_coco
 from vepe.formats.data_paths import is_relative_name
 from vepe.formats.files import replacing
+from vepe.formats.folder_lock import locked_folder
 from vepe.formats.geometry import xyxy_to_xywh
 
 
@@ -109,12 +110,14 @@ def write_shards(
         The shards, in order.
 
     Raises:
-        VepeError: if shards exist already, an image is missing or the disk is full.
+        VepeError: if shards exist already, another run writes some there, an image is missing, or
+            the disk is full.
     """
     plan = ShardPlan.of(folder, images, megabytes=megabytes, complete=complete)
-    for number in progress(plan.todo(overwrite=overwrite)):
-        plan.write(number)
-    return plan.finish()
+    with locked_folder(folder):
+        for number in progress(plan.todo(overwrite=overwrite)):
+            plan.write(number)
+        return plan.finish()
 
 
 @dataclass(frozen=True)

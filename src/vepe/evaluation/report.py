@@ -20,7 +20,7 @@ from vepe.evaluation.error_analysis import FrameErrors, timelines, worst_frames
 from vepe.evaluation.posetrack import PoseTrackMatch
 from vepe.evaluation.results import HOTA_VALUES, JointTable, PoseTrackResult
 from vepe.formats.data_paths import is_inside
-from vepe.formats.files import load_json, replacing_folder, write_bytes
+from vepe.formats.files import check_repeatable, load_json, replacing_folder, write_bytes
 from vepe.viz.html_page import PageFigure, data_address, render_page
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def write_report(
     if find_spec("matplotlib") is None:
         raise missing_extra("The report", "matplotlib", "report")
     folder = Path(folder)
-    check_report_folder(folder, overwrite=overwrite)
+    _check_foreign(folder, overwrite=overwrite)
     if _foreign_files(folder):
         with tempfile.TemporaryDirectory() as scratch:
             _merge(
@@ -83,12 +83,21 @@ def write_report(
 
 
 def check_report_folder(folder: Path, *, overwrite: bool = False) -> None:
-    """Checks that a report may be written to a folder; changes nothing.
+    """Checks before the work that a report may be written to a folder; changes nothing.
+
+    Without `overwrite`, a report that another process writes there from now on is not replaced, if
+    there is none yet.
 
     Raises:
-        VepeError: if it is a file, or holds files that are not of a previous report and
-            `overwrite` is not set; lists them.
+        VepeError: if it is a file, or may not be written to, or holds files that are not of a
+            previous report and `overwrite` is not set; lists them.
     """
+    _check_foreign(folder, overwrite=overwrite)
+    if not overwrite:
+        check_repeatable(folder)
+
+
+def _check_foreign(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise VepeError(f"{folder} is a file, but a folder is to be written; name another.")
     foreign = _foreign_files(folder)

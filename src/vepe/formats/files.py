@@ -32,6 +32,7 @@ from vepe.partial_files import (
 )
 
 _STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+_AGAIN = "run the command again to replace it, or name another"
 _OLD = ".vepe-old"
 """Suffix of a folder that is renamed aside while its successor takes its place."""
 
@@ -146,9 +147,10 @@ def check_targets(
 
     Raises:
         VepeError: if a target is a source, contains one or lies in one, exists already (an empty
-            folder does not count), or its folder may not be written to.
+            folder does not count), or its folder may not be written to; or as `check_apart`.
     """
     targets = list(targets)
+    check_apart(targets)
     sources = [real_path(source) for source in sources]
     for target in targets:
         path = real_path(target)
@@ -168,6 +170,32 @@ def check_targets(
     for folder in {target.absolute().parent for target in files}:
         _check_writable(folder)
     expect_new(files, overwrite=overwrite)
+
+
+def check_apart(targets: Iterable[Path]) -> None:
+    """Raises VepeError if two results have one name, or one would lie in the other."""
+    paths: set[Path] = set()
+    for target in targets:
+        path = real_path(target)
+        if path in paths and not is_stream(target):
+            raise VepeError(f"Two results would be written to '{target}'; name another for one.")
+        paths.add(path)
+    for path in paths:
+        above = next((folder for folder in path.parents if folder in paths), None)
+        if above is not None:
+            raise VepeError(
+                f"A result would lie in another, '{above}'; name a place outside of it."
+            )
+
+
+def check_repeatable(target: Path, sources: Iterable[Path] = ()) -> None:
+    """As `check_targets`, for scores and reports, which replace older ones without being asked.
+
+    One that another process writes from now on is not replaced, if there is none yet.
+    """
+    check_targets([target], sources, overwrite=True)
+    if not is_stream(target):
+        expect_new([target], overwrite=False, advice=_AGAIN)
 
 
 def _check_writable(folder: Path) -> None:

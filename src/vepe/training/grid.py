@@ -14,6 +14,7 @@ import os
 import statistics
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ import torch
 from vepe.config.grid import PlannedRun
 from vepe.errors import VepeError
 from vepe.formats.files import dump_json, load_json, replacing, write_bytes
+from vepe.formats.folder_lock import locked_folder
 from vepe.training.checkpoint import LAST, changed_keys
 from vepe.training.run_log import LOG_NAME, metric_label, metric_names, read_log
 from vepe.training.trainer import Trainer
@@ -76,8 +78,16 @@ def run_grid(
         quiet: of the runs, show warnings alone.
 
     Raises:
-        VepeError: if a finished run in `output` had another recipe.
+        VepeError: if a finished run in `output` had another recipe, or another process runs a grid
+            there.
     """
+    with locked_folder(output) if _first_process() else nullcontext():
+        return _run_grid(runs, output, report, quiet=quiet)
+
+
+def _run_grid(
+    runs: Sequence[PlannedRun], output: Path, report: Callable[[str], None], *, quiet: bool
+) -> list[GridResult]:
     finished = {run.folder: finished_result(run, output / run.folder) for run in runs}
     results = [
         finished[run.folder] or GridResult(run.name, run.seed, run.folder, "waiting")

@@ -5,7 +5,9 @@ Read next: `stage.StageLoop` (the loop of a stage) and `step.TrainingStep` (one 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from vepe.config.model import ModelConfig
 from vepe.config.training import TrainConfig
 from vepe.data.batch import Batch
 from vepe.errors import VepeError, counted
+from vepe.formats.folder_lock import locked_folder
 from vepe.models.vepe import Vepe
 from vepe.training.calibration import calibrate_scores
 from vepe.training.checkpoint import LAST, WEIGHTS, Progress, Run, seed_everything
@@ -44,8 +47,8 @@ class Trainer:
         quiet: show warnings alone.
 
     Raises:
-        VepeError: if the folder cannot be created, holds a run and `resume` is not set, or data,
-            weights, parts of the model or the device are missing.
+        VepeError: if the folder cannot be created, another run writes into it, it holds a run and
+            `resume` is not set, or data, weights, parts of the model or the device are missing.
     """
 
     def __init__(
@@ -53,6 +56,13 @@ class Trainer:
     ) -> None:
         if not resume:
             config.check_start()
+        with ExitStack() as stack:
+            if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, one writes
+                stack.enter_context(locked_folder(folder))
+            self._prepare(config, folder, resume=resume, quiet=quiet)
+            self._folder_lock = stack.pop_all()
+
+    def _prepare(self, config: TrainConfig, folder: Path, *, resume: bool, quiet: bool) -> None:
         last = folder / LAST
         if last.exists() and not resume:
             raise VepeError(
@@ -108,6 +118,11 @@ class Trainer:
             KeyboardInterrupt: after a checkpoint, if a stop was requested.
             VepeError: if a loss is not finite, or a file cannot be written.
         """
+        with self._folder_lock:
+            self._train()
+        return self.run.folder / WEIGHTS
+
+    def _train(self) -> None:
         run = self.run
         callback = ReportCallback(
             run.folder, run.config, run.ema.model, run.criterion(), run.model_config.skeleton
@@ -126,7 +141,6 @@ class Trainer:
                 run.export(training=self._calibrate(log, stop))
                 self._report(callback, log, stop)
         run.processes.wait()
-        return run.folder / WEIGHTS
 
     def _begin_stage(self, begin: Progress) -> None:
         self.run.processes.accelerator.free_memory()  # the last stage's optimiser
