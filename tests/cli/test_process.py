@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from vepe.cli import process
+from vepe.cli.app import run
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -92,3 +93,17 @@ def test_lack_of_memory_and_space_is_a_sentence(error: str, says: str) -> None:
     assert result.returncode == 2
     assert says in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems keep the current folder")
+def test_a_current_folder_that_was_deleted_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    here.rmdir()
+    assert run(["models"]) == 2
+    assert capsys.readouterr().err == (
+        "vepe: The current folder was deleted; change to one that exists.\n"
+    )

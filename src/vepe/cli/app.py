@@ -32,7 +32,7 @@ from vepe.cli.measure import measure
 from vepe.cli.models import models
 from vepe.cli.output import echo
 from vepe.cli.predict import predict
-from vepe.cli.process import set_up
+from vepe.cli.process import check_current_folder, set_up
 from vepe.cli.push import push
 from vepe.cli.report import report as quality_report
 from vepe.cli.serve import serve
@@ -217,6 +217,7 @@ def run(arguments: list[str] | None = None) -> int:
     stderr; anything else is a bug and leaves with its traceback.
     """
     try:
+        check_current_folder()
         with _one_line_warnings():
             code = app(args=arguments, prog_name="vepe", standalone_mode=False)
         return code if isinstance(code, int) else 0

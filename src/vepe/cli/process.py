@@ -8,7 +8,10 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
+
+from vepe.errors import VepeError
 
 _ASKED_FOR = ("NCCL_DEBUG", "TORCH_CPP_LOG_LEVEL", "TORCH_DISTRIBUTED_DEBUG", "AV_LOG_FORCE_COLOR")
 """Variables with which users ask libraries for their own lines."""
@@ -33,6 +36,14 @@ def set_up() -> None:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, _interrupt)
+
+
+def check_current_folder() -> None:
+    """Raises VepeError where the current folder was deleted: libraries end without a word there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise VepeError("The current folder was deleted; change to one that exists.") from None
 
 
 def _hide_reported_errors() -> None:
