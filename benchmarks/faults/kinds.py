@@ -7,6 +7,7 @@ from claims import claims, memory
 from determinism import determinism
 from hostile import hostile
 from interruptions import disk, signals
+from pairs import pairs
 from ray_runs import ray
 from readers import documents, media, settings
 from servers import servers
@@ -19,6 +20,7 @@ KINDS: dict[str, Kind] = {
     "hostile": hostile,
     "signals": signals,
     "disk": disk,
+    "pairs": pairs,
     "servers": servers,
     "claims": claims,
     "memory": memory,
@@ -38,6 +40,7 @@ SHARES: dict[str, int] = {
     "hostile": 110,
     "signals": 110,
     "disk": 70,
+    "pairs": 40,
     "servers": 35,
     "claims": 80,
     "memory": 20,

@@ -33,15 +33,38 @@ class Answer:
     seconds: float
 
 
-def run(arguments: list[str], folder: Path, before: Callable[[], None] | None = None) -> Answer:
-    """Runs `vepe ARGUMENTS` in a forked process; `before` is called there first.
+@dataclass
+class Started:
+    """A command that runs in a process of its own, or did."""
+
+    pid: int
+    files: tuple[Path, Path, Path]
+    begun: float
+    status: int | None = None
+
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = status if pid else None
+        return self.status is not None
+
+
+def start(
+    arguments: list[str],
+    folder: Path,
+    before: Callable[[], None] | None = None,
+    name: str = "captured",
+) -> Started:
+    """Starts `vepe ARGUMENTS` in a forked process; `before` is called there first.
 
     Args:
         arguments: of the command line.
         folder: where the output is kept until it is read.
         before: arms a fault.
+        name: of the files with its output.
     """
-    out, err, trace = (folder / f"captured.{name}" for name in ("out", "err", "trace"))
+    out, err, trace = (folder / f"{name}.{kind}" for kind in ("out", "err", "trace"))
     trace.unlink(missing_ok=True)
     begun = time.monotonic()
     pid = os.fork()
@@ -51,15 +74,27 @@ def run(arguments: list[str], folder: Path, before: Callable[[], None] | None = 
             code = _call(arguments, out, err, trace, before)
         finally:
             os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
+    return Started(pid, (out, err, trace), begun)
+
+
+def answer_of(started: Started) -> Answer:
+    """What a command that was started did, when it has ended."""
+    if started.status is None:
+        _, started.status = os.waitpid(started.pid, 0)
+    code = os.waitstatus_to_exitcode(started.status)
+    out, err, trace = started.files
     text = _text(err)
     if trace.exists():
         text += "\n" + _text(trace)
-    answer = Answer(code, _text(out), text, time.monotonic() - begun)
-    for path in (out, err, trace):
+    answer = Answer(code, _text(out), text, time.monotonic() - started.begun)
+    for path in started.files:
         path.unlink(missing_ok=True)
     return answer
+
+
+def run(arguments: list[str], folder: Path, before: Callable[[], None] | None = None) -> Answer:
+    """What `vepe ARGUMENTS` does; arguments as `start`."""
+    return answer_of(start(arguments, folder, before))
 
 
 def _text(path: Path) -> str:
