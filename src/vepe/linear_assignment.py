@@ -53,7 +53,7 @@ def _column_of_each_row(table: Float[np.ndarray, "N M"]) -> Int[np.ndarray, "N"]
     num_rows, num_columns = table.shape
     large = num_columns >= ARRAY_COLUMNS
     columns = _ColumnArrays(num_columns) if large else _Columns(num_columns)
-    lines: Sequence[Any] = np.ascontiguousarray(table) if large else table.tolist()
+    lines: Any = np.ascontiguousarray(table) if large else table.tolist()
     prices = [0.0] * num_rows
     column_of = [-1] * num_rows
     for new in range(num_rows):

@@ -12,6 +12,7 @@ from tiny_models import TINY, moving_frames, tiny_model
 from vepe.errors import VepeError
 from vepe.inference import quantise
 from vepe.inference.backends import open_network
+from vepe.inference.channel_padding import pad_depthwise
 from vepe.inference.comparison import LOST_PX, SURE, drift, stream_poses
 from vepe.inference.export import export_onnx
 from vepe.inference.model_files import read_metadata
@@ -82,3 +83,56 @@ def test_int8_stays_near_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_names_of_layers(path: str, layer: str) -> None:
     assert quantise._layer(path) == layer
+
+
+def convolutions(channels: int, *, second_reader: bool = False) -> dict[str, list[int]]:
+    """Pads 1 x 1, depthwise and 1 x 1 convolutions; returns the shapes of their weights."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    shapes = {"first": (channels, 3, 1, 1), "depthwise": (channels, 1, 3, 3)}
+    shapes |= {"last": (5, channels, 1, 1)}
+    arrays = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    arrays |= {f"{name}_bias": rng.normal(size=shape[0]) for name, shape in shapes.items()}
+    arrays |= {"low": np.array(0.0), "high": np.array(6.0)}
+    nodes = [
+        helper.make_node("Conv", ["image", "first", "first_bias"], ["a"]),
+        helper.make_node("Clip", ["a", "low", "high"], ["b"]),
+        helper.make_node("Conv", ["b", "depthwise", "depthwise_bias"], ["c"], group=channels),
+        helper.make_node("Clip", ["c", "low", "high"], ["d"]),
+        helper.make_node("Conv", ["d", "last", "last_bias"], ["e"]),
+    ]
+    outputs = ["e"]
+    if second_reader:
+        nodes.append(helper.make_node("Neg", ["b"], ["f"]))
+        outputs.append("f")
+    graph = helper.make_graph(
+        nodes,
+        "convolutions",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [numpy_helper.from_array(a.astype(np.float32), name) for name, a in arrays.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    model = onnx.shape_inference.infer_shapes(model)
+    image = rng.normal(size=(1, 3, 8, 8)).astype(np.float32)
+
+    def run() -> np.ndarray:
+        onnx.checker.check_model(model, full_check=True)
+        return onnxruntime.InferenceSession(model.SerializeToString()).run(["e"], {"image": image})
+
+    before = run()
+    pad_depthwise(model, 16)
+    np.testing.assert_allclose(run(), before, rtol=1e-5, atol=1e-5)
+    return {w.name: list(w.dims) for w in model.graph.initializer if w.name in shapes}
+
+
+def test_depthwise_convolutions_get_whole_blocks_of_channels() -> None:
+    assert convolutions(24) == {
+        "first": [32, 3, 1, 1],
+        "depthwise": [32, 1, 3, 3],
+        "last": [5, 32, 1, 1],
+    }
+    assert convolutions(16)["last"] == [5, 16, 1, 1]
+    assert convolutions(24, second_reader=True)["last"] == [5, 24, 1, 1]
