@@ -1,11 +1,14 @@
-"""Devices by name, with a message for those that are missing."""
+"""Devices by name, with a message for those that are missing, and the threads of a CPU."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 import torch
 
 from vepe.errors import VepeError
+from vepe.inference import devices
 from vepe.inference.torch_network import choose_device
 
 
@@ -44,3 +47,26 @@ def test_gpu_index_out_of_range(monkeypatch) -> None:
     assert choose_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(VepeError, match="cuda:0 to cuda:1"):
         choose_device("cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("variables", "quota", "expected"),
+    [
+        ({}, None, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}),
+        ({"VEPE_SPIN": "1"}, None, {}),
+        ({"VEPE_SPIN": "1", "OMP_WAIT_POLICY": "ACTIVE"}, 8, {"OMP_WAIT_POLICY": "ACTIVE"}),
+        ({"VEPE_SPIN": "1"}, 2, {"OMP_NUM_THREADS": "2"}),
+        ({"VEPE_SPIN": "1", "OMP_NUM_THREADS": "3"}, 2, {"OMP_NUM_THREADS": "3"}),
+    ],
+)
+def test_threads_of_openmp(
+    variables: dict[str, str], quota: int | None, expected: dict[str, str], monkeypatch
+) -> None:
+    environment = dict(variables)
+    monkeypatch.setattr(os, "environ", environment)
+    monkeypatch.setattr(devices, "_quota", lambda: quota)
+    monkeypatch.setattr(devices, "_affinity", lambda: 8)
+    devices.quiet_threads()
+    environment.pop("VEPE_SPIN", None)
+    assert environment == expected
+    assert devices.available_cores() == min(quota or 8, int(expected.get("OMP_NUM_THREADS", 8)))

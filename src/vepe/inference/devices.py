@@ -24,13 +24,18 @@ def check_device(name: str) -> None:
 def available_cores() -> int:
     """How many CPU cores this process may use: its affinity, the quota of its cgroup, and what
     OMP_NUM_THREADS says, which users and clusters set for several processes on one machine."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        cores = os.cpu_count() or 1
+    cores = _affinity()
     stated = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     wanted = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 0
     return max(1, min(cores, _quota() or cores, wanted or cores))
+
+
+def _affinity() -> int:
+    """On how many cores this process may run."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
 
 
 def _quota() -> int | None:
@@ -59,14 +64,18 @@ def spinning() -> bool:
 
 
 def quiet_threads() -> None:
-    """Lets the threads of OpenMP, which PyTorch uses, sleep while they wait, see `spinning`.
+    """Sets up the threads of OpenMP, which PyTorch uses, by variables of the environment.
 
-    It works only before torch is loaded, and values of the user's own win.
+    They sleep while they wait, see `spinning`. In a container with a quota there are no more of
+    them than cores, as PyTorch does not look at quotas: 64 threads that share the time of two cores
+    wait for each other. It works only before torch is loaded, and values of the user's own win.
     """
     if not spinning():
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ.setdefault("GOMP_SPINCOUNT", "0")
         os.environ.setdefault("KMP_BLOCKTIME", "0")
+    if (quota := _quota()) is not None and quota < _affinity():
+        os.environ.setdefault("OMP_NUM_THREADS", str(quota))
 
 
 def keep_freed_memory() -> bool:
