@@ -37,7 +37,7 @@ from vepe.cli.push import push
 from vepe.cli.report import report as quality_report
 from vepe.cli.serve import serve
 from vepe.cli.track import track
-from vepe.cli.train import page, report, train
+from vepe.cli.train import average, page, report, train
 from vepe.errors import DISK_FULL, BatchError, VepeError, VepeWarning, printable
 
 EXIT_USER_ERROR = 2
@@ -47,7 +47,7 @@ EXIT_INTERRUPTED = 130
 # The order of use: run a model, score it, train one, then data.
 ORDER = [
     *("track", "predict", "serve", "draw", "measure", "report", "edit", "models"),
-    *("export", "benchmark", "evaluate", "train", "train report"),
+    *("export", "benchmark", "evaluate", "train", "train report", "train average"),
     *("page", "synth", "data", "convert", "push", "doctor"),
 ]
 
@@ -67,8 +67,9 @@ class _Commands(Group):
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args[:2] == ["train", "report"]:  # `train` has an argument, so it cannot be a group
-            args = ["train report", *args[2:]]
+        # `train` has an argument, so it cannot be a group.
+        if args[:1] == ["train"] and args[1:2] in (["report"], ["average"]):
+            args = [" ".join(args[:2]), *args[2:]]
         name, command, rest = super().resolve_command(ctx, args)
         if name == "synth":
             from vepe_synth.command import synth
@@ -156,6 +157,10 @@ app.command(
     )
 )(train)
 app.command("train report", epilog=examples("vepe train report runs/mine"))(report)
+app.command(
+    "train average",
+    epilog=examples("vepe train average a.safetensors b.safetensors -o mean.safetensors"),
+)(average)
 app.command(hidden=True)(page)
 app.add_typer(evaluate.app, name="evaluate")
 app.command(

@@ -1,4 +1,4 @@
-"""`vepe train`: train a model by a recipe, or all runs of a grid; `vepe train report`."""
+"""`vepe train`: train a model by a recipe, or all runs of a grid; its `report` and `average`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from vepe.cli.output import Quiet, echo, loading, note
 from vepe.errors import BatchError, VepeError, VepeWarning, counted, missing_extra
+from vepe.formats.files import check_targets
 
 if TYPE_CHECKING:
     from vepe.config.training import TrainConfig
@@ -60,7 +61,7 @@ def train(
 ) -> None:
     """Train a model. Ctrl-C stops after a checkpoint; --resume continues from there.
 
-    `vepe train report RUN` writes the report of a run.
+    `vepe train report RUN` writes the report of a run, `vepe train average` averages weights.
     """
     changes = list(settings or [])
     if data_root is not None:
@@ -113,6 +114,28 @@ def report(
 ) -> None:
     """Write the report of a run: curves, scores, worst clips. Works during training, too."""
     echo(f"Report: {_training('vepe.training.report').write_report(run)}")
+
+
+def average(
+    files: Annotated[
+        list[str], typer.Argument(help="Weights of the same network: files or presets.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File of the averaged weights.")],
+    share: Annotated[
+        list[float] | None,
+        typer.Option("--share", help="How much a file counts; once for each. Default: all alike."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
+) -> None:
+    """Average the weights of several runs from the same start; often better than each of them."""
+    from vepe.inference.model_files import read_card
+
+    sources = [read_card(file).path for file in files]
+    check_targets([output], sources, overwrite=overwrite)
+    path = _training("vepe.training.averaging").average_weights(files, output, share)
+    note(f"Weights: {path}")
 
 
 def page(
