@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from tiny_recipe import recipe
 
+from vepe.config.training import TrainConfig
 from vepe.errors import VepeError
 from vepe.skeleton import POSETRACK15
 from vepe.training import loader
@@ -32,11 +35,47 @@ def test_error_in_a_worker_is_one_sentence(
 ) -> None:
     monkeypatch.setattr(loader, "build_mixture", lambda *_: Broken())
     _use_opencv_threads()
-    config = recipe(workers=workers, data_root=str(tmp_path))
-    one = SimpleNamespace(index=0, count=1, device=torch.device("cpu"))
-    batches = loader.StageLoader(config, config.stages[0], 0, 0, POSETRACK15, one)
+    batches = _batches(recipe(workers=workers, data_root=str(tmp_path)))
     with pytest.raises(VepeError, match=r"^Image 'a.jpg' is damaged; replace it.$"):
         next(iter(batches))
+
+
+class Killed(Broken):
+    """A source whose worker is killed, as by the system when memory runs out."""
+
+    def __getitem__(self, index: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_lost_worker_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(loader, "build_mixture", lambda *_: Killed())
+    batches = _batches(recipe(workers=1, data_root=str(tmp_path)))
+    says = r"was lost, .* --resume .*workers=1, or 0\.$"
+    with pytest.raises(VepeError, match=says), loader.explained_losses():
+        next(iter(batches))
+    with pytest.raises(RuntimeError, match="of another kind"), loader.explained_losses():
+        raise RuntimeError("of another kind")
+
+
+def test_too_little_shared_memory_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensor: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError(
+            "unable to allocate shared memory(shm) for file </t>: No space left (28)"
+        )
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    config = recipe(workers=1)
+    with pytest.raises(VepeError, match=r"/dev/shm \(No space left \(28\)\); enlarge it .*\.$"):
+        next(iter(_batches(config)))
+    monkeypatch.undo()
+    (_, batch), *_ = next(iter(_batches(config)))
+    assert batch.images.is_shared()
+    assert batch.targets.keypoints_px.is_shared()
+
+
+def _batches(config: TrainConfig) -> loader.StageLoader:
+    one = SimpleNamespace(index=0, count=1, device=torch.device("cpu"))
+    return loader.StageLoader(config, config.stages[0], 0, 0, POSETRACK15, one)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import DataLoader
+from torch import Tensor
+from torch.utils.data import DataLoader, get_worker_info
 
 from vepe.config.training import StageConfig, TrainConfig
 from vepe.data.batch import Batch, collate
@@ -97,6 +99,24 @@ class StageLoader:
             yield [(*self.key, index) for index in indices], batch
 
 
+@contextmanager
+def explained_losses() -> Iterator[None]:
+    """Says what to do when a worker is lost, which torch raises wherever the main thread is then.
+
+    Raises:
+        VepeError: if a worker was killed, or ended by itself.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise VepeError(
+            "A process that loads data was lost, as when memory runs out; go on with --resume and "
+            "fewer of them: --set workers=1, or 0."
+        ) from error
+
+
 def worker_count(config: TrainConfig, device: torch.device) -> int:
     """Loader processes per training process: `config.workers`, or a default for the device.
 
@@ -126,9 +146,32 @@ class _ErrorsAsItems:
 
 
 def _collate(clips: list[Clip | VepeError]) -> Batch | VepeError:
-    """A batch, or the first error of its clips."""
+    """A batch, or the first error of its clips, or of the memory that a worker shares it in.
+
+    Without room for it, torch's own thread would fail later on, and the main process would wait for
+    ever. Containers have little of that memory by default.
+    """
     error = next((clip for clip in clips if isinstance(clip, VepeError)), None)
-    return error or collate([clip for clip in clips if isinstance(clip, Clip)])
+    if error is not None:
+        return error
+    batch = collate([clip for clip in clips if isinstance(clip, Clip)])
+    if get_worker_info() is None:
+        return batch
+    try:
+        for value in (*vars(batch).values(), *vars(batch.targets).values()):
+            if isinstance(value, Tensor):
+                value.share_memory_()
+    except RuntimeError as failure:
+        return VepeError(
+            f"A batch does not fit into the shared memory, /dev/shm ({_cause(failure)}); enlarge "
+            "it (docker run --shm-size=4g), or train without loader processes: --set workers=0."
+        )
+    return batch
+
+
+def _cause(error: RuntimeError) -> str:
+    """What the system says, from a message such as 'unable to ... : No space left (28)'."""
+    return str(error).splitlines()[0].rpartition(": ")[2]
 
 
 def _init_worker(worker: int) -> None:

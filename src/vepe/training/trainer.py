@@ -24,7 +24,7 @@ from vepe.training.calibration import calibrate_scores
 from vepe.training.checkpoint import LAST, WEIGHTS, Progress, Run, seed_everything
 from vepe.training.distributed import StopSignal, start_processes
 from vepe.training.evaluation import Evaluation
-from vepe.training.loader import StageLoader
+from vepe.training.loader import StageLoader, explained_losses
 from vepe.training.optimiser import Ema, freeze
 from vepe.training.report import ReportCallback
 from vepe.training.run_log import RunLog
@@ -116,9 +116,10 @@ class Trainer:
 
         Raises:
             KeyboardInterrupt: after a checkpoint, if a stop was requested.
-            VepeError: if a loss is not finite, or a file cannot be written.
+            VepeError: if a loss is not finite, a file cannot be written, or a process that loads
+                data is lost.
         """
-        with self._folder_lock:
+        with self._folder_lock, explained_losses():
             self._train()
         return self.run.folder / WEIGHTS
 
