@@ -37,7 +37,7 @@ ALWAYS_FLOAT = ("/appearance/",)
 """Its convolution is a mean, which decides about no more than a colour."""
 CHANNEL_BLOCK = 16
 """ONNX Runtime computes depthwise convolutions in int8 in blocks of so many channels, and what is
-left channel by channel: 5.7 ms for 56 channels, 0.9 for 64."""
+left channel by channel: 128 x 224 px take 1.8 ms with 56 channels, 1.0 with 64."""
 MEASURED_FRAMES = 8
 """Frames on which layers are measured one by one."""
 _BLOCK = re.compile(r"/(?:[^/]+/)*?(blocks\.\d+)/(blocks\.\d+\.\d+)/")
