@@ -1,4 +1,4 @@
-"""Parquet files that are damaged or state more than they hold."""
+"""Tables that are damaged, state more than they hold, or have other separators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vepe.errors import VepeError
-from vepe.formats.table import read_parquet
+from vepe.formats.table import read_csv, read_parquet
 
 arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -43,6 +43,14 @@ def test_damaged_bytes_give_a_sentence(tmp_path: Path, rng: np.random.Generator)
         path.write_bytes(raw)
         with suppress(VepeError):  # anything else is a bug
             read_parquet(path)
+
+
+@pytest.mark.parametrize(("separator", "called"), [(";", "semicolons"), ("\t", "tabs")])
+def test_separators_of_spreadsheets_are_named(separator: str, called: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("frame_index,track_id,nose_x,nose_y\n0,1,2,3\n".replace(",", separator))
+    with pytest.raises(VepeError, match=rf"a\.csv has {called} between its columns; save it"):
+        read_csv(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space")

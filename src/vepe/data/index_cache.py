@@ -1,7 +1,7 @@
 """Labels are parsed once: the index of a data set is stored in a file and mapped from it.
 
 The file is a safetensors file, named by a hash of what was read. Its header has a stamp of the
-source files (path, size, modification time) and of the format, and a checksum of the arrays; if
+source files (path, size, times) and of the format, and a checksum of the arrays; if
 either differs, the index is built again. It is written to a temporary file and renamed.
 """
 
@@ -88,11 +88,15 @@ def cached_index(
 
 
 def _stamp(sources: Sequence[Path], options: str) -> str:
-    """A hash of the files' paths, sizes and modification times."""
+    """A hash of the files' paths, sizes, and times of modification and of any change.
+
+    The latter tells files apart that were replaced with the modification time of the old one.
+    """
     sha = hashlib.sha256(f"{VERSION} {options}".encode())
     for path in sources:
         state = path.stat()
-        sha.update(f"{path.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
+        sha.update(f"{path.resolve()} {state.st_size} {state.st_mtime_ns} ".encode())
+        sha.update(f"{state.st_ctime_ns}\n".encode())
     return sha.hexdigest()
 
 

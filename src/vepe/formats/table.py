@@ -185,11 +185,22 @@ def read_csv(path: Path) -> AnnotatedSequence:
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""))
         names = list(reader.fieldnames or ())
+        _check_separator(names, path)
         _check_cells((text.count("\n") + 1) * len(names), path)
         table = [_row(row, f"{path}, row {i}") for i, row in enumerate(reader, start=2)]
     except csv.Error as error:
         raise VepeError(f"{path} is not readable as CSV ({error}); check what it is.") from None
     return sequence_from_rows(table, names, path)
+
+
+def _check_separator(names: list[str], path: Path) -> None:
+    """Raises VepeError for the other separators of spreadsheets, which also write 1,5 for 1.5."""
+    for separator, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) < 3 and any(separator in name for name in names):
+            raise VepeError(
+                f"{path} has {called} between its columns; save it with commas, and with a point "
+                "in numbers."
+            )
 
 
 def _check_cells(num_cells: int, path: Path) -> None:
