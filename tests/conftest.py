@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 # Processes of pytest-xdist share the cores. With threads of their own they wait for each other.
@@ -17,6 +18,12 @@ import pytest
 from vepe.inference.devices import keep_freed_memory
 
 keep_freed_memory()  # the networks' tests run several times faster
+
+# A shell that starts a job in the background, and nohup, let it ignore these.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
