@@ -12,17 +12,24 @@ from tiny_recipe import CLIPS, FRAMES, recipe
 
 from vepe.errors import VepeError
 from vepe.losses.criterion import Criterion
-from vepe.training import setup, stage, trainer
+from vepe.training import setup, stage, step, trainer
 from vepe.training.distributed import Processes, start_processes
 from vepe.training.trainer import Trainer
 
 ONE: dict[str, Any] = {"stages": [{**CLIPS, "batch": 2, "steps": 1}]}
 
 
+def unfold(patch: pytest.MonkeyPatch) -> None:
+    """Lets a trained backbone run as it is: folded batch norms round in another way."""
+    patch.setattr(step, "FoldedBackbone", lambda _: None)
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Probe:
     probe = Probe()
-    probe.run(tmp_path_factory.mktemp("plain") / "run", **ONE)
+    with pytest.MonkeyPatch.context() as patch:
+        unfold(patch)
+        probe.run(tmp_path_factory.mktemp("plain") / "run", **ONE)
     return probe
 
 
@@ -34,8 +41,12 @@ def probed(folder: Path, **options: Any) -> Probe:
 
 def test_gradient_checkpointing_gives_the_same_gradients(tmp_path: Path, plain: Probe) -> None:
     checkpointed = probed(tmp_path, gradient_checkpointing=True)
-    # Without checkpointing batch norms are folded, which rounds in another way.
-    assert farthest(checkpointed.gradients[0], plain.gradients[0])[1] < 1e-5
+    assert farthest(checkpointed.gradients[0], plain.gradients[0])[1] < 1e-6
+
+
+def test_folded_batch_norms_give_the_same_gradients(tmp_path: Path, plain: Probe) -> None:
+    folded = probed(tmp_path)
+    assert 0 < farthest(folded.gradients[0], plain.gradients[0])[1] < 1e-5
 
 
 def test_bf16_is_close_and_losses_stay_in_float32(
@@ -50,10 +61,11 @@ def test_bf16_is_close_and_losses_stay_in_float32(
         return layer(self, output, *rest, **more)
 
     monkeypatch.setattr(Criterion, "layer", watched)
+    unfold(monkeypatch)
     half = probed(tmp_path, precision="bf16")
     assert dtypes == {torch.float32}
     loss, expected = (sum(probe.losses[0].values()) for probe in (half, plain))
-    assert loss == pytest.approx(expected, rel=0.2)  # rounding changes which query is matched
+    assert loss == pytest.approx(expected, rel=0.1)
     assert loss != expected
     assert all(g.isfinite().all() for g in half.gradients[0].values())
 
