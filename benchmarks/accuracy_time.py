@@ -25,6 +25,7 @@ from bootstrap_ap import Matched, first_images, match_images, summary
 from other_models import MultiPose, NanoDetThunder
 
 import vepe
+from vepe.errors import counted
 from vepe.evaluation.coco_tables import paired_tables
 from vepe.inference.devices import available_cores, keep_freed_memory
 from vepe.skeleton import COCO17, POSETRACK15
@@ -161,7 +162,8 @@ def main() -> None:
     if options.first:
         gt = first_images(gt, options.first)
     rows = [score(row, gt, options.draws) for row in measure(options, gt)]
-    label = f"ms per image ({options.measure} time, {available_cores()} cores, ONNX Runtime)"
+    cores = counted(available_cores(), "core")
+    label = f"ms per image ({options.measure} time, {cores}, ONNX Runtime)"
     print(f"| model | input, px | AP | AP50 | AP75 | {label} |\n|---|---|---|---|---|---|")
     for row in rows:
         print(
