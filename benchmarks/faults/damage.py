@@ -141,6 +141,8 @@ def _first(value: Any) -> Any:
 
 
 def _other_number(rng: random.Random, value: Any) -> Any:
+    if abs(value) > 1e100:  # a ninth power of before, which no float can hold when it grows
+        return -value
     return rng.choice([-value, value * 1e9, value + 0.5, str(value), 0, int(value) ** 9, 1 / 3])
 
 
