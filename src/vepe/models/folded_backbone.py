@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
+from timm.layers import pad_same
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -64,19 +65,21 @@ class FoldedBackbone:
 def _make_dense(conv: Any) -> None:
     """Makes a strided depthwise convolution compute every position, and drop what is too much.
 
-    On CPUs, oneDNN's backward pass of the strided one takes five to eight times as long.
+    On CPUs alone: oneDNN's backward pass of the strided one takes five to eight times as long.
     """
-    stride, kernel = conv.stride[0], conv.kernel_size[0]
+    stride = conv.stride[0]
     if conv.groups == 1 or stride == 1:
         return
+    strided = conv.forward
     same = type(conv).__name__ == "Conv2dSame"  # TensorFlow's padding, by the size of the input
 
     def forward(level: Float[Tensor, "B c h w"]) -> Float[Tensor, "B c i j"]:
-        padding = 0 if same else conv.padding
+        if level.device.type != "cpu":
+            result: Tensor = strided(level)
+            return result
         if same:
-            sides = ((-(-n // stride) - 1) * stride + kernel - n for n in level.shape[-2:])
-            down, right = (max(side, 0) for side in sides)
-            level = F.pad(level, (right // 2, right - right // 2, down // 2, down - down // 2))
+            level = pad_same(level, conv.kernel_size, conv.stride)
+        padding = 0 if same else conv.padding
         dense = F.conv2d(level, conv.weight, conv.bias, 1, padding, 1, conv.groups)
         return dense[..., ::stride, ::stride]
 
