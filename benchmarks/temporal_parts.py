@@ -8,14 +8,18 @@ score threshold, over all keypoints, occluded keypoints, and fast keypoints, whi
 `FAST` of the root of the person's area per frame; MOTA and HOTA of the tracks at the default
 threshold; jitter, the mean second difference of the keypoint error in thousandths of that root; and
 the paired gain: how the OKS of the same people changes against a window of one, with its standard
-error over videos. The spatial decoder's scores are not calibrated, so its tracks are left out.
+error over videos. Both are those of the pose with the highest score of those on the person, which
+is the one that is drawn; `nearest` columns take the pose nearest to the labels instead, whatever
+its score. Several of the model's queries lie on one person, the window moves the best of them
+alone, and the nearest is often another. The spatial decoder's scores are not calibrated, so its
+tracks are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,12 +27,13 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track as with_bar
+from video_measures import all_keypoints, as_coco, fast, jitter, mean_gain, occluded
 
 from vepe.config.model import ModelConfig
 from vepe.evaluation.coco import coco_oks_ap
 from vepe.evaluation.posetrack import PoseTrackMatch
 from vepe.evaluation.run_model import as_people, frame_times_s, image_paths, without_people
-from vepe.formats.annotations import AnnotatedSequence, Person
+from vepe.formats.annotations import AnnotatedSequence
 from vepe.formats.posetrack import read_posetrack
 from vepe.inference import DEFAULT_CONF
 from vepe.inference.devices import keep_freed_memory
@@ -44,86 +49,6 @@ from vepe.skeleton import POSETRACK15
 from vepe.tracking.tracker import Tracker
 from vepe.types import NO_TRACK, FramePoses
 from vepe.video.images import read_image
-
-FAST = 0.08
-MAX_DISTANCE = 0.5
-"""A prediction is matched with a person up to this mean distance, in roots of the area."""
-
-MATCH_OKS = 0.2
-LARGE_PX = 80
-GAIN_KINDS = ("all", "visible", "occluded", "fast", "large", "poor")
-"""People over `LARGE_PX` tall are large; those whose own pose has an OKS under 0.5 are poor."""
-
-Selection = Callable[[Person, Person | None], np.ndarray]
-"""(K,) mask of the keypoints to evaluate, given a person and the same person a frame earlier."""
-
-
-def root_area(person: Person) -> float:
-    """Root of the person's area, the unit of all distances."""
-    return max(float(person.extra.get("area", 0)), 1.0) ** 0.5
-
-
-def all_keypoints(person: Person, before: Person | None) -> np.ndarray:
-    return person.present
-
-
-def occluded(person: Person, before: Person | None) -> np.ndarray:
-    return person.present & (person.visibility == 0)
-
-
-def fast(person: Person, before: Person | None) -> np.ndarray:
-    if before is None:
-        return np.zeros_like(person.present)
-    distance = np.linalg.norm(person.keypoints_px - before.keypoints_px, axis=1)
-    return person.present & before.present & (distance > FAST * root_area(person))
-
-
-def as_coco(sequences: list[AnnotatedSequence], selection: Selection | None) -> dict:
-    """Sequences as one COCO data set: selected labels, or predictions if `selection` is None."""
-    images, people = [], []
-    for sequence in sequences:
-        before: dict[int | None, Person] = {}
-        for frame in sequence.frames:
-            number = len(images)
-            images.append({"id": number, "width": frame.width, "height": frame.height})
-            for person in frame.people:
-                flags = person.keypoint_scores
-                if selection is not None:
-                    flags = 2.0 * selection(person, before.get(person.track_id))
-                keypoints = np.column_stack([person.keypoints_px, flags])
-                entry = {"image_id": number, "category_id": 1, "id": len(people) + 1}
-                entry |= {"keypoints": keypoints.ravel().tolist(), "score": person.score}
-                if selection is not None:
-                    entry |= {"iscrowd": 0, "area": root_area(person) ** 2}
-                    entry |= {"num_keypoints": int((flags > 0).sum())}
-                    entry |= {"bbox": [float(v) for v in person.box_xywh_px]}
-                people.append(entry)
-            before = {p.track_id: p for p in frame.people}
-    names = list(POSETRACK15.keypoints)
-    category = {"id": 1, "name": "person", "keypoints": names, "sigmas": list(POSETRACK15.sigmas)}
-    return {"images": images, "annotations": people, "categories": [category]}
-
-
-def jitter(gt: list[AnnotatedSequence], pred: list[AnnotatedSequence]) -> float:
-    """Mean second difference of keypoint errors, over people matched in three frames in a row."""
-    differences: list[float] = []
-    for gt_sequence, pred_sequence in zip(gt, pred, strict=True):
-        errors: dict[int | None, list[np.ndarray]] = {}
-        for gt_frame, pred_frame in zip(gt_sequence.frames, pred_sequence.frames, strict=True):
-            matched = {}
-            for person in gt_frame.people:
-                offsets = [p.keypoints_px - person.keypoints_px for p in pred_frame.people]
-                distances = [np.linalg.norm(o[person.present], axis=1).mean() for o in offsets]
-                if distances and min(distances) < MAX_DISTANCE * root_area(person):
-                    error = offsets[int(np.argmin(distances))] / root_area(person)
-                    error[~person.present] = np.nan
-                    matched[person.track_id] = [*errors.get(person.track_id, []), error][-3:]
-            errors = matched
-            for last in errors.values():
-                if len(last) == 3:
-                    second = np.linalg.norm(last[0] - 2 * last[1] + last[2], axis=1)
-                    differences += second[~np.isnan(second)].tolist()
-    return 1000 * float(np.mean(differences)) if differences else float("nan")
 
 
 @dataclass(frozen=True)
@@ -272,64 +197,10 @@ def measure(
         assert scores.hota is not None
         row["MOTA"] = scores.mota.total
         row |= {name: scores.hota[name] for name in ("HOTA", "AssA")}
-    return row | {"jitter": jitter(gt, poses)}
-
-
-def oks(person: Person, pred_px: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(P,) OKS of P poses with a person, over the keypoints of the mask."""
-    squared = np.square(pred_px[:, mask] - person.keypoints_px[mask]).sum(axis=-1)  # (P, K')
-    variance = np.square(2 * POSETRACK15.sigma_array()[mask])
-    return np.exp(-squared / (2 * root_area(person) ** 2 * variance)).mean(axis=-1)
-
-
-def oks_gain(
-    gt: AnnotatedSequence, base: list[FramePoses], pred: list[FramePoses]
-) -> dict[str, list[float]]:
-    """Change of each person's OKS from one prediction of a video to another, by kind of person.
-
-    The same people are compared: those with a pose of at least `MATCH_OKS` in the first.
-    """
-    gains: dict[str, list[float]] = {name: [] for name in GAIN_KINDS}
-    before: dict[int | None, Person] = {}
-    for frame, own, other in zip(gt.frames, base, pred, strict=True):
-        for person in frame.people:
-            if not person.present.any() or not len(own) or not len(other):
-                continue
-            everything = oks(person, own.keypoints_px, person.present)
-            i = int(everything.argmax())
-            j = int(oks(person, other.keypoints_px, person.present).argmax())
-            if everything[i] < MATCH_OKS:
-                continue
-            kinds = {
-                "all": person.present,
-                "visible": person.present & (person.visibility == 1),
-                "occluded": occluded(person, None),
-                "fast": fast(person, before.get(person.track_id)),
-            }
-            if person.box_xywh_px is not None and person.box_xywh_px[3] > LARGE_PX:
-                kinds["large"] = person.present
-            if everything[i] < 0.5:
-                kinds["poor"] = person.present
-            for name, mask in kinds.items():
-                if mask.any():
-                    pair = own.keypoints_px[i : i + 1], other.keypoints_px[j : j + 1]
-                    first, second = (oks(person, pose, mask)[0] for pose in pair)
-                    gains[name].append(100 * float(second - first))
-        before = {p.track_id: p for p in frame.people}
-    return gains
-
-
-def mean_gain(
-    gt: list[AnnotatedSequence], base: list[list[FramePoses]], pred: list[list[FramePoses]]
-) -> dict[str, str]:
-    """Mean gain over videos with its standard error, by kind."""
-    by_video = [oks_gain(*video) for video in zip(gt, base, pred, strict=True)]
-    row = {}
-    for name in GAIN_KINDS:
-        means = np.array([np.mean(gains[name]) for gains in by_video if gains[name]])
-        error = means.std(ddof=1) / len(means) ** 0.5 if len(means) > 1 else float("nan")
-        row[f"OKS {name}"] = f"{means.mean():+.2f} ± {error:.2f}" if len(means) else ""
-    return row
+    return row | {
+        "jitter": jitter(gt, poses),
+        "jitter, nearest": jitter(gt, poses, nearest=True),
+    }
 
 
 def arguments(title: str) -> argparse.ArgumentParser:

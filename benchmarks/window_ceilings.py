@@ -21,19 +21,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from temporal_parts import (
-    MATCH_OKS,
-    EncodedVideo,
-    Variant,
-    arguments,
-    mean_gain,
-    measure,
-    oks,
-    read_window,
-    root_area,
-    start,
-)
+from temporal_parts import EncodedVideo, Variant, arguments, measure, read_window, start
 from torch import Tensor
+from video_measures import MATCH_OKS, mean_gain, oks, root_area
 from window_potential import Observation, move_to
 
 from vepe.config.model import ModelConfig

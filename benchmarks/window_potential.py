@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from temporal_parts import EncodedVideo, Variant, arguments, read_window, root_area, start
+from temporal_parts import EncodedVideo, Variant, arguments, read_window, start
+from video_measures import root_area
 
 from vepe.inference.prepost import frame_poses
 from vepe.inference.torch_network import numpy_poses
