@@ -1,7 +1,7 @@
 """AP with its bootstrap standard error, and the paired difference of several models.
 
     python benchmarks/bootstrap_ap.py --gt coco.json --images DIR --model vepe-s [--model NEW ...]
-        [--imgsz 640] [--first 150] [--keep DIR]
+        [--imgsz 640] [--first 150] [--flip] [--keep DIR]
 
 Images are drawn with replacement 1,000 times. All models see the same draws, so the standard error
 of a difference is that of paired samples. `--keep` stores the predictions in a folder and reads
@@ -16,6 +16,7 @@ import contextlib
 import io
 import json
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,13 @@ def first_images(gt: dict[str, Any], count: int) -> dict[str, Any]:
     return {**gt, "images": images, "annotations": annotations}
 
 
-def predictions(options: argparse.Namespace, gt: dict[str, Any], model: str) -> dict[str, Any]:
+def predictions(
+    options: argparse.Namespace, gt: dict[str, Any], model: str, *, flip: bool
+) -> dict[str, Any]:
     """Predictions of a model, from the folder of stored ones if they are there."""
     name = "-".join(Path(model).parts[-2:]) if "/" in model else Path(model).stem
-    name = f"{options.gt.stem}-{name}-{options.imgsz or 'own'}-{options.first or 'all'}.json"
+    name = f"{options.gt.stem}-{name}-{options.imgsz or 'own'}-{options.first or 'all'}"
+    name += "-flip.json" if flip else ".json"
     stored = None if options.keep is None else options.keep / name
     if stored is not None and stored.is_file():
         return load_json(stored)
@@ -121,7 +125,10 @@ def predictions(options: argparse.Namespace, gt: dict[str, Any], model: str) -> 
         gt_file = Path(folder) / options.gt.name
         gt_file.write_text(json.dumps(gt), encoding="utf-8")
         _, pred = predict_coco(
-            gt_file, options.images, lambda: load(model, conf=COCO_CONF, input_px=options.imgsz)
+            gt_file,
+            options.images,
+            lambda: load(model, conf=COCO_CONF, input_px=options.imgsz),
+            flip=flip,
         )
     if stored is not None:
         with replacing(stored) as partial:
@@ -136,6 +143,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--imgsz", type=int, help="longer side of the input; default: the model's")
     parser.add_argument("--first", type=int, help="only so many images, evenly spaced")
+    parser.add_argument("--flip", action="store_true", help="also with a flip test")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument(
         "--conf", type=float, default=DEFAULT_CONF, help="for images without people"
@@ -155,8 +163,8 @@ def main() -> None:
     baseline = None
     print("| model | AP | AP50 | AP75 | difference of AP | images without people stay empty |")
     print("|---|---|---|---|---|---|")
-    for model in options.model:
-        pred = predictions(options, gt, model)
+    for model, flip in product(options.model, (False, True) if options.flip else (False,)):
+        pred = predictions(options, gt, model, flip=flip)
         matched = Matched(match_images(paired_tables(gt, pred, "shared")))
         whole = summary(matched.ap(np.ones(count, int)))
         drawn = np.array([summary(matched.ap(weight)) for weight in draws])
@@ -169,8 +177,9 @@ def main() -> None:
         baseline = baseline or (whole, drawn)
         claimed = {a["image_id"] for a in pred["annotations"] if a["score"] >= options.conf}
         quiet = sum(i not in claimed for i in empty)
+        name = f"{model}, flip" if flip else model
         print(
-            f"| {model} | {' | '.join(cells)} | {difference} | {quiet} of {len(empty)} |",
+            f"| {name} | {' | '.join(cells)} | {difference} | {quiet} of {len(empty)} |",
             flush=True,
         )
 

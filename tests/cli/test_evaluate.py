@@ -72,9 +72,18 @@ def test_sigmas_and_skeleton_options(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "posetrack15" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["posetrack", "coco", "crowdpose"])
-def test_model_settings_need_a_model(command: str, tmp_path: Path, capsys) -> None:
-    words = ["evaluate", command, "--gt", str(tmp_path), "--pred", str(tmp_path), "--conf", "0"]
+@pytest.mark.parametrize(
+    ("command", "setting"),
+    [
+        ("posetrack", ["--conf", "0"]),
+        ("coco", ["--conf", "0"]),
+        ("coco", ["--flip"]),
+        ("crowdpose", ["--conf", "0"]),
+        ("crowdpose", ["--flip"]),
+    ],
+)
+def test_model_settings_need_a_model(command, setting, tmp_path: Path, capsys) -> None:
+    words = ["evaluate", command, "--gt", str(tmp_path), "--pred", str(tmp_path), *setting]
     assert run(words) == 2
     assert "settings of --model" in capsys.readouterr().err
 

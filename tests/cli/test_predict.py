@@ -86,6 +86,15 @@ def test_an_image_gives_the_same_result_alone(predict, inputs: Path, tmp_path: P
     assert [a["keypoints"] for a in result(tmp_path)["annotations"]] == in_batch
 
 
+def test_flip(predict, inputs: Path, tmp_path: Path) -> None:
+    assert predict(inputs, "--conf", 0.0) == 0
+    once = result(tmp_path)["annotations"]
+    assert predict(inputs, "--conf", 0.0, "--flip", "--overwrite") == 0
+    merged = result(tmp_path)["annotations"]
+    assert len(merged) >= len(once)
+    assert [p["score"] for p in merged] != [p["score"] for p in once]
+
+
 def test_drawings(predict, inputs: Path, tmp_path: Path) -> None:
     assert predict(inputs, "--draw", tmp_path / "drawn") == 0
     drawn = {p.name: Image.open(p) for p in (tmp_path / "drawn").iterdir()}

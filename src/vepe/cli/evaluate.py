@@ -21,7 +21,7 @@ from vepe.cli.evaluated_model import (
     model_options,
 )
 from vepe.cli.help_pages import examples
-from vepe.cli.options import Backend, ImageSize, InputPx
+from vepe.cli.options import Backend, Flip, ImageSize, InputPx
 from vepe.cli.output import Quiet, echo, note
 from vepe.cli.progress import progress_over
 from vepe.cli.score_tables import (
@@ -272,6 +272,7 @@ def coco(
     conf: Conf = None,
     imgsz: ImageSize = None,
     input_px: InputPx = None,
+    flip: Flip = False,
     quiet: Quiet = False,
 ) -> None:
     """COCO's OKS average precision, for any skeleton."""
@@ -279,7 +280,9 @@ def coco(
 
     check_scores_file(json_file, gt, pred)
     check_apart(json_file, save_pred, None)
-    options = model_options(pred, model, images, save_pred, backend, device, conf, imgsz, input_px)
+    options = model_options(
+        pred, model, images, save_pred, backend, device, conf, imgsz, input_px, flip=flip
+    )
     by_name = sigmas_by_name(sigmas, gt) if sigmas else None
     with warnings_as_lines():
         if options is None:
@@ -310,6 +313,7 @@ def crowdpose(
     conf: Conf = None,
     imgsz: ImageSize = None,
     input_px: InputPx = None,
+    flip: Flip = False,
     quiet: Quiet = False,
 ) -> None:
     """CrowdPose's average precision: all, easy, medium and hard images."""
@@ -317,7 +321,9 @@ def crowdpose(
 
     check_scores_file(json_file, gt, pred)
     check_apart(json_file, save_pred, None)
-    options = model_options(pred, model, images, save_pred, backend, device, conf, imgsz, input_px)
+    options = model_options(
+        pred, model, images, save_pred, backend, device, conf, imgsz, input_px, flip=flip
+    )
     with warnings_as_lines():
         if options is None:
             assert pred is not None
@@ -336,7 +342,11 @@ def _predict(
 
     assert images is not None
     gt_and_pred = predict_coco(
-        gt, images, lambda: load_evaluated(options, COCO_CONF), progress_over
+        gt,
+        images,
+        lambda: load_evaluated(options, COCO_CONF),
+        progress_over,
+        flip=options.flip,
     )
     options.save(gt_and_pred[1])
     return gt_and_pred

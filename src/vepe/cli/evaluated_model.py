@@ -73,6 +73,8 @@ def model_options(
     imgsz: int | None,
     input_px: int | None,
     window: int | None = None,
+    *,
+    flip: bool = False,
 ) -> ModelOptions | None:
     """The options of --model, None without one.
 
@@ -83,9 +85,10 @@ def model_options(
     if (pred is None) == (model is None):
         raise VepeError("Give either --pred with predictions, or --model with --images.")
     if model is None:
-        if any(value is not None for value in (conf, imgsz, window, save_pred)):
+        if flip or any(value is not None for value in (conf, imgsz, window, save_pred)):
             raise VepeError(
-                "--conf, --imgsz, --window and --save-pred are settings of --model; leave them out."
+                "--conf, --imgsz, --window, --flip and --save-pred are settings of --model; leave "
+                "them out."
             )
         return None
     if images is None:
@@ -94,4 +97,4 @@ def model_options(
     from vepe.formats.files import check_targets
 
     check_targets([save_pred] if save_pred else [], [])
-    return ModelOptions(model, device, conf, imgsz, window, save_pred, backend)
+    return ModelOptions(model, device, conf, imgsz, window, save_pred, backend, flip)

@@ -44,7 +44,8 @@ Progress = Callable[[list[Any], str], Iterable[Any]]
 class ModelOptions:
     """Which model runs and how; None stands for the default of the model or the benchmark.
 
-    `save_pred` is where the predictions are written to; None for nowhere.
+    `save_pred` is where the predictions are written to; None for nowhere. `flip` merges the poses
+    of single images with those of their mirror images.
     """
 
     model: str
@@ -54,6 +55,7 @@ class ModelOptions:
     window: int | None = None
     save_pred: Path | None = None
     backend: str = "auto"
+    flip: bool = False
 
     def save(self, predictions: Mapping[str, Any] | Sequence[AnnotatedSequence]) -> None:
         """Writes the predictions to `save_pred`, if that is set: COCO's document to a file, or
@@ -91,7 +93,12 @@ def no_progress(items: list[Any], what: str) -> Iterable[Any]:
 
 
 def predict_coco(
-    gt_file: Path, images: Path, load: LoadModel, progress: Progress = no_progress
+    gt_file: Path,
+    images: Path,
+    load: LoadModel,
+    progress: Progress = no_progress,
+    *,
+    flip: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """People in the images of a COCO or CrowdPose file, each image on its own.
 
@@ -100,6 +107,7 @@ def predict_coco(
         images: folder that its image names are relative to.
         load: returns the predictor; called after all image files were located.
         progress: wraps the loop over images, e.g. in a progress bar.
+        flip: whether each image is looked at in its mirror image, too, see `Predictor.predict`.
 
     Returns:
         Content of the ground truth file, and predictions as `vepe predict` writes them; both are
@@ -118,7 +126,7 @@ def predict_coco(
     predictor = load()
     people = []
     for record, path in progress(list(zip(records, paths, strict=True)), "images"):
-        poses = predictor.predict(path)
+        poses = predictor.predict(path, flip=flip)
         # (N, K, 3): x, y, confidence.
         keypoints = np.concatenate([poses.keypoints_px, poses.keypoint_scores[..., None]], axis=2)
         for points, score in zip(keypoints.astype(float), poses.scores, strict=True):

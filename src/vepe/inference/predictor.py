@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 from PIL import Image
 
 from vepe.config.model import ModelConfig
@@ -18,6 +19,7 @@ from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 from vepe.inference.arguments import Rgb, describe, number, whole_number
 from vepe.inference.backends import open_network
 from vepe.inference.devices import quiet_threads
+from vepe.inference.flip import poses_with_flip
 from vepe.inference.network import Network
 from vepe.inference.predicted import predict_images
 from vepe.inference.result_streams import ResultStream, StreamGroup
@@ -31,6 +33,7 @@ from vepe.tracking.shots import ShotDetector
 from vepe.tracking.smoothing import OneEuroSmoother
 from vepe.tracking.smoothing_offline import OfflineSmoother
 from vepe.tracking.tracker import Tracker
+from vepe.types import FramePoses
 
 _log = logging.getLogger(__name__)
 
@@ -193,18 +196,20 @@ class Predictor:
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # nothing is both an image and a list
-        self, images: ImageLike, *, batch: int = ...
+        self, images: ImageLike, *, batch: int = ..., flip: bool = ...
     ) -> FrameResult: ...
 
     @overload
-    def predict(self, images: Sequence[ImageLike], *, batch: int = ...) -> list[FrameResult]: ...
+    def predict(
+        self, images: Sequence[ImageLike], *, batch: int = ..., flip: bool = ...
+    ) -> list[FrameResult]: ...
 
     @overload
     def predict(
-        self, images: Iterator[ImageLike], *, batch: int = ...
+        self, images: Iterator[ImageLike], *, batch: int = ..., flip: bool = ...
     ) -> Iterator[FrameResult]: ...
 
-    def predict(self, images: Any, *, batch: int = 1) -> Any:
+    def predict(self, images: Any, *, batch: int = 1, flip: bool = False) -> Any:
         """The people of images, without track ids.
 
         Args:
@@ -213,6 +218,8 @@ class Predictor:
                 generator of them, an array (B, H, W, 3) or a tensor (B, C, H, W).
             batch: how many images of one size go through the network at a time. It makes GPUs
                 faster and takes memory; the results are the same up to rounding.
+            flip: whether to look at the mirror image of each image, too, and merge the poses of
+                both: more accurate, in twice the time.
 
         Returns:
             One result for one image, a list for several, and for a generator an iterator, which
@@ -224,7 +231,15 @@ class Predictor:
         whole_number(batch, "batch")
         if batch < 1:
             raise VepeError(f"batch is {batch}; give 1 or more.")
-        return predict_images(images, batch, self._runner.poses_of, self.skeleton)
+        poses_of = self._poses_with_flip if flip else self._runner.poses_of
+        return predict_images(images, batch, poses_of, self.skeleton)
+
+    def _poses_with_flip(self, images: Sequence[Rgb]) -> list[FramePoses]:
+        everyone = replace(self._runner, conf=0.0, max_people=None)
+        return [
+            poses.select(np.flatnonzero(poses.scores >= self.conf)[: self._runner.max_people])
+            for poses in poses_with_flip(images, everyone.poses_of, self.skeleton)
+        ]
 
     def track(
         self,
