@@ -127,8 +127,7 @@ def predictions(
         _, pred = predict_coco(
             gt_file,
             options.images,
-            lambda: load(model, conf=COCO_CONF, input_px=options.imgsz),
-            flip=flip,
+            lambda: load(model, conf=COCO_CONF, input_px=options.imgsz, flip=flip),
         )
     if stored is not None:
         with replacing(stored) as partial:

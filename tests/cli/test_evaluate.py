@@ -76,6 +76,7 @@ def test_sigmas_and_skeleton_options(tmp_path: Path, capsys: pytest.CaptureFixtu
     ("command", "setting"),
     [
         ("posetrack", ["--conf", "0"]),
+        ("posetrack", ["--flip"]),
         ("coco", ["--conf", "0"]),
         ("coco", ["--flip"]),
         ("crowdpose", ["--conf", "0"]),

@@ -79,6 +79,7 @@ def test_the_info_block(track, place: Path, tmp_path: Path) -> None:
     [
         ("nothing", True),
         ("another option", False),
+        ("a flip test", False),
         ("another model", False),
         ("a new video", False),
         ("the drawn video is gone", False),
@@ -95,6 +96,8 @@ def test_resume_skips_only_the_same_complete_result(
     assert track(clips / "a.mp4") == 0
     if change == "another option":
         options += ["--conf", "0.3"]
+    if change == "a flip test":
+        options += ["--flip"]
     if change == "another model":
         document = json.loads((out / "a.json").read_text())
         document["info"]["key"] = "0" * 32
@@ -111,7 +114,7 @@ def test_resume_skips_only_the_same_complete_result(
     if change == "one more format":
         options += ["--format", "csv"]
     capsys.readouterr()
-    different = change in ("another option", "another model", "a new video")
+    different = change in ("another option", "a flip test", "another model", "a new video")
     assert track(clips / "a.mp4", *options) == (2 if different else 0)
     captured = capsys.readouterr()
     assert ("is done already" in captured.out) == skipped

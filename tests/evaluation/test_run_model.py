@@ -116,8 +116,9 @@ def test_options_reach_the_model(conf, used, monkeypatch: pytest.MonkeyPatch) ->
 
     options: dict[str, Any] = {}
     monkeypatch.setattr(predictor, "load", lambda name, **more: options.update(more))
-    ModelOptions("any", "cpu", conf, input_px=320, window=1, backend="openvino").load(0.05)
-    expected = {"device": "cpu", "conf": used, "input_px": 320, "window": 1}
+    given = ModelOptions("any", "cpu", conf, 320, window=1, backend="openvino", flip=True)
+    given.load(0.05)
+    expected = {"device": "cpu", "conf": used, "input_px": 320, "window": 1, "flip": True}
     assert options == {"backend": "openvino", **expected}
 
 

@@ -99,9 +99,11 @@ def test_collect(predictor: Predictor, video: Path, images) -> None:
 def test_info_is_that_of_the_command(video: Path, tmp_path: Path) -> None:
     weights = tiny_weights_file(tmp_path)
     arguments = [str(video), "-o", str(tmp_path / "out"), "--model", str(weights), "--no-video"]
-    assert cli.run(["track", *arguments, "--conf", "0.3", "--end", "0.3", "--window", "2"]) == 0
+    options = ["--conf", "0.3", "--end", "0.3", "--window", "2", "--flip"]
+    assert cli.run(["track", *arguments, *options]) == 0
     stated = json.loads((tmp_path / "out" / "v.json").read_text())["info"]
-    model = vepe.load(weights, conf=0.3, window=2)
+    assert stated["options"]["flip"] is True
+    model = vepe.load(weights, conf=0.3, window=2, flip=True)
     info = model.track(video, end_s=0.3).collect().info
     assert info == {key: stated[key] for key in info}
     assert set(stated) - set(info) == {"key", "complete", "files"}  # a cut result is no whole one

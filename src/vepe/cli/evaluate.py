@@ -115,6 +115,7 @@ def posetrack(
     conf: TrackingConf = None,
     imgsz: ImageSize = None,
     input_px: InputPx = None,
+    flip: Flip = False,
     window: Window = None,
     quiet: Quiet = False,
 ) -> None:
@@ -124,7 +125,17 @@ def posetrack(
     check_scores_file(json_file, gt, pred)
     check_apart(json_file, save_pred, report)
     options = model_options(
-        pred, model, images, save_pred, backend, device, conf, imgsz, input_px, window
+        pred,
+        model,
+        images,
+        save_pred,
+        backend,
+        device,
+        conf,
+        imgsz,
+        input_px,
+        window,
+        flip=flip,
     )
     if report is not None and find_spec("matplotlib") is None:
         raise missing_extra("The report", "matplotlib", "report")
@@ -204,6 +215,7 @@ def tracks(
     conf: TrackingConf = None,
     imgsz: ImageSize = None,
     input_px: InputPx = None,
+    flip: Flip = False,
     window: Window = None,
     quiet: Quiet = False,
 ) -> None:
@@ -214,7 +226,17 @@ def tracks(
     check_scores_file(json_file, gt, pred)
     check_apart(json_file, save_pred, None)
     options = model_options(
-        pred or None, model, images, save_pred, backend, device, conf, imgsz, input_px, window
+        pred or None,
+        model,
+        images,
+        save_pred,
+        backend,
+        device,
+        conf,
+        imgsz,
+        input_px,
+        window,
+        flip=flip,
     )
     with warnings_as_lines():
         labelled = read_tracks(gt)
@@ -342,11 +364,7 @@ def _predict(
 
     assert images is not None
     gt_and_pred = predict_coco(
-        gt,
-        images,
-        lambda: load_evaluated(options, COCO_CONF),
-        progress_over,
-        flip=options.flip,
+        gt, images, lambda: load_evaluated(options, COCO_CONF), progress_over
     )
     options.save(gt_and_pred[1])
     return gt_and_pred

@@ -79,7 +79,7 @@ Flip = Annotated[
     bool,
     typer.Option(
         "--flip",
-        help="Merge the poses of each image and its mirror image: more accurate, half as fast.",
+        help="Merge the poses of each frame and its mirror image: more accurate, half as fast.",
     ),
 ]
 InputPx = Annotated[int | None, typer.Option("--input-px", hidden=True)]

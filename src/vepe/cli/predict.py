@@ -80,8 +80,10 @@ def predict(
         from vepe.inference.predictor import load
 
         prepare_device(device)
-        predictor = load(model, backend=backend, device=device, conf=conf, input_px=input_size)
-    outcome = _process(predictor, work, flip=flip)
+        predictor = load(
+            model, backend=backend, device=device, conf=conf, input_px=input_size, flip=flip
+        )
+    outcome = _process(predictor, work)
     if outcome.done:
         write_coco_results(output, predictor.skeleton, outcome.done)
     for sentence in outcome.skipped if outcome.done else ():
@@ -241,7 +243,7 @@ def drawing_paths(folder: Path, names: list[str]) -> list[Path]:
     return paths
 
 
-def _process(predictor: Predictor, work: list[_Work], *, flip: bool) -> _Outcome:
+def _process(predictor: Predictor, work: list[_Work]) -> _Outcome:
     """Runs the model on all images, until Ctrl-C or an error that would hit every further image.
 
     Damaged images are skipped; where none can be read, the first one's error is the failure.
@@ -260,7 +262,7 @@ def _process(predictor: Predictor, work: list[_Work], *, flip: bool) -> _Outcome
             except VepeError as error:
                 damage.append(error)
                 continue
-            poses = predictor.predict(image, flip=flip).poses  # without the image, which would stay
+            poses = predictor.predict(image).poses  # without the image, which would stay
             if item.drawing is not None:
                 clear = poses.select(poses.scores >= DEFAULT_CONF)
                 _save(draw_poses(image, clear, predictor.skeleton), item.drawing)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from vepe.cli.many import list_videos, load_model, print_report, track_many
 from vepe.cli.options import (
     Backend,
     Device,
+    Flip,
     Formats,
     ImageSize,
     InputPx,
@@ -95,6 +96,7 @@ def track(
     ] = None,
     imgsz: ImageSize = None,
     input_px: InputPx = None,
+    flip: Flip = False,
     stride: Annotated[int, typer.Option(help="Take every n-th frame.")] = 1,
     start: Annotated[float, typer.Option(help="Start at this time, in seconds.")] = 0.0,
     end: Annotated[
@@ -170,6 +172,7 @@ def track(
         window=window,
         lookahead=lookahead,
         input_px=input_size,
+        flip=flip,
         smooth=smooth.value,
     )
     spread = Spread.of(
@@ -210,7 +213,11 @@ def track(
         from vepe.inference.model_files import find_weights
         from vepe.inference.result_info import RunInfo, run_options
 
-        changed = {} if no_video else drawing.changed()
+        changed: dict[str, Any] = {}
+        if not no_video and drawing.changed():
+            changed["drawing"] = drawing.changed()
+        if flip:
+            changed["flip"] = True
         options = run_options(
             backend=backend,
             conf=conf,
@@ -222,7 +229,7 @@ def track(
             end_s=end,
             stride=stride,
             fps=fps,
-            changed={"drawing": changed} if changed else {},
+            changed=changed,
         )
         info = RunInfo.of(model, find_weights(model), options)
         settings = SharedSettings(job, info, end, fps, store)

@@ -45,7 +45,7 @@ class ModelOptions:
     """Which model runs and how; None stands for the default of the model or the benchmark.
 
     `save_pred` is where the predictions are written to; None for nowhere. `flip` merges the poses
-    of single images with those of their mirror images.
+    of each frame with those of its mirror image.
     """
 
     model: str
@@ -84,6 +84,7 @@ class ModelOptions:
             conf=conf,
             input_px=self.input_px,
             window=self.window,
+            flip=self.flip,
         )
 
 
@@ -93,12 +94,7 @@ def no_progress(items: list[Any], what: str) -> Iterable[Any]:
 
 
 def predict_coco(
-    gt_file: Path,
-    images: Path,
-    load: LoadModel,
-    progress: Progress = no_progress,
-    *,
-    flip: bool = False,
+    gt_file: Path, images: Path, load: LoadModel, progress: Progress = no_progress
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """People in the images of a COCO or CrowdPose file, each image on its own.
 
@@ -107,7 +103,6 @@ def predict_coco(
         images: folder that its image names are relative to.
         load: returns the predictor; called after all image files were located.
         progress: wraps the loop over images, e.g. in a progress bar.
-        flip: whether each image is looked at in its mirror image, too, see `Predictor.predict`.
 
     Returns:
         Content of the ground truth file, and predictions as `vepe predict` writes them; both are
@@ -126,7 +121,7 @@ def predict_coco(
     predictor = load()
     people = []
     for record, path in progress(list(zip(records, paths, strict=True)), "images"):
-        poses = predictor.predict(path, flip=flip)
+        poses = predictor.predict(path)
         # (N, K, 3): x, y, confidence.
         keypoints = np.concatenate([poses.keypoints_px, poses.keypoint_scores[..., None]], axis=2)
         for points, score in zip(keypoints.astype(float), poses.scores, strict=True):

@@ -27,7 +27,7 @@ class NetworkPoses:
     """All people of Q key frames, in no order.
 
     Attributes:
-        scores: (Q, N) person scores, 0..1.
+        scores: (Q, N) person scores, 0..1; exactly 0 in rows without a person.
         keypoints_px: (Q, N, K, 2) in pixels of the network's input.
         confidences: (Q, N, K) of the keypoints, 0..1.
         identities: (Q, N, D) unit embeddings.

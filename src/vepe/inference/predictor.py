@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
 from PIL import Image
 
 from vepe.config.model import ModelConfig
@@ -19,7 +18,7 @@ from vepe.inference import DEFAULT_CONF, DEFAULT_MODEL
 from vepe.inference.arguments import Rgb, describe, number, whole_number
 from vepe.inference.backends import open_network
 from vepe.inference.devices import quiet_threads
-from vepe.inference.flip import poses_with_flip
+from vepe.inference.flipped_network import FlippedNetwork
 from vepe.inference.network import Network
 from vepe.inference.predicted import predict_images
 from vepe.inference.result_streams import ResultStream, StreamGroup
@@ -33,7 +32,6 @@ from vepe.tracking.shots import ShotDetector
 from vepe.tracking.smoothing import OneEuroSmoother
 from vepe.tracking.smoothing_offline import OfflineSmoother
 from vepe.tracking.tracker import Tracker
-from vepe.types import FramePoses
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +51,7 @@ def load(
     window: int | None = None,
     lookahead: int | None = None,
     input_px: int | None = None,
+    flip: bool = False,
     smooth: SmoothMode = "off",
     tracker: TrackerSettings | None = None,
     smoothing: SmoothingSettings | None = None,
@@ -78,6 +77,8 @@ def load(
         lookahead: how many frames to wait for, of which the 1st, 2nd and 4th are read, too. None:
             the model's (4) for files, none for cameras, network streams and `stream`.
         input_px: longer side of the network's input. Larger finds smaller people, more slowly.
+        flip: whether the mirror image of each frame is read, too, and the poses of both are merged:
+            more accurate, in twice the time.
         smooth: keypoint smoothing in videos: `off`, `causal`, or `offline` (`track` only).
         tracker: tracker settings instead of the model's; `conf` has no effect in videos then.
         smoothing: smoothing settings instead of the model's.
@@ -104,8 +105,11 @@ def load(
     _log.info("Loading '%s'", name)
     quiet_threads()
     network, config = open_network(name, backend, device)
+    if flip:
+        network = FlippedNetwork(network, config.skeleton)
     predictor = Predictor(network, config, **options)
-    predictor._loaded_from = (name, {**options, "backend": backend, "device": device})
+    where_from = {"backend": backend, "device": device, "flip": flip}
+    predictor._loaded_from = (name, {**options, **where_from})
     where = f"{network.device} ({network.backend})"
     _log.info("Loaded '%s' on %s in %.1f s", name, where, time.monotonic() - begun)
     return predictor
@@ -196,20 +200,18 @@ class Predictor:
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # nothing is both an image and a list
-        self, images: ImageLike, *, batch: int = ..., flip: bool = ...
+        self, images: ImageLike, *, batch: int = ...
     ) -> FrameResult: ...
 
     @overload
-    def predict(
-        self, images: Sequence[ImageLike], *, batch: int = ..., flip: bool = ...
-    ) -> list[FrameResult]: ...
+    def predict(self, images: Sequence[ImageLike], *, batch: int = ...) -> list[FrameResult]: ...
 
     @overload
     def predict(
-        self, images: Iterator[ImageLike], *, batch: int = ..., flip: bool = ...
+        self, images: Iterator[ImageLike], *, batch: int = ...
     ) -> Iterator[FrameResult]: ...
 
-    def predict(self, images: Any, *, batch: int = 1, flip: bool = False) -> Any:
+    def predict(self, images: Any, *, batch: int = 1) -> Any:
         """The people of images, without track ids.
 
         Args:
@@ -218,8 +220,6 @@ class Predictor:
                 generator of them, an array (B, H, W, 3) or a tensor (B, C, H, W).
             batch: how many images of one size go through the network at a time. It makes GPUs
                 faster and takes memory; the results are the same up to rounding.
-            flip: whether to look at the mirror image of each image, too, and merge the poses of
-                both: more accurate, in twice the time.
 
         Returns:
             One result for one image, a list for several, and for a generator an iterator, which
@@ -231,15 +231,7 @@ class Predictor:
         whole_number(batch, "batch")
         if batch < 1:
             raise VepeError(f"batch is {batch}; give 1 or more.")
-        poses_of = self._poses_with_flip if flip else self._runner.poses_of
-        return predict_images(images, batch, poses_of, self.skeleton)
-
-    def _poses_with_flip(self, images: Sequence[Rgb]) -> list[FramePoses]:
-        everyone = replace(self._runner, conf=0.0, max_people=None)
-        return [
-            poses.select(np.flatnonzero(poses.scores >= self.conf)[: self._runner.max_people])
-            for poses in poses_with_flip(images, everyone.poses_of, self.skeleton)
-        ]
+        return predict_images(images, batch, self._runner.poses_of, self.skeleton)
 
     def track(
         self,

@@ -120,13 +120,13 @@ def frame_poses(
         output: of one key frame (Q = 1).
         fit: how the image lies in the network's input.
         frame_index, time_s: of the frame.
-        conf: people with a lower score are dropped.
+        conf: people with a lower score are dropped, and always those with a score of 0.
         max_people: how many people to return at most, or None.
         embeddings: whether to pass on the identity embeddings; False where they are untrained.
     """
     scores = output.scores[0]
     order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] >= conf][:max_people]
+    order = order[(scores[order] >= conf) & (scores[order] > 0)][:max_people]
     points = fit.to_source(output.keypoints_px[0][order].astype(np.float64))
     return FramePoses(
         frame_index=frame_index,

@@ -234,6 +234,7 @@ def _run_info(predictor: Predictor, part: VideoPart) -> RunInfo:
             if loaded[key] is not None:
                 changed[key] = loaded[key].model_dump(mode="json")
         changed |= {} if loaded["shot_cuts"] else {"shot_cuts": False}
+        changed |= {"flip": True} if loaded["flip"] else {}
         changed |= {} if loaded["max_people"] is None else {"max_people": loaded["max_people"]}
     options = run_options(
         backend=loaded["backend"] if loaded else predictor.backend,
