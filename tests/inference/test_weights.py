@@ -46,15 +46,17 @@ def test_metadata(tiny_weights: Path) -> None:
     assert card.bytes == tiny_weights.stat().st_size
 
 
-def test_half_precision_halves_the_size_and_keeps_large_values(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [1e6, -976.2, 2047.3])
+def test_half_precision_halves_the_size_and_keeps_large_values(value, tmp_path: Path) -> None:
+    """Beyond the range of fp16, and where its steps are a half or 1: biases of scores."""
     model = tiny_model()
     with torch.no_grad():
         name, large = next(iter(model.named_parameters()))
-        large.view(-1)[0] = 1e6
+        large.view(-1)[0] = value
     full = save_weights(tmp_path / "full.safetensors", model, TINY, {}, "fp32")
     half = save_weights(tmp_path / "half.safetensors", model, TINY, {}, "fp16")
     assert half.stat().st_size < 0.6 * full.stat().st_size
-    assert load_weights(half)[0].state_dict()[name].view(-1)[0] == 1e6
+    assert load_weights(half)[0].state_dict()[name].view(-1)[0] == pytest.approx(value, abs=1e-3)
 
 
 def test_loading_does_not_change_the_random_state(tiny_weights: Path) -> None:

@@ -110,10 +110,13 @@ class PoseHeads(nn.Module):
     ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N K 2"], Float[Tensor, "B N K"]]:
         """Score logits, deltas in units of the person's size, confidence logits; all float32."""
         normed = self.norm(queries)
-        score = self.score(normed[:, :, 0])[..., 0]
+        # In bf16, weights and bias of a calibrated score, which are large and nearly cancel, would
+        # be off by whole logits.
+        with torch.autocast(queries.device.type, enabled=False):
+            score = self.score(normed[:, :, 0].float())[..., 0]
         pose = normed[:, :, 1:]  # (B, N, K, C)
         confidence = self.confidence(pose)[..., 0]
-        return score.float(), self.step(pose).float(), confidence.float()
+        return score, self.step(pose).float(), confidence.float()
 
 
 class LocalRefinement(nn.Module):
