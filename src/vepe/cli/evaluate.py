@@ -125,17 +125,7 @@ def posetrack(
     check_scores_file(json_file, gt, pred)
     check_apart(json_file, save_pred, report)
     options = model_options(
-        pred,
-        model,
-        images,
-        save_pred,
-        backend,
-        device,
-        conf,
-        imgsz,
-        input_px,
-        window,
-        flip=flip,
+        pred, model, images, save_pred, backend, device, conf, imgsz, input_px, window, flip=flip
     )
     if report is not None and find_spec("matplotlib") is None:
         raise missing_extra("The report", "matplotlib", "report")

@@ -4,7 +4,7 @@ A person in both views gets the mean of both poses. False people are rarely the 
 person in one view only is less likely to be there, and scores less. It takes twice the time. Flip
 tests are common with heat maps; merging the poses of queries is ours.
 
-Dimensions: as in `network`; W a width without padding.
+Dimensions: as in `network`.
 """
 
 from __future__ import annotations
