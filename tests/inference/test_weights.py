@@ -85,6 +85,17 @@ def test_renamed_keys_are_upgraded_silently(tiny_weights: Path, tmp_path: Path, 
     assert upgraded.tracker == TrackerSettings(new_track_threshold=0.5, reid_margin=0.1)
 
 
+def test_files_without_a_calibration_get_scores_as_they_are(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    tensors = load_file(tiny_weights)
+    del tensors["pose_decoder.score_calibration"]
+    with safe_open(tiny_weights, framework="pt") as file:
+        save_file(tensors, tmp_path / "old.safetensors", file.metadata())
+    model = load_weights(tmp_path / "old.safetensors")[0]
+    assert model.pose_decoder.score_calibration.tolist() == [1, 0]
+
+
 def test_tracker_smoothing_and_shot_settings_are_stored(tmp_path: Path) -> None:
     config = TINY.model_copy(
         update={

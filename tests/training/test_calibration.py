@@ -38,7 +38,9 @@ def test_scores_are_probabilities_and_keep_their_order() -> None:
     torch.manual_seed(0)
     data = {"backbone": "mobilenetv2_035", "dim": 32, "hidden": 32, "queries": 8}
     model = build_model(parse(ModelConfig, data, "tiny")).eval()
-    torch.nn.init.normal_(model.pose_decoder.layers[-1].heads.score.weight, std=0.3)
+    head = model.pose_decoder.layers[-1].heads.score
+    torch.nn.init.normal_(head.weight, std=0.3)
+    trained = head.weight.clone(), head.bias.clone()
     clips = figure_clips(4, seed=1, size_wh=(96, 96))
     batches = [collate([clips[0], clips[1]]), collate([clips[2], clips[3]])]
     pixels = batches[0].pixels(torch.device("cpu"))[:1].unsqueeze(1)
@@ -52,5 +54,7 @@ def test_scores_are_probabilities_and_keep_their_order() -> None:
     torch.testing.assert_close(
         after, before * calibration.scale + calibration.shift, atol=1e-4, rtol=1e-4
     )
+    assert torch.equal(head.weight, trained[0]), "what the next run trains has not grown"
+    assert torch.equal(head.bias, trained[1])
     # At most two of eight predictions are correct.
     assert after.sigmoid().mean() < 0.3

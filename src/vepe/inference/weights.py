@@ -25,7 +25,10 @@ from vepe.models.vepe import Vepe
 from vepe.skeleton import Skeleton, keypoint_difference
 
 MAX_ROUNDING = 0.01
-"""The bias of a score of several hundreds, which calibrations add up to, would be off by 0.25."""
+"""The bias of a score of several hundreds, which calibrations once added up to, would be off by
+0.25."""
+
+_LATER = ("pose_fusion.", "pose_decoder.score_calibration")
 
 
 def save_weights(
@@ -106,8 +109,8 @@ def load_weights(
     with torch.random.fork_rng(devices=[]):
         model = build_model(card.config)
     try:
-        # Files from before the fusion had weights get its initial ones.
-        fresh = {n: t for n, t in model.state_dict().items() if n.startswith("pose_fusion.")}
+        # Files from before the fusion and the score's calibration get the initial ones.
+        fresh = {n: t for n, t in model.state_dict().items() if n.startswith(_LATER)}
         tensors = fresh | upgrade_tensors(_read_tensors(card.path))
     except (KeyError, RuntimeError, SafetensorError):
         raise VepeError(

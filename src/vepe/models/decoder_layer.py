@@ -110,8 +110,8 @@ class PoseHeads(nn.Module):
     ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N K 2"], Float[Tensor, "B N K"]]:
         """Score logits, deltas in units of the person's size, confidence logits; all float32."""
         normed = self.norm(queries)
-        # A product and a sum stay in float32 under autocast. In bf16, weights and bias of a
-        # calibrated score, which are large and nearly cancel, would be off by whole logits.
+        # A product and a sum stay in float32 under autocast. In bf16, a score whose weights are
+        # large and nearly cancel its bias would be off by whole logits.
         score = (normed[:, :, 0].float() * self.score.weight[0]).sum(dim=-1) + self.score.bias
         pose = normed[:, :, 1:]  # (B, N, K, C)
         confidence = self.confidence(pose)[..., 0]

@@ -7,6 +7,9 @@ the part; its form is ours.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -18,7 +21,10 @@ RADIUS = 0.08
 
 
 class PoseDecoder(nn.Module):
-    """STPD: a stack of layers; the last one's prediction is the model's output.
+    """STPD: a stack of layers; the last one's prediction, calibrated, is the model's output.
+
+    The score's calibration is apart from the layers' weights: the loss that trains them sees the
+    scores as they are, so that calibrations of many runs do not add up in the last layer (ours).
 
     Args:
         dim, heads, points, hidden: sizes of attention, sampling and feed-forward.
@@ -26,6 +32,8 @@ class PoseDecoder(nn.Module):
         levels: number of levels of the memory.
         refine, high_resolution_dim: see `PoseDecoderLayer`.
     """
+
+    score_calibration: Float[Tensor, "2"]
 
     def __init__(
         self,
@@ -40,6 +48,7 @@ class PoseDecoder(nn.Module):
         high_resolution_dim: int = 0,
     ) -> None:
         super().__init__()
+        self.register_buffer("score_calibration", torch.tensor([1.0, 0.0]))  # scale, shift
         self.layers = nn.ModuleList(
             PoseDecoderLayer(
                 dim,
@@ -60,10 +69,21 @@ class PoseDecoder(nn.Module):
         keypoints_px: Float[Tensor, "B N K 2"],
         memory: Memory,
     ) -> list[LayerOutput]:
-        """The prediction of every layer for the key frame."""
+        """The prediction of every layer for the key frame, with scores as they are trained."""
         outputs = []
         for layer in self.layers:
             queries, output = layer(queries, keypoints_px, memory)
             keypoints_px = output.keypoints_px
             outputs.append(output)
         return outputs
+
+    def calibrated(self, poses: LayerOutput) -> LayerOutput:
+        """The poses with scores that are probabilities: scaled and shifted logits."""
+        scale, shift = self.score_calibration  # () each
+        return replace(poses, score_logits=scale * poses.score_logits + shift)
+
+    @torch.no_grad()
+    def calibrate(self, scale: float, shift: float) -> None:
+        """Scales and shifts the logits of `calibrated` once more."""
+        self.score_calibration.mul_(scale)
+        self.score_calibration[1].add_(shift)

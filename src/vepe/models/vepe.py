@@ -118,7 +118,8 @@ class Vepe(nn.Module):
             queries = self.pose_encoder(queries)
         refined = self.pose_decoder(queries, poses.keypoints_px, memory)
         grey = grey_images(images) if self.alignment == "flow" else None
-        frame = FrameMemory(PoseOutput.of(refined[-1], identity), grey)
+        finished = PoseOutput.of(self.pose_decoder.calibrated(refined[-1]), identity)
+        frame = FrameMemory(finished, grey)
         return frame, FrameOutput(layers, proposals, refined)
 
     def fuse(

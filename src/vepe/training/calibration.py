@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -19,7 +18,6 @@ from torch import Tensor
 from vepe.data.batch import Batch
 from vepe.losses.criterion import Criterion
 from vepe.losses.keypoints import MatchedLabels, keypoint_losses
-from vepe.models.decoder_layer import PoseDecoderLayer
 from vepe.models.vepe import Vepe
 
 CORRECT_OKS = 0.5
@@ -37,10 +35,10 @@ class Calibration:
 
 @torch.no_grad()
 def calibrate_scores(model: Vepe, criterion: Criterion, batches: Iterable[Batch]) -> Calibration:
-    """Fits scale and shift of the last layer's scores, and multiplies them into its weights.
+    """Fits scale and shift of the model's scores, and gives them to its pose decoder.
 
     Args:
-        model: in eval mode; its score head is changed.
+        model: in eval mode; its score calibration is changed.
         criterion: matches people and weights the background.
         batches: clips such as the model was trained on.
     """
@@ -50,9 +48,7 @@ def calibrate_scores(model: Vepe, criterion: Criterion, batches: Iterable[Batch]
         for column in zip(*samples, strict=True)
     )
     scale, shift = _fit(logits, correct, weights)
-    layer = cast(PoseDecoderLayer, model.pose_decoder.layers[-1])
-    layer.heads.score.weight.mul_(scale)
-    layer.heads.score.bias.mul_(scale).add_(shift)
+    model.pose_decoder.calibrate(scale, shift)
     return Calibration(scale, shift, len(logits))
 
 
