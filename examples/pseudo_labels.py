@@ -163,9 +163,8 @@ def main() -> None:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     people = sum(not a["iscrowd"] for a in annotations)
-    print(
-        f"{options.out}: {len(images)} images, {people} people, {len(annotations) - people} regions ignored"
-    )
+    regions = len(annotations) - people
+    print(f"{options.out}: {len(images)} images, {people} people, {regions} regions ignored")
 
 
 if __name__ == "__main__":
