@@ -107,7 +107,7 @@ class Made:
 def halves(source: Path, clip: Clip, model: str, end_s: float) -> tuple[list[np.ndarray], ...]:
     """The drawn frames alone and with the window, what each run gave, and the times."""
     drawn, made, times = [], [], []
-    for window, heading in ((1, "each frame alone"), (None, "window of 6 frames")):
+    for window, heading in ((1, "each frame alone"), (None, "window of 7 frames")):
         predictor = load(model, window=window)
         frames: list[FrameResult] = list(predictor.track(source, end_s=end_s))
         drawn.append([panel(frame, clip, heading) for frame in frames])
