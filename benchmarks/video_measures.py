@@ -15,6 +15,7 @@ from vepe.skeleton import POSETRACK15
 from vepe.types import FramePoses
 
 FAST = 0.08
+"""A joint is fast from so many roots of the person's area per frame on."""
 MAX_DISTANCE = 0.5
 """A prediction is matched with a person up to this mean distance, in roots of the area."""
 
@@ -76,7 +77,8 @@ def as_coco(sequences: list[AnnotatedSequence], selection: Selection | None) -> 
 def jitter(
     gt: list[AnnotatedSequence], pred: list[AnnotatedSequence], *, nearest: bool = False
 ) -> float:
-    """Mean second difference of keypoint errors, over people with a pose in three frames in a row.
+    """Mean second difference of keypoint errors, over people with a pose in three frames in a row,
+    in thousandths of the root of the person's area.
 
     A person's pose is the one with the highest score within `MAX_DISTANCE`, or the nearest one.
     """

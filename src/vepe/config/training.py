@@ -236,7 +236,7 @@ class TrainConfig(Settings):
         30,
         ge=0,
         le=1_000_000,
-        description="batches for the calibration of scores at the end; 0 for none",
+        description="batches for the calibration of scores at the end; 0 keeps that of `init`",
     )
     checkpoint_minutes: float = Field(5.0, gt=0, le=MAX_MINUTES)
     checkpoint_steps: int | None = Field(

@@ -40,10 +40,11 @@ def average_weights(
         )
     if min(shares) < 0 or not 0 < sum(shares) < float("inf"):
         raise VepeError("Shares are numbers from 0 on, and not all of them 0; change --share.")
+    weights = [share / sum(shares) for share in shares]
     model, config, training = load_weights(files[0])
-    mean = {name: tensor * shares[0] for name, tensor in model.state_dict().items()}
+    mean = {name: tensor * weights[0] for name, tensor in model.state_dict().items()}
     history = [_history(files[0], shares[0])]
-    for file, share in zip(files[1:], shares[1:], strict=True):
+    for file, share, weight in zip(files[1:], shares[1:], weights[1:], strict=True):
         other, _, _ = load_weights(file, skeleton=config.skeleton)
         tensors = other.state_dict()
         if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in mean.items()}:
@@ -52,11 +53,10 @@ def average_weights(
                 "can be averaged."
             )
         for name, tensor in tensors.items():
-            mean[name] = mean[name] + share * tensor
+            mean[name] = mean[name] + weight * tensor
         history.append(_history(file, share))
-    total = sum(shares)
     own = model.state_dict()  # integers, such as counters of batches, stay the first file's
-    mean = {n: t / total if own[n].is_floating_point() else own[n] for n, t in mean.items()}
+    mean = {n: t if own[n].is_floating_point() else own[n] for n, t in mean.items()}
     model.load_state_dict(mean)
     return save_weights(output, model, config, {**training, "average_of": history})
 

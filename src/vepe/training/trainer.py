@@ -162,7 +162,7 @@ class Trainer:
             return {}
         log.display.note(
             f"Calibrating scores on {counted(num_batches, 'batch', 'batches')} "
-            "(calibration_batches; 0 skips it)."
+            "(calibration_batches)."
         )
         batches = _until_stop(self._unused_batches(num_batches), stop)
         try:
