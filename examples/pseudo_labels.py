@@ -4,9 +4,10 @@
 
 People with a high score are labelled, by their confident joints; those of a middling score become
 regions that the losses ignore; what scores lower counts as background where the shard says that
-its labels are complete. Labels that a shard has already stay; only people that they lack are added.
-The flip test makes better labels than the model's single view, which is what a model can learn
-from them. Images of COCO (`--skip`) are left out: some may be those that models are compared by.
+its labels are complete. Labels that a shard has already stay; only people that they lack are added,
+and a region to ignore that turns out to be one of them is removed. The flip test makes better
+labels than the model's single view, which is what a model can learn from them. Images of COCO
+(`--skip`) are left out: some may be those that models are compared by.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ import argparse
 import io
 import json
 import re
+import sys
 import tarfile
-from collections.abc import Iterator
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +30,30 @@ import cv2
 import numpy as np
 from rich.progress import track
 
+from vepe.config.documents import parse_json
+from vepe.data.images import ImageIndex
+from vepe.data.label_index import LabelIndex
+from vepe.data.shards import index_shard
+from vepe.errors import VepeError, VepeWarning, check_name
+from vepe.evaluation.track_similarity import box_iou
 from vepe.formats.files import check_targets, replacing
+from vepe.formats.records import annotation_table, image_table
 from vepe.inference.devices import keep_freed_memory
 from vepe.inference.predictor import Predictor, load
+from vepe.partial_files import expect_new
+from vepe.skeleton import Skeleton, keypoint_difference
+from vepe.video.reader import VideoSource, open_video
 
 MIN_SCORE, MIN_CONFIDENCE, MIN_JOINTS = 0.5, 0.4, 5
 """A person with so high a score, and so many joints with so high a confidence, is labelled."""
 IGNORE_SCORE = 0.08
 """From here on, people that are not labelled are ignored, not background."""
-SAME_BOX = 0.4
-"""IoU of boxes of one person."""
+SAME_BOX, SAME_REGION = 0.4, 0.5
+"""IoU of boxes of one person; of a labelled person and a region to ignore that is the same."""
 
 
 @dataclass
-class Picture:
+class SourceImage:
     """One image, its entry in the labels, and the people it already has there."""
 
     name: str
@@ -48,85 +63,181 @@ class Picture:
     people: list[dict[str, Any]] = field(default_factory=list)
 
 
-def shard_pictures(path: Path, skip: str) -> Iterator[Picture]:
+def names_of(index: LabelIndex) -> list[str]:
+    return [index.name(row) for row in range(len(index))]
+
+
+def in_skeleton(index: LabelIndex, skeleton: Skeleton) -> ImageIndex:
+    """The images of a shard. Raises VepeError where its keypoints are not the model's."""
+    if index.keypoints != skeleton.keypoints:
+        difference = keypoint_difference(index.keypoints, skeleton.keypoints)
+        raise VepeError(
+            f"Shard '{index.places[0]}' has other keypoints than the model ({difference}); give a "
+            "model of its skeleton, or leave it out."
+        )
+    return ImageIndex([index], skeleton)
+
+
+def shard_images(
+    images: ImageIndex, skip: re.Pattern[str], video_ids: Iterator[int]
+) -> Iterator[SourceImage]:
     """Images and labels of a shard, without those whose name matches `skip`."""
-    with tarfile.open(path) as tar:
-        labels = json.load(tar.extractfile(f"{path.stem}.json"))  # type: ignore[arg-type]
-        people: dict[int, list[dict[str, Any]]] = {}
-        for person in labels["annotations"]:
-            people.setdefault(person["image_id"], []).append(person)
-        for entry in labels["images"]:
-            name = entry["file_name"]
-            if re.search(skip, name):
-                continue
-            encoded = tar.extractfile(f"images/{name}").read()  # type: ignore[union-attr]
-            bgr = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-            pixels = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-            yield Picture(name, pixels, encoded, entry, people.get(entry["id"], []))
+    path = Path(images.indices[0].places[0])
+    with tarfile.open(path, "r:") as tar:  # `index_shard` has read it without an error
+        labels = next(m for m in tar if m.isfile() and m.name.endswith(".json"))
+        document = parse_json(tar.extractfile(labels).read(), str(path))  # type: ignore[union-attr]
+    entries = image_table(document, path)
+    people: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for person, position in zip(*annotation_table(document, path, entries), strict=True):
+        if not person.get("bbox"):
+            raise VepeError(f"Shard '{path}' has a person without a bbox; add it to the labels.")
+        people[position].append(person)
+    rows = {name: row for row, name in enumerate(names_of(images.indices[0]))}
+    videos: defaultdict[Any, int] = defaultdict(video_ids.__next__)
+    for position, entry in enumerate(entries):
+        name = str(entry["file_name"])
+        if skip.search(name):
+            continue
+        if entry.get("video_id") is not None:  # every shard counts its own from the start
+            entry["video_id"] = videos[entry["video_id"]]
+        record = images[rows[name]]
+        yield SourceImage(name, record.image(), record.raw(), entry, people[position])
 
 
-def video_pictures(folder: Path, step: int) -> Iterator[Picture]:
-    """Every `step`-th frame of the videos of a folder."""
-    for path in sorted(folder.glob("*.mp4")):
-        video, index = cv2.VideoCapture(str(path)), 0
-        while True:
-            found, bgr = video.read()
-            if not found:
-                break
-            if index % step == 0:
-                encoded = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, 90])[1].tobytes()
-                height, width = bgr.shape[:2]
-                entry = {"width": width, "height": height, "set": path.stem, "scene": path.stem}
-                entry |= {"complete": False, "square_stretched": False}
-                pixels = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-                yield Picture(f"{path.stem}_{index:05}.webp", pixels, encoded, entry)
-            index += 1
+def open_videos(folder: Path, step: int) -> list[VideoSource]:
+    """Every `step`-th frame of each video of a folder. Raises VepeError where there is none."""
+    if not folder.is_dir():
+        raise VepeError(f"There is no folder '{folder}'; check --videos.")
+    paths = sorted(path for path in folder.glob("*.mp4") if path.is_file())
+    if not paths:
+        raise VepeError(f"The folder '{folder}' has no .mp4 file; check --videos.")
+    for path in paths:
+        check_name(path.name)
+    return [open_video(path, stride=step) for path in paths]
 
 
-def box_iou(a: np.ndarray, b: np.ndarray) -> float:
-    """IoU of two boxes x, y, width, height."""
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
-    return shared / max(float(a[2] * a[3] + b[2] * b[3]) - shared, 1e-6)
+def video_images(video: VideoSource) -> Iterator[SourceImage]:
+    """The frames of a video as WebP images."""
+    stem = Path(video.info.name).stem
+    with video:
+        for frame in video:
+            bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+            encoded = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, 90])[1].tobytes()
+            height, width = bgr.shape[:2]
+            entry = {"width": width, "height": height, "set": stem, "scene": stem}
+            entry |= {"complete": False, "square_stretched": False}
+            yield SourceImage(f"{stem}_{frame.index:05}.webp", frame.image, encoded, entry)
+        if video.warning:
+            warnings.warn(video.warning, VepeWarning, stacklevel=2)
 
 
-def labelled(model: Predictor, picture: Picture) -> list[dict[str, Any]]:
+def overlaps(box: np.ndarray, others: list[Any], iou: float) -> bool:
+    """Whether a box x, y, width, height has a larger IoU than this with one of the others."""
+    return bool((box_iou(box[None], np.reshape(others, (-1, 4))) > iou).any())
+
+
+def labelled(model: Predictor, image: SourceImage) -> list[dict[str, Any]]:
     """The annotations of an image: those it has, and those of the model's people it lacks."""
-    known = [p for p in picture.people if not p["iscrowd"]]
-    result, boxes = list(known), [np.array(p["bbox"], float) for p in known]
-    ignored = [p for p in picture.people if p["iscrowd"]]
-    poses = model.predict(picture.pixels)
-    height, width = picture.pixels.shape[:2]
+    known = [p for p in image.people if not p.get("iscrowd")]
+    regions = [p for p in image.people if p.get("iscrowd")]
+    people, ignored = list[dict[str, Any]](), list[dict[str, Any]]()
+    known_boxes, new_boxes = [p["bbox"] for p in known], list[np.ndarray]()
+    poses = model.predict(image.pixels)
+    height, width = image.pixels.shape[:2]
     for row in np.argsort(-poses.scores):
         keypoints_px, score = poses.keypoints_px[row], float(poses.scores[row])  # (K, 2)
         inside = (keypoints_px >= 0).all(1) & (keypoints_px < (width, height)).all(1)  # (K,)
-        sure = (poses.keypoint_scores[row] >= MIN_CONFIDENCE) & inside
-        points = keypoints_px[sure] if sure.sum() >= 2 else keypoints_px
+        confident = (poses.keypoint_scores[row] >= MIN_CONFIDENCE) & inside
+        points = keypoints_px[confident] if confident.sum() >= 2 else keypoints_px
         low, high = points.min(axis=0), points.max(axis=0)
         margin = 0.1 * (high - low).max()
         low, high = np.maximum(low - margin, 0), np.minimum(high + margin, (width, height))
         box = np.concatenate([low, high - low])
-        if box[2:].min() <= 1 or any(box_iou(box, other) > SAME_BOX for other in boxes):
+        if box[2:].min() <= 1 or overlaps(box, known_boxes + new_boxes, SAME_BOX):
             continue
-        good = score >= MIN_SCORE and sure.sum() >= MIN_JOINTS
-        keypoints = np.zeros((len(sure), 3))
+        good = score >= MIN_SCORE and confident.sum() >= MIN_JOINTS
+        keypoints = np.zeros((len(confident), 3))
         if good:
-            keypoints[sure, :2], keypoints[sure, 2] = keypoints_px[sure], 2
-            boxes.append(box)
+            keypoints[confident, :2], keypoints[confident, 2] = keypoints_px[confident], 2
+            new_boxes.append(box)
         annotation = {
-            "category_id": 1,
             "iscrowd": int(not good),
             "bbox": box.round(1).tolist(),
             "area": round(float(0.53 * box[2] * box[3]), 1),
-            "num_keypoints": int(sure.sum()) if good else 0,
+            "num_keypoints": int(confident.sum()) if good else 0,
             "keypoints": keypoints.round(1).ravel().tolist(),
             "score": round(score, 3),
         }
-        (result if good else ignored).append(annotation)
-    # A region that turned out to be a labelled person is no longer ignored.
-    return result + [
-        p for p in ignored if all(box_iou(np.array(p["bbox"], float), b) < 0.5 for b in boxes)
-    ]
+        (people if good else ignored).append(annotation)
+    # The shard's own regions next to its own people are labels that stay; the model's do not.
+    remaining = [r for r in regions if not overlaps(np.array(r["bbox"]), new_boxes, SAME_REGION)]
+    boxes = known_boxes + new_boxes
+    remaining += [r for r in ignored if not overlaps(np.array(r["bbox"]), boxes, SAME_REGION)]
+    return known + people + remaining
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def write_shard(out: Path, model: Predictor, images: Iterable[SourceImage]) -> str:
+    """Labels the images and writes them one by one; returns what the shard has, in words.
+
+    Raises:
+        VepeError: if an image cannot be read; nothing is written then.
+    """
+    entries, annotations = list[dict[str, Any]](), list[dict[str, Any]]()
+    names: set[str] = set()
+    with replacing(out) as partial, tarfile.open(partial, "w") as tar:
+        for number, image in enumerate(images):
+            same_name = (f"{n:03}/{image.name}" for n in count(1))  # in another shard
+            name = next(n for n in chain([image.name], same_name) if n not in names)
+            names.add(name)
+            _add(tar, f"images/{name}", image.encoded)
+            entries.append(image.entry | {"id": number, "file_name": name})
+            for annotation in labelled(model, image):
+                place = {"id": len(annotations) + 1, "image_id": number, "category_id": 1}
+                annotations.append(annotation | place)
+        category = {"id": 1, "name": "person", "keypoints": list(model.skeleton.keypoints)}
+        document = {"images": entries, "annotations": annotations, "categories": [category]}
+        _add(tar, f"{out.stem}.json", json.dumps(document).encode())
+    people = sum(not a.get("iscrowd") for a in annotations)
+    regions = len(annotations) - people
+    return f"{len(entries)} images, {people} people, {regions} regions ignored"
+
+
+def run(options: argparse.Namespace) -> None:
+    if options.first is not None and options.first < 1:
+        raise VepeError(f"--first is {options.first}; give 1 or more images, or leave it out.")
+    try:
+        skip = re.compile(options.skip)
+    except re.error as error:
+        raise VepeError(f"--skip is no regular expression ({error}); correct it.") from None
+    check_targets([options.out], options.shards, overwrite=True)
+    if options.out.exists():
+        raise VepeError(f"'{options.out}' is already there; remove it, or name another file.")
+    expect_new([options.out], overwrite=False, advice="remove it, or name another file")
+    # All sources are opened first, so that a wrong one is reported before the work.
+    indices = [index_shard(path) for path in options.shards]
+    videos = [] if options.videos is None else open_videos(options.videos, options.step)
+    total = sum(not skip.search(name) for index in indices for name in names_of(index))
+    if not total and not videos:
+        raise VepeError("There are no images to label; check --shards, --videos and --skip.")
+    total += sum(video.info.frame_count or 0 for video in videos)
+    keep_freed_memory()
+    model = load(options.model, conf=IGNORE_SCORE, flip=True)
+    shards = [in_skeleton(index, model.skeleton) for index in indices]
+    video_ids = count(1)
+    sources = chain(
+        (shard_images(shard, skip, video_ids) for shard in shards),
+        (video_images(video) for video in videos),
+    )
+    images = islice(chain.from_iterable(sources), options.first)
+    total = min(total, options.first or total)
+    summary = write_shard(options.out, model, track(images, "Labelling", total=total))
+    print(f"{options.out}: {summary}")
 
 
 def main() -> None:
@@ -138,33 +249,11 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=12, help="every n-th frame of a video")
     parser.add_argument("--skip", default=r"0000\d{8}", help="names of images to leave out")
     parser.add_argument("--first", type=int, help="only so many images, for a trial")
-    options = parser.parse_args()
-    check_targets([options.out], options.shards)
-    keep_freed_memory()
-    model = load(options.model, conf=IGNORE_SCORE, flip=True)
-    pictures = [p for path in options.shards for p in shard_pictures(path, options.skip)]
-    if options.videos is not None:
-        pictures += video_pictures(options.videos, options.step)
-    pictures = pictures[: options.first]
-    category = {"id": 1, "name": "person", "keypoints": list(model.skeleton.keypoints)}
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, picture in enumerate(track(pictures, "Labelling")):
-        images.append(picture.entry | {"id": number, "file_name": picture.name})
-        for annotation in labelled(model, picture):
-            place = {"id": len(annotations) + 1, "image_id": number}
-            annotations.append({**annotation, **place})
-    document = {"images": images, "annotations": annotations, "categories": [category]}
-    files = {f"{options.out.stem}.json": json.dumps(document).encode()}
-    files |= {f"images/{p.name}": p.encoded for p in pictures}
-    with replacing(options.out) as partial, tarfile.open(partial, "w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    people = sum(not a["iscrowd"] for a in annotations)
-    regions = len(annotations) - people
-    print(f"{options.out}: {len(images)} images, {people} people, {regions} regions ignored")
+    try:
+        run(parser.parse_args())
+    except VepeError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":
