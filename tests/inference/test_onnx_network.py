@@ -12,7 +12,10 @@ import vepe
 from tiny_models import TINY, moving_frames, tiny_model, tiny_predictor
 from vepe.errors import VepeError
 from vepe.inference.exported import interface_of
+from vepe.inference.flipped_network import FlippedNetwork
 from vepe.inference.onnx_network import MAX_FITTED, OFTEN, OnnxNetwork
+from vepe.inference.predictor import Predictor
+from vepe.inference.torch_network import TorchNetwork
 
 pytest.importorskip("onnx")
 
@@ -41,6 +44,18 @@ def test_steps_of_one_size_get_a_session_of_their_own(exported: Path) -> None:
         for _ in range(OFTEN):
             model.predict(moving_frames(1, width=96 + 64 * size)[0])
     assert len(network._fitted) == MAX_FITTED
+
+
+def test_the_flip_test_of_an_exported_model(exported: Path) -> None:
+    model = vepe.load(exported, backend="onnxruntime", conf=0.0, flip=True)
+    torch_network = FlippedNetwork(TorchNetwork(tiny_model()), TINY.skeleton)
+    torch_model = Predictor(torch_network, TINY, conf=0.0)
+    streams = [m.stream(fps=25, tracking=False) for m in (model, torch_model)]
+    for frame in moving_frames(3, width=41):
+        (poses,), (expected,) = (stream.push(frame) for stream in streams)
+        assert len(poses) > TINY.queries  # of both views
+        np.testing.assert_allclose(poses.scores, expected.scores, atol=1e-4)
+        np.testing.assert_allclose(poses.keypoints_px, expected.keypoints_px, atol=1e-2)
 
 
 @pytest.mark.parametrize(

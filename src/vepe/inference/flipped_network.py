@@ -32,7 +32,7 @@ ONE_VIEW = 0.3
 
 @dataclass(frozen=True, eq=False)
 class _TwoViews:
-    """What the network keeps of a frame, of its mirror image, and the frame's width in pixels."""
+    """The network's memories of a frame and of its mirror image, and the frame's width."""
 
     own: object
     mirrored: object
@@ -67,17 +67,17 @@ class FlippedNetwork:
         flows: Float[np.ndarray, "Q T-1 2 2 h w"] | None,
     ) -> tuple[NetworkPoses, list[object]]:
         """As `Network.step`."""
-        kept = cast("Sequence[_TwoViews]", memory)
+        stored = cast("Sequence[_TwoViews]", memory)
         new_widths = [int(width) for width in sizes_px[:, 0]]
-        all_widths = np.array([*(views.width_px for views in kept), *new_widths])
+        all_widths = np.array([*(views.width_px for views in stored), *new_widths])
         widths = all_widths[windows[:, KEY_PLACE]]  # (Q,)
         own, own_new = self._network.step(
-            images, sizes_px, [views.own for views in kept], windows, flows
+            images, sizes_px, [views.own for views in stored], windows, flows
         )
         other, other_new = self._network.step(
             mirror_images(images, new_widths),
             sizes_px,
-            [views.mirrored for views in kept],
+            [views.mirrored for views in stored],
             windows,
             None if flows is None else mirror_flows(flows, widths),
         )
@@ -103,11 +103,11 @@ def mirror_flows(
     columns = flows.shape[-1]
     mirrored = np.empty_like(flows)
     for row, width in enumerate(widths_px):
-        places = np.clip(width / FLOW_SCALE - 1 - np.arange(columns), 0, columns - 1)
-        left = np.floor(places).astype(int)
-        share = (places - left).astype(flows.dtype)
+        source = np.clip(width / FLOW_SCALE - 1 - np.arange(columns), 0, columns - 1)
+        left = np.floor(source).astype(int)
+        weight = (source - left).astype(flows.dtype)
         right = np.minimum(left + 1, columns - 1)
-        mirrored[row] = (1 - share) * flows[row][..., left] + share * flows[row][..., right]
+        mirrored[row] = (1 - weight) * flows[row][..., left] + weight * flows[row][..., right]
     mirrored[:, :, :, 0] *= -1  # x
     return mirrored
 
@@ -163,19 +163,22 @@ def match_views(
 ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
     """For each person of a frame (Q = 1) the best of the other view, and whether they are the same.
 
-    They are where each is the other's best.
+    They are where each is the other's best. It does not matter which of the views is `own`.
     """
-    overlap = pose_overlap(own, other)
+    overlap = (pose_overlap(own, other) + pose_overlap(other, own).T) / 2
     affinity = overlap + SCORE_WEIGHT * np.log(np.maximum(other.scores[0], 1e-9))
     affinity = affinity + SCORE_WEIGHT * np.log(np.maximum(own.scores[0], 1e-9))[:, None]
     best = affinity.argmax(axis=1)
-    people = np.arange(len(best))
-    mutual = affinity.argmax(axis=0)[best] == people
-    return best, mutual & (overlap[people, best] > MIN_OVERLAP)
+    rows = np.arange(len(best))
+    mutual = affinity.argmax(axis=0)[best] == rows
+    return best, mutual & (overlap[rows, best] > MIN_OVERLAP)
 
 
 def pose_overlap(own: NetworkPoses, other: NetworkPoses) -> Float[np.ndarray, "N N"]:
-    """Overlap of poses, 0..1: OKS with one constant for all keypoints, weighted by confidence."""
+    """Overlap of poses, 0..1: OKS with one constant for all keypoints, weighted by confidence.
+
+    Sizes and confidences are those of `own`, as OKS takes them from the ground truth.
+    """
     points_px = own.keypoints_px[0]
     size = np.ptp(points_px, axis=1).max(axis=-1)  # (N,)
     offset = points_px[:, None] - other.keypoints_px[0][None]  # (N, N, K, 2)
