@@ -117,7 +117,7 @@ def draw(rows: list[dict[str, Any]], reference: str | None, label: str, path: Pa
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6.4, 3.8), dpi=150, layout="constrained")
-    for name in dict.fromkeys(row["model"] for row in rows):
+    for number, name in enumerate(dict.fromkeys(row["model"] for row in rows)):
         points = [row for row in rows if row["model"] == name]
         ms, ap = [r["ms"] for r in points], [r["ap"] for r in points]
         style = "-" if name.startswith("vepe") else "--"
@@ -125,8 +125,10 @@ def draw(rows: list[dict[str, Any]], reference: str | None, label: str, path: Pa
             ms, ap, [r["error"] for r in points], fmt=f"o{style}", label=name, markersize=4,
             capsize=2, linewidth=1.2, elinewidth=0.7,
         )  # fmt: skip
+        # Sizes of one model above its line, those of the next below, where lines run side by side.
+        offset, side = ((4, -10), "left") if number % 2 else ((-4, 4), "right")
         for row in points:
-            axes.annotate(row["size"].split(", ")[-1], (row["ms"], row["ap"]), (4, -10),
+            axes.annotate(row["size"].split(", ")[-1], (row["ms"], row["ap"]), offset, ha=side,
                           textcoords="offset points", fontsize=7, color="0.35")  # fmt: skip
     if reference is not None:
         name, value = reference.rsplit(":", 1)
@@ -137,6 +139,7 @@ def draw(rows: list[dict[str, Any]], reference: str | None, label: str, path: Pa
     ticks = [t for t in (10, 20, 50, 100, 200, 500, 1000)
              if min(r["ms"] for r in rows) / 2 < t < 2 * max(r["ms"] for r in rows)]  # fmt: skip
     axes.set_xticks(ticks, [str(t) for t in ticks])
+    axes.margins(x=0.22)  # room for the labels of the outermost points
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
@@ -163,7 +166,8 @@ def main() -> None:
         gt = first_images(gt, options.first)
     rows = [score(row, gt, options.draws) for row in measure(options, gt)]
     cores = counted(available_cores(), "core")
-    label = f"ms per image ({options.measure} time, {cores}, ONNX Runtime)"
+    clock = "CPU" if options.measure == "cpu" else "wall"
+    label = f"ms per image ({clock} time, {cores}, ONNX Runtime)"
     print(f"| model | input, px | AP | AP50 | AP75 | {label} |\n|---|---|---|---|---|---|")
     for row in rows:
         print(
