@@ -13,7 +13,6 @@ labels than the model's single view, which is what a model can learn from them. 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import re
 import sys
@@ -33,14 +32,13 @@ from rich.progress import track
 from vepe.config.documents import parse_json
 from vepe.data.images import ImageIndex
 from vepe.data.label_index import LabelIndex
-from vepe.data.shards import index_shard
+from vepe.data.shards import add_file, index_shard
 from vepe.errors import VepeError, VepeWarning, check_name
 from vepe.evaluation.track_similarity import box_iou
 from vepe.formats.files import check_targets, replacing
 from vepe.formats.records import annotation_table, image_table
 from vepe.inference.devices import keep_freed_memory
 from vepe.inference.predictor import Predictor, load
-from vepe.partial_files import expect_new
 from vepe.skeleton import Skeleton, keypoint_difference
 from vepe.video.reader import VideoSource, open_video
 
@@ -176,12 +174,6 @@ def labelled(model: Predictor, image: SourceImage) -> list[dict[str, Any]]:
     return known + people + remaining
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    tar.addfile(member, io.BytesIO(content))
-
-
 def write_shard(out: Path, model: Predictor, images: Iterable[SourceImage]) -> str:
     """Labels the images and writes them one by one; returns what the shard has, in words.
 
@@ -195,14 +187,14 @@ def write_shard(out: Path, model: Predictor, images: Iterable[SourceImage]) -> s
             same_name = (f"{n:03}/{image.name}" for n in count(1))  # in another shard
             name = next(n for n in chain([image.name], same_name) if n not in names)
             names.add(name)
-            _add(tar, f"images/{name}", image.encoded)
+            add_file(tar, f"images/{name}", image.encoded)
             entries.append(image.entry | {"id": number, "file_name": name})
             for annotation in labelled(model, image):
                 place = {"id": len(annotations) + 1, "image_id": number, "category_id": 1}
                 annotations.append(annotation | place)
         category = {"id": 1, "name": "person", "keypoints": list(model.skeleton.keypoints)}
         document = {"images": entries, "annotations": annotations, "categories": [category]}
-        _add(tar, f"{out.stem}.json", json.dumps(document).encode())
+        add_file(tar, f"{out.stem}.json", json.dumps(document).encode())
     people = sum(not a.get("iscrowd") for a in annotations)
     regions = len(annotations) - people
     return f"{len(entries)} images, {people} people, {regions} regions ignored"
@@ -215,10 +207,7 @@ def run(options: argparse.Namespace) -> None:
         skip = re.compile(options.skip)
     except re.error as error:
         raise VepeError(f"--skip is no regular expression ({error}); correct it.") from None
-    check_targets([options.out], options.shards, overwrite=True)
-    if options.out.exists():
-        raise VepeError(f"'{options.out}' is already there; remove it, or name another file.")
-    expect_new([options.out], overwrite=False, advice="remove it, or name another file")
+    check_targets([options.out], options.shards, advice="remove it, or name another file")
     # All sources are opened first, so that a wrong one is reported before the work.
     indices = [index_shard(path) for path in options.shards]
     videos = [] if options.videos is None else open_videos(options.videos, options.step)

@@ -241,11 +241,15 @@ def _restore(handlers: dict[int, Any]) -> None:
             _restore(handlers)
 
 
+OVERWRITE = "add --overwrite to replace it, or name another"
+"""What to do about a result that exists."""
+
+
 def expect_new(
     paths: Iterable[Path],
     *,
     overwrite: bool,
-    advice: str = "add --overwrite to replace it, or name another",
+    advice: str = OVERWRITE,
 ) -> None:
     """Notes which results do not exist before the work, so that they replace none after it.
 

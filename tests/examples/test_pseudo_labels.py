@@ -5,7 +5,6 @@ Bad input ends in one sentence and exit code 2.
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 import tarfile
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 
 from vepe.data.images import ImageRecord
-from vepe.data.shards import index_shard
+from vepe.data.shards import add_file, index_shard
 from vepe.skeleton import COCO17, POSETRACK15, Skeleton
 from vepe.types import FramePoses
 
@@ -137,9 +136,7 @@ def write_tar(
     files["labels.json"] = json.dumps(document).encode()
     with tarfile.open(path, "w") as tar:
         for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
+            add_file(tar, name, content)
     return path
 
 

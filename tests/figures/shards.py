@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 from pathlib import Path
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 
 from vepe.data.images import ImageIndex, LabelPolicy
-from vepe.data.shards import index_shard
+from vepe.data.shards import add_file, index_shard
 from vepe.skeleton import POSETRACK15, Skeleton
 
 
@@ -20,15 +19,9 @@ def make_shard(path: Path, count: int = 4, video: bool = False) -> Path:
     rng = np.random.default_rng(0)
     images, annotations = [], []
     with tarfile.open(path, "w") as tar:
-
-        def add(name: str, data: bytes) -> None:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-
         for i in range(count):
             image = rng.integers(0, 255, (120, 100, 3)).astype(np.uint8)
-            add(f"images/{i}.png", cv2.imencode(".png", image)[1].tobytes())
+            add_file(tar, f"images/{i}.png", cv2.imencode(".png", image)[1].tobytes())
             record = {"id": i + 1, "file_name": f"{i}.png", "width": 100, "height": 120}
             record |= {"complete": i % 2 == 0}
             if video:
@@ -44,7 +37,7 @@ def make_shard(path: Path, count: int = 4, video: bool = False) -> Path:
             annotations += [person, ignored]
         category = {"id": 1, "name": "person", "keypoints": list(POSETRACK15.keypoints)}
         labels = {"images": images, "annotations": annotations, "categories": [category]}
-        add("labels.json", json.dumps(labels).encode())
+        add_file(tar, "labels.json", json.dumps(labels).encode())
     return path
 
 

@@ -8,7 +8,7 @@ from vepe.models.decoder_layer import PoseHeads
 
 
 def test_scores_are_exact_in_bf16() -> None:
-    """Calibrations multiply the score's weights: they get large, and nearly cancel its bias."""
+    """Also if the score's weights are large and nearly cancel its bias, as in older files."""
     torch.manual_seed(0)
     heads = PoseHeads(32)
     queries = torch.randn(1, 1, 1, 32) + 0.05 * torch.randn(1, 6, 4, 32)  # much alike

@@ -24,17 +24,3 @@ def test_calibrations_follow_each_other(decoder: PoseDecoder) -> None:
     decoder.calibrate(0.5, 3.0)
     torch.testing.assert_close(decoder.calibrated(poses).score_logits, 0.5 * (2 * logits - 1) + 3)
     assert all(torch.equal(p, trained[name]) for name, p in decoder.named_parameters())
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_states_from_before_the_calibration_keep_their_scores(
-    decoder: PoseDecoder, known: bool
-) -> None:
-    state = decoder.state_dict()
-    expected = [3.0, -2.0] if known else [1.0, 0.0]
-    state["score_calibration"] = torch.tensor([3.0, -2.0])
-    if not known:
-        del state["score_calibration"]
-    decoder.calibrate(7.0, 7.0)
-    decoder.load_state_dict(state)
-    assert decoder.score_calibration.tolist() == expected

@@ -93,6 +93,25 @@ def test_resumed_equals_uninterrupted(
     assert not differing(whole, cut)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_runs_from_before_the_calibration_are_resumed_with_their_scores(
+    tmp_path: Path, known: bool
+) -> None:
+    config = recipe(checkpoint_steps=1, stages=[{**FRAMES, "steps": 1}])
+    Trainer(config, tmp_path / "run").train()
+    path = tmp_path / "run" / "last.pt"
+    checkpoint = torch.load(path, weights_only=True)
+    for state in (checkpoint["parts"]["model"], checkpoint["parts"]["ema"]["model"]):
+        state["pose_decoder.score_calibration"] = torch.tensor([3.0, -2.0])
+        if not known:
+            del state["pose_decoder.score_calibration"]
+    torch.save(checkpoint, path)
+    run = Trainer(config, tmp_path / "run", resume=True).run
+    expected = [3.0, -2.0] if known else [1.0, 0.0]
+    assert run.model.pose_decoder.score_calibration.tolist() == expected
+    assert run.ema.model.pose_decoder.score_calibration.tolist() == expected
+
+
 def test_a_stop_during_the_calibration_is_obeyed(tmp_path: Path, monkeypatch, capsys) -> None:
     config = recipe(calibration_batches=3, stages=[{**FRAMES, "steps": 1}])
     real = trainer.calibrate_scores

@@ -184,9 +184,9 @@ class ShardPlan:
         names = _names(self.images, rows)
         with replacing(path) as temporary, tarfile.open(temporary, "w") as tar:
             # The labels come first, so that a reader that streams the shard has them at once.
-            _add(tar, f"{path.stem}.json", self._labels(number, names))
+            add_file(tar, f"{path.stem}.json", self._labels(number, names))
             for row, name in zip(rows, names, strict=True):
-                _add(tar, f"images/{name}", self.images[row].raw())
+                add_file(tar, f"images/{name}", self.images[row].raw())
         return path
 
     def open_writer(self) -> Callable[[int, Callable[[], bool]], int | None]:
@@ -248,7 +248,8 @@ def _groups(images: ImageIndex) -> list[list[int]]:
     return list(groups.values())
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+def add_file(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Appends a file of this content."""
     info = tarfile.TarInfo(name)
     info.size = len(data)
     tar.addfile(info, io.BytesIO(data))

@@ -20,6 +20,7 @@ import orjson
 from vepe.config.documents import check_document_size, parse_json
 from vepe.errors import VepeError, printable
 from vepe.partial_files import (
+    OVERWRITE,
     Partial,
     claim_file,
     claim_folder,
@@ -134,7 +135,11 @@ def safe_name(name: str) -> str:
 
 
 def check_targets(
-    targets: Iterable[Path], sources: Iterable[Path], *, overwrite: bool = False
+    targets: Iterable[Path],
+    sources: Iterable[Path],
+    *,
+    overwrite: bool = False,
+    advice: str = OVERWRITE,
 ) -> None:
     """Checks that files and folders may be written to these paths; changes nothing.
 
@@ -144,6 +149,7 @@ def check_targets(
         targets: paths that will be written; an existing folder would be replaced as a whole.
         sources: files that are read; a folder here is read as a whole.
         overwrite: whether existing targets may be replaced. Sources never may.
+        advice: what to do about a target that exists, or that another process wrote meanwhile.
 
     Raises:
         VepeError: if a target is a source, contains one or lies in one, exists already (an empty
@@ -163,13 +169,11 @@ def check_targets(
         if is_stream(target):
             continue
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-            raise VepeError(
-                f"'{target}' is already there; add --overwrite to replace it, or name another."
-            )
+            raise VepeError(f"'{target}' is already there; {advice}.")
     files = [target for target in targets if not is_stream(target)]
     for folder in {target.absolute().parent for target in files}:
         _check_writable(folder)
-    expect_new(files, overwrite=overwrite)
+    expect_new(files, overwrite=overwrite, advice=advice)
 
 
 def check_apart(targets: Iterable[Path]) -> None:

@@ -109,9 +109,7 @@ def load_weights(
     with torch.random.fork_rng(devices=[]):
         model = build_model(card.config)
     try:
-        # Files from before the fusion and the score's calibration get the initial ones.
-        fresh = {n: t for n, t in model.state_dict().items() if n.startswith(_LATER)}
-        tensors = fresh | upgrade_tensors(_read_tensors(card.path))
+        tensors = with_later_tensors(upgrade_tensors(_read_tensors(card.path)), model)
     except (KeyError, RuntimeError, SafetensorError):
         raise VepeError(
             f"'{card.path}' lacks tensors of its own version of VEPE; copy or train the weights "
@@ -120,6 +118,16 @@ def load_weights(
     _check_fit(card.path, model.state_dict(), tensors)
     model.load_state_dict(tensors)
     return model.eval(), card.config, card.training
+
+
+def with_later_tensors(tensors: dict[str, Tensor], fresh: Vepe) -> dict[str, Tensor]:
+    """The tensors of a model; those that it is too old to have are the initial ones.
+
+    Args:
+        tensors: of a file from before the fusion or the score's calibration, or of a later one.
+        fresh: a model of its configuration, not trained.
+    """
+    return {n: t for n, t in fresh.state_dict().items() if n.startswith(_LATER)} | tensors
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ the part; its form is ours.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -63,11 +62,6 @@ class PoseDecoder(nn.Module):
             )
             for _ in range(layers)
         )
-
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        # Checkpoints from before the calibration: scores as they are.
-        state_dict.setdefault(f"{prefix}score_calibration", torch.tensor([1.0, 0.0]))
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(
         self,

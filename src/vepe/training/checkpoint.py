@@ -29,7 +29,7 @@ from vepe.config.model import ModelConfig
 from vepe.config.training import MAX_STEPS, TrainConfig
 from vepe.errors import VepeError
 from vepe.formats.files import replacing
-from vepe.inference.weights import save_weights
+from vepe.inference.weights import save_weights, with_later_tensors
 from vepe.losses.criterion import Criterion
 from vepe.models.vepe import Vepe
 from vepe.training.distributed import Processes
@@ -116,8 +116,10 @@ class Run:
         path = self.folder / LAST
         checkpoint = load_checkpoint(path, self.identity)
         with damage_reported(path):
-            self.model.load_state_dict(checkpoint.parts["model"])
-            self.ema.load_state_dict(checkpoint.parts["ema"])
+            ema = checkpoint.parts["ema"]
+            averaged = with_later_tensors(ema["model"], self.ema.model)
+            self.ema.load_state_dict({**ema, "model": averaged})
+            self.model.load_state_dict(with_later_tensors(checkpoint.parts["model"], self.model))
             scaler = self.processes.accelerator.scaler
             if scaler is not None and "scaler" in checkpoint.parts:
                 scaler.load_state_dict(checkpoint.parts["scaler"])
